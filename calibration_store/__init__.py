@@ -1,0 +1,1 @@
+"""Memory of calibrations: which masters exist and which one fits a frame."""

@@ -1,0 +1,1 @@
+"""Time: everything that happens when; watches, schedules, works, tells."""

@@ -1,0 +1,198 @@
+"""What crosses the borders of the daemon: frozen records, never database rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from reducers.identity import Identity
+
+
+class FileState(StrEnum):
+    """How a file in the watched tree ended; every file has exactly one."""
+
+    HELD = "held"
+    INGESTED = "ingested"
+    QUARANTINED = "quarantined"
+    IGNORED = "ignored"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    BLOCKED = "blocked"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    INGEST = "ingest_frame"
+    MASTER = "build_master"
+    REDUCE = "reduce_frame"
+
+
+class ProductState(StrEnum):
+    """Whether a product is the last word."""
+
+    PROVISIONAL = "provisional"
+    FINAL = "final"
+    SUPERSEDED = "superseded"
+
+
+#: Smaller runs first.
+PRIORITY_INGEST = 10
+PRIORITY_SCIENCE = 20
+PRIORITY_CALIBRATION = 30
+PRIORITY_BACKLOG = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One file seen in the watched tree."""
+
+    path: Path
+    state: FileState
+    reason: str
+    size: int
+    mtime_ns: int
+    sha256: str = ""
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRecord:
+    """One revision of one exposure, identified by its content."""
+
+    id: int
+    stem: str
+    revision: int
+    sha256: str
+    path: Path
+    night: str
+    identity: Identity
+    ingested_at: datetime
+    arrived_at: datetime
+    current: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """Something that should be done once.
+
+    Attributes
+    ----------
+    key
+        No two unfinished jobs share it.
+    payload
+        JSON-able arguments of the task.
+    not_before
+        Do not start earlier; None means at once.
+    blocked
+        Wait until something releases it.
+    """
+
+    kind: JobKind
+    key: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = PRIORITY_BACKLOG
+    not_before: datetime | None = None
+    blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as a worker holds it."""
+
+    id: int
+    kind: JobKind
+    key: str
+    payload: Mapping[str, Any]
+    priority: int
+    state: JobState
+    attempts: int
+    not_before: datetime
+    lease_until: datetime | None
+    worker: str
+    error: str
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagRecord:
+    """One quality flag of one product, with the number that raised it."""
+
+    name: str
+    bit: int
+    quality: int
+    value: float | None
+    threshold: float | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which master was chosen for one role, and why the others were not.
+
+    Attributes
+    ----------
+    role
+        'BIAS', 'FLAT', 'ARC', 'RESPONSE'.
+    master_key
+        Key of the chosen master; '' when none fits.
+    rung
+        Step of the fallback ladder that gave it, e.g. 'same night', 'within 30 days'.
+    reason
+        One sentence.
+    rejected
+        (master key, reason) of every other candidate.
+    """
+
+    role: str
+    master_key: str
+    rung: str
+    reason: str
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRecord:
+    """One reduced exposure.
+
+    Attributes
+    ----------
+    key
+        SHA-256 over raw content, recipe, version, masters, settings and profile.
+    paths
+        Role ('spectrum', 'spectrum:OBJ2', 'image2d', 'plot', 'ascii', 'iraf') -> file.
+    hashes
+        Role -> SHA-256 of the file.
+    """
+
+    key: str
+    frame_id: int
+    frame_sha256: str
+    stem: str
+    night: str
+    recipe: str
+    recipe_version: str
+    generation: int
+    state: ProductState
+    quality: int
+    flag_bits: int
+    target: str
+    paths: Mapping[str, Path]
+    hashes: Mapping[str, str]
+    measurements: Mapping[str, float]
+    flags: tuple[FlagRecord, ...]
+    choices: tuple[Choice, ...]
+    created_at: datetime
+    latency_s: float | None = None

@@ -1,0 +1,1 @@
+"""Jobs: what should happen next, and the processes that do it."""

@@ -1,0 +1,1 @@
+"""Arithmetic: pure functions from frames to products; no clock, database or network."""

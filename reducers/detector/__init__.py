@@ -1,0 +1,1 @@
+"""Detector steps: overscan, bias, gain, flat, bad pixels, cosmic rays, combination."""

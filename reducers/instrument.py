@@ -1,0 +1,178 @@
+"""An instrument as data: the dataclasses over `instruments/*.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reducers.identity import FrameKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A box on the detector: unbinned, 0-based, half-open."""
+
+    x_start: int
+    x_stop: int
+    y_start: int
+    y_stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detector:
+    """Geometry and electronics of the detector.
+
+    Attributes
+    ----------
+    columns, rows : int
+        Full unbinned raw size.
+    image : Section
+        Pixels that see light.
+    overscan : tuple of Section
+        Boxes that are safe to use as overscan, the best first.
+    wraps_negative : bool
+        Counts below zero are written modulo 2**32.
+    gain_e_per_adu, read_noise_adu : float
+        Used when the header has none; read noise as measured.
+    nonlinear_adu : float
+        Above this the response departs by more than 1 %.
+    saturated_adu : mapping of str to float
+        Keyed '1x1', '1x2', ...; 'default' for the rest.
+    """
+
+    name: str
+    columns: int
+    rows: int
+    image: Section
+    overscan: tuple[Section, ...]
+    wraps_negative: bool
+    gain_e_per_adu: float
+    read_noise_adu: float
+    nonlinear_adu: float
+    saturated_adu: Mapping[str, float]
+    pixel_scale_arcsec: float
+
+    def saturation_adu(self, x_binning: int, y_binning: int) -> float:
+        """Return the raw count above which a pixel of this binning is saturated."""
+        return self.saturated_adu.get(f"{x_binning}x{y_binning}", self.saturated_adu["default"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArcLine:
+    """One lamp line: vacuum Angstrom, relative strength (0 when unknown), 'HeI', 'NeI', ..."""
+
+    wavelength_angstrom: float
+    ion: str
+    strength: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grism:
+    """A grism and where it puts which wavelength.
+
+    Attributes
+    ----------
+    first_guess : tuple of float
+        Vacuum Angstrom as a polynomial in u = (detector_y - reference_px) / scale_px,
+        lowest order first, for a slit at `slit_reference_px`.
+    valid_px : tuple of float
+        Detector pixels between which the guess is measured.
+    range_angstrom : tuple of float
+        What the grism passes usefully.
+    flat_floor_angstrom : float
+        Blueward of this the lamp gives no light and no flat is divided.
+    degree : int
+        Degree of the wavelength polynomial along the dispersion.
+    rms_limit_angstrom : float
+        Largest acceptable arc residual.
+    """
+
+    name: str
+    first_guess: tuple[float, ...]
+    reference_px: float
+    scale_px: float
+    slit_reference_px: float
+    valid_px: tuple[float, float]
+    range_angstrom: tuple[float, float]
+    flat_floor_angstrom: float
+    degree: int
+    rms_limit_angstrom: float
+    status: str = "measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """A spectrophotometric standard: position (J2000) and reference AB magnitudes.
+
+    Attributes
+    ----------
+    wavelength_angstrom, ab_magnitude, bandpass_angstrom : tuple of float
+        Reference table; air wavelengths as published.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    ra_deg: float
+    dec_deg: float
+    wavelength_angstrom: tuple[float, ...]
+    ab_magnitude: tuple[float, ...]
+    bandpass_angstrom: tuple[float, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRule:
+    """When a set of calibration frames is complete and what its members share.
+
+    Attributes
+    ----------
+    same : tuple of str
+        Fields of `Setup` that must agree ('detector' = binning, window and readout).
+    at_least : int
+        Members without which no master is built.
+    closes_after_s : float
+        Quiet time after the last member that closes the set.
+    within_days : float
+        Oldest master that is still used for a frame.
+    """
+
+    kind: FrameKind
+    same: tuple[str, ...]
+    at_least: int
+    closes_after_s: float
+    within_days: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One instrument profile.
+
+    Attributes
+    ----------
+    header : mapping of str to str
+        Our name -> header keyword(s); the only place keywords appear.
+    rules : tuple of mapping
+        First-match classification rules, as in the TOML.
+    digest : str
+        SHA-256 over the profile and its tables; enters the product key.
+    """
+
+    name: str
+    telescope: str
+    file_pattern: str
+    longitude_deg: float
+    latitude_deg: float
+    elevation_m: float
+    detector: Detector
+    header: Mapping[str, Any]
+    rules: tuple[Mapping[str, Any], ...]
+    grisms: Mapping[str, Grism]
+    slits_arcsec: Mapping[str, float]
+    lines: tuple[ArcLine, ...]
+    standards: tuple[Standard, ...]
+    extinction_angstrom: tuple[float, ...]
+    extinction_mag_per_airmass: tuple[float, ...]
+    sets: Mapping[FrameKind, SetRule]
+    filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    digest: str = ""

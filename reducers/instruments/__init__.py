@@ -1,0 +1,1 @@
+"""Profiles and tables of facts, one TOML file per instrument."""

@@ -1,0 +1,1 @@
+"""The forward model: byte-realistic raw frames with the truth beside them."""

@@ -1,0 +1,1 @@
+"""Long-slit steps: arc, wavelength, flexure, sky, trace, extraction, response."""
