@@ -1,0 +1,25 @@
+"""Fixtures shared by every folder of tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the root of the source tree."""
+    return _REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Return the folder of real frames, or skip where it is absent."""
+    folder = Path(os.environ.get("ALFOSCD_REALDATA") or _REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real frames at {folder} (set ALFOSCD_REALDATA)")
+    return folder
