@@ -70,7 +70,13 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRecord:
-    """One revision of one exposure, identified by its content."""
+    """One revision of one exposure, identified by its content.
+
+    Attributes
+    ----------
+    id
+        Of the exposure: the same for all its revisions.
+    """
 
     id: int
     stem: str
@@ -196,3 +202,89 @@ class ProductRecord:
     choices: tuple[Choice, ...]
     created_at: datetime
     latency_s: float | None = None
+
+
+class NoticeState(StrEnum):
+    """Whether a notice went out."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A message to people, kept until it is delivered.
+
+    Attributes
+    ----------
+    dedup_key
+        One notice per key is ever queued.
+    """
+
+    id: int
+    dedup_key: str
+    topic: str
+    text: str
+    attachments: tuple[Path, ...]
+    state: NoticeState
+    attempts: int
+    next_try: datetime
+    created_at: datetime
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A sign of life: who, when last, doing what, and how often it got something done."""
+
+    who: str
+    pid: int
+    at: datetime
+    state: str
+    progress: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductLine:
+    """One current product as a line of a table."""
+
+    stem: str
+    night: str
+    target: str
+    state: ProductState
+    quality: int
+    flag_bits: int
+    created_at: datetime
+    latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What `status` shows, from one state of the database.
+
+    Attributes
+    ----------
+    frames, products
+        Current frames by kind, current products by (state, quality), of `night`.
+    troubles
+        Files held or quarantined, newest first.
+    broken
+        Failed jobs, newest first.
+    latest
+        Current products, newest first.
+    """
+
+    night: str
+    files: Mapping[FileState, int]
+    frames_total: int
+    frames: Mapping[str, int]
+    products: Mapping[tuple[ProductState, int], int]
+    jobs: Mapping[tuple[JobKind, JobState], int]
+    masters: Mapping[tuple[str, str], int]
+    notices: Mapping[NoticeState, int]
+    heartbeats: tuple[Heartbeat, ...]
+    troubles: tuple[FileRecord, ...]
+    broken: tuple[Job, ...]
+    latest: tuple[ProductLine, ...]
+    last_arrival: datetime | None

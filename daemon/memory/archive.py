@@ -1,0 +1,15 @@
+"""Everything the daemon remembers about files, frames, products and itself."""
+
+from __future__ import annotations
+
+from daemon.memory.archive_frames import FrameArchive
+from daemon.memory.archive_overview import OverviewArchive
+from daemon.memory.archive_products import ProductArchive
+
+
+class Archive(OverviewArchive, FrameArchive, ProductArchive):
+    """Every query on the daemon's tables.
+
+    Every method joins the caller's transaction when `within` is given, so that a frame and the
+    jobs that follow from it can be recorded together.
+    """

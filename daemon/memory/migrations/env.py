@@ -1,0 +1,17 @@
+"""Runs migrations inside the transaction of `daemon.memory.database`."""
+
+from __future__ import annotations
+
+from alembic import context
+
+import daemon.memory.tables  # noqa: F401  (fills the metadata)
+from calibration_store.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    transactional_ddl=True,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
