@@ -4,7 +4,8 @@ ReductionError
 ├── UnreadableFile
 │   ├── NotFits
 │   ├── IncompleteFile
-│   └── AbsurdHeader
+│   ├── AbsurdHeader
+│   └── NotRaw
 ├── UnknownInstrument
 ├── ProfileError
 ├── NotEnoughFrames
@@ -39,6 +40,10 @@ class IncompleteFile(UnreadableFile):
 
 class AbsurdHeader(UnreadableFile):
     """The header declares something that no camera writes."""
+
+
+class NotRaw(UnreadableFile):
+    """The file is a product of this pipeline, not a raw frame."""
 
 
 class UnknownInstrument(ReductionError):

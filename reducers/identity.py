@@ -60,6 +60,11 @@ class Setup:
         x1, x2, y1, y2 = self.window
         return f"{self.x_binning}x{self.y_binning}/{x1}:{x2},{y1}:{y2}/{self.readout}"
 
+    @property
+    def dispersion_axis(self) -> str:
+        """'x' behind a vertical slit, 'y' behind every other."""
+        return "x" if "vert" in self.slit.casefold() else "y"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -82,7 +87,7 @@ class Identity:
     rotator_deg : float or None
         Mechanical rotator angle (flexure).
     sequence : tuple of int or None
-        Declared (number, total) within a sequence of exposures.
+        Declared (number, total) within a sequence of exposures; total 0 when not declared.
     """
 
     instrument: str

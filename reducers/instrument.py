@@ -109,6 +109,8 @@ class Standard:
     ----------
     wavelength_angstrom, ab_magnitude, bandpass_angstrom : tuple of float
         Reference table; air wavelengths as published.
+    verified : bool
+        False where the position rests on memory only.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Standard:
     ab_magnitude: tuple[float, ...]
     bandpass_angstrom: tuple[float, ...]
     source: str
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +148,31 @@ class SetRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One classification rule: the kind, and the conditions that must all hold.
+
+    Attributes
+    ----------
+    where : mapping of str to mapping
+        Fact -> {test: argument}; the tests are those of `reducers.rules`.
+    because : str
+        The reason that is stored with the frame.
+    """
+
+    kind: FrameKind
+    where: Mapping[str, Mapping[str, Any]]
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caution:
+    """A sentence that is added to the reasons of a frame when all conditions hold."""
+
+    says: str
+    where: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """One instrument profile.
 
@@ -152,8 +180,24 @@ class Instrument:
     ----------
     header : mapping of str to str
         Our name -> header keyword(s); the only place keywords appear.
-    rules : tuple of mapping
-        First-match classification rules, as in the TOML.
+    rules : tuple of Rule
+        Classification rules; the first that holds names the kind.
+    warnings : tuple of Caution
+        Sentences added to the reasons when their condition holds.
+    recognised_by : mapping of str to tuple of str
+        Header keyword -> texts, one of which its value must contain.
+    lamps : mapping of str to str
+        Header keyword that is 1 when the lamp is lit -> 'He', 'Ne', 'Halogen', ...
+    flat_lamps : mapping of str to str
+        The same for lamps that light the dome or the baffle.
+    out_of_beam : tuple of str
+        A wheel whose name contains one of these (case-insensitively) is empty.
+    standard_radius_arcsec : float
+        How far the pointing may be from a standard to be called that standard.
+    lamp_ions : mapping of str to tuple of str
+        Lamp -> the ions whose lines it shows.
+    unverified : tuple of str
+        What this profile states without a measurement behind it.
     digest : str
         SHA-256 over the profile and its tables; enters the product key.
     """
@@ -166,7 +210,7 @@ class Instrument:
     elevation_m: float
     detector: Detector
     header: Mapping[str, Any]
-    rules: tuple[Mapping[str, Any], ...]
+    rules: tuple[Rule, ...]
     grisms: Mapping[str, Grism]
     slits_arcsec: Mapping[str, float]
     lines: tuple[ArcLine, ...]
@@ -175,4 +219,17 @@ class Instrument:
     extinction_mag_per_airmass: tuple[float, ...]
     sets: Mapping[FrameKind, SetRule]
     filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[Caution, ...] = ()
+    recognised_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lamps: Mapping[str, str] = field(default_factory=dict)
+    flat_lamps: Mapping[str, str] = field(default_factory=dict)
+    out_of_beam: tuple[str, ...] = ("open",)
+    standard_radius_arcsec: float = 60.0
+    lamp_ions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unverified: tuple[str, ...] = ()
     digest: str = ""
+
+    def lines_of(self, lamps: tuple[str, ...]) -> tuple[ArcLine, ...]:
+        """Return the lines that these lamps show."""
+        ions = {ion for lamp in lamps for ion in self.lamp_ions.get(lamp, ())}
+        return tuple(line for line in self.lines if line.ion in ions)
