@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astropy.io.fits import Card, VerifyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: What a header may raise when one of its cards is asked for.
 _UNREADABLE = (KeyError, ValueError, TypeError, IndexError, AttributeError, VerifyError)

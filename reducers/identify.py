@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reducers.header import integer_of, moment_of, number_of, optional_text_of, text_of
 from reducers.identity import FrameKind, Identity
-from reducers.instrument import Instrument
 from reducers.profile_checks import NUMBERS, TEXTS
 from reducers.rules import Fact, holds
 from reducers.setups import SetupReading, read_setup
 from reducers.standards import recognise_standard
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reducers.instrument import Instrument
+
 #: Wanted from every header; an absence is noted, and `_ESSENTIAL` ones leave the kind unknown.
 _WANTED = ("started", "exposure", "object", "image_type", "ra", "dec")
 _ESSENTIAL = ("started", "exposure")
+
+_OF_THE_SKY = (
+    FrameKind.SPEC_STD,
+    FrameKind.SPEC_OBJECT,
+    FrameKind.SLITLESS,
+    FrameKind.IMG_OBJECT,
+    FrameKind.ACQUISITION,
+    FrameKind.SLIT_IMAGE,
+    FrameKind.POLARIMETRY,
+)
 
 
 def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
@@ -33,7 +46,6 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
     facts["standard"] = standard
     missing = _missing(facts, header, instrument) + reading.missing
     kind, because = _classify(facts, reading, missing, instrument)
-    is_standard = kind is FrameKind.SPEC_STD
     cautions = tuple(entry.says for entry in instrument.warnings if holds(entry.where, facts))
     spectrum = kind in (FrameKind.SPEC_STD, FrameKind.SPEC_OBJECT)
     noted = (why_standard,) if why_standard and spectrum else ()
@@ -44,14 +56,14 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
         observed_at=moment_of(header, instrument.header["started"]),
         exposure_s=_number(facts, "exposure") or 0.0,
         object_name=str(facts.get("object", "")),
-        target=str(facts.get("target") or facts.get("object", "")),
+        target=_target(facts, kind),
         ra_deg=position[0] if position else None,
         dec_deg=position[1] if position else None,
         airmass=_within(_number(facts, "airmass"), 1.0, 40.0),
         gain_e_per_adu=_within(_number(facts, "gain"), 1e-3, 1e3),
         read_noise_e=_within(_number(facts, "read_noise"), 1e-3, 1e3),
         lamps=_texts(facts, "lit"),
-        standard=standard if is_standard else "",
+        standard=standard if kind is FrameKind.SPEC_STD else "",
         on_object=facts.get("image_category") == "CALIB_ON_OBJECT",
         aperture_y_px=_within(_number(facts, "aperture_y"), 1.0, 1e5),
         rotator_deg=_number(facts, "rotator"),
@@ -150,6 +162,12 @@ def _shown(where: Any) -> str:
 def _position(facts: Mapping[str, Fact]) -> tuple[float, float] | None:
     ra, dec = _within(_number(facts, "ra"), 0.0, 360.0), _within(_number(facts, "dec"), -90.0, 90.0)
     return None if ra is None or dec is None else (ra, dec)
+
+
+def _target(facts: Mapping[str, Fact], kind: FrameKind) -> str:
+    """Return the name in the telescope's catalogue; for exposures of the sky else the title."""
+    name = str(facts.get("target", ""))
+    return name or (str(facts.get("object", "")) if kind in _OF_THE_SKY else "")
 
 
 def _sequence(

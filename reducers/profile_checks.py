@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reducers.errors import ProfileError
-from reducers.instrument import Caution, Rule
 from reducers.rules import TESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reducers.instrument import Caution, Rule
 
 #: Header values that are texts, by our name.
 TEXTS = (
-    "instrument started object target image_type image_category observing_mode shutter retarder "
-    "tracking programme block"
-).split()
+    "instrument",
+    "started",
+    "object",
+    "target",
+    "image_type",
+    "image_category",
+    "observing_mode",
+    "shutter",
+    "retarder",
+    "tracking",
+    "programme",
+    "block",
+)
 #: Header values that are numbers, by our name.
 NUMBERS = (
-    "exposure ra dec airmass altitude field rotator aperture_y gain read_noise mirror "
-    "guiding detector_temperature windows sequence_number sequence_total"
-).split()
-#: Entries with a shape of their own.
-SPECIAL = (
-    "lamps_by_type grism slit filters x_binning y_binning window readout columns rows sequence_pattern".split()
+    "exposure",
+    "ra",
+    "dec",
+    "airmass",
+    "altitude",
+    "field",
+    "rotator",
+    "aperture_y",
+    "gain",
+    "read_noise",
+    "mirror",
+    "guiding",
+    "detector_temperature",
+    "windows",
+    "sequence_number",
+    "sequence_total",
 )
-REQUIRED = tuple("started exposure object x_binning y_binning window grism slit filters".split())
+REQUIRED = ("started", "exposure", "object", "grism", "slit", "filters", "window") + (
+    "x_binning",
+    "y_binning",
+)
+#: Entries with a shape of their own.
+SPECIAL = (*REQUIRED, "readout", "sequence_pattern", "lamps_by_type")
 
 #: What a rule may ask about besides TEXTS and NUMBERS.
-FACTS = frozenset(
-    TEXTS
-    + NUMBERS
-    + "grism slit slit_wheel grism_wheel filter lamps lit flat_lamps standard x_span y_span".split()
+DERIVED = ("grism", "grism_wheel", "slit", "slit_wheel", "filter", "x_span", "y_span") + (
+    "lit",
+    "lamps",
+    "flat_lamps",
+    "standard",
 )
+FACTS = frozenset((*TEXTS, *NUMBERS, *DERIVED))
 
 
 def check_header_map(header: Mapping[str, Any], where: str) -> None:
@@ -38,7 +68,9 @@ def check_header_map(header: Mapping[str, Any], where: str) -> None:
     known = {*TEXTS, *NUMBERS, *SPECIAL}
     for name in header:
         if name not in known:
-            raise ProfileError(f"{where} header has no key {name!r}; it has {', '.join(known)}")
+            raise ProfileError(
+                f"{where} header has no key {name!r}; it has {', '.join(sorted(known))}"
+            )
     for name in REQUIRED:
         if name not in header:
             raise ProfileError(f"{where} header lacks the key {name!r}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reducers.errors import ProfileError
 from reducers.instrument import ArcLine, Standard
 from reducers.profile_schema import structure
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,9 @@ def read_lines(path: Path) -> tuple[ArcLine, ...]:
     """Return the arc lines of a CSV table (vacuum Angstrom, ion, strength), by wavelength."""
     rows = _rows(path, 3)
     lines = [
-        ArcLine(wavelength_angstrom=_number(row[0], path), ion=row[1], strength=_number(row[2], path))
+        ArcLine(
+            wavelength_angstrom=_number(row[0], path), ion=row[1], strength=_number(row[2], path)
+        )
         for row in rows
     ]
     return tuple(sorted(lines, key=lambda line: line.wavelength_angstrom))

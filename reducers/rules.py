@@ -22,7 +22,7 @@ def satisfies(fact: Fact | None, test: str, argument: Any) -> bool:
     """Tell whether one fact passes one test."""
     if test == "missing":
         return (fact is None) == argument
-    return fact is not None and TESTS[test](fact, argument)
+    return fact is not None and bool(TESTS[test](fact, argument))
 
 
 def _options(argument: Any) -> list[Any]:
@@ -37,7 +37,7 @@ def _same(fact: Fact, option: Any) -> bool:
 
 def _holds_text(fact: Fact, option: Any) -> bool:
     if isinstance(fact, tuple):
-        return option in fact
+        return str(option) in fact
     return str(option).casefold() in str(fact).casefold()
 
 

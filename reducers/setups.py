@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reducers.header import integer_of, optional_text_of, text_of
 from reducers.identity import Setup
-from reducers.instrument import Instrument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reducers.instrument import Instrument
 
 Window = tuple[int, int, int, int]
 

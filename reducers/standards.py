@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from reducers.instrument import Standard
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reducers.instrument import Standard
 
 #: A name that matches while the telescope points farther away than this is stale.
 STALE_NAME_ARCSEC = 600.0
