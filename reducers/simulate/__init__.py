@@ -1,1 +1,1 @@
-"""The forward model: byte-realistic raw frames with the truth beside them."""
+"""A forward model of ALFOSC: raw frames as the camera writes them, with the truth beside them."""
