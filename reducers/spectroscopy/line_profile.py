@@ -1,0 +1,181 @@
+"""The shape of a lamp line on the detector, and the centres of many overlapping lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import ndtr
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineProfile:
+    """A slit image: box of the slit, blurred by a Gaussian, sampled by pixels; area 1 per pixel.
+
+    Attributes
+    ----------
+    slit_px : float
+        Width of the slit on the detector, unbinned pixels.
+    blur_px : float
+        Standard deviation of the blur, unbinned pixels.
+    pixel_px : float
+        Height of an image pixel, unbinned pixels.
+    """
+
+    slit_px: float
+    blur_px: float
+    pixel_px: float
+
+    def value(self, offset: Any) -> Array:
+        """Return the profile at `offset` (unbinned px) from the line centre."""
+        outer, inner = (self.slit_px + self.pixel_px) / 2, (self.slit_px - self.pixel_px) / 2
+        ramps = (
+            self._ramp(offset + outer)
+            - self._ramp(offset + inner)
+            - self._ramp(offset - inner)
+            + self._ramp(offset - outer)
+        )
+        return np.asarray(ramps / self.slit_px)
+
+    def slope(self, offset: Any) -> Array:
+        """Return the derivative of `value`, per unbinned pixel."""
+        step = 0.02
+        return (self.value(offset + step) - self.value(offset - step)) / (2 * step)
+
+    @property
+    def half_width_px(self) -> float:
+        """Offset beyond which the profile is negligible, unbinned pixels."""
+        return (self.slit_px + self.pixel_px) / 2 + 2.5 * self.blur_px
+
+    @property
+    def fwhm_px(self) -> float:
+        """Full width at half maximum, unbinned pixels."""
+        offset = np.linspace(0.0, 2 * self.half_width_px, 2001)
+        value = self.value(offset)
+        return float(2 * np.interp(-value[0] / 2, -value, offset))
+
+    def _ramp(self, x: Any) -> Any:
+        z = x / self.blur_px
+        return x * ndtr(z) + self.blur_px * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredLines:
+    """Centres of the same lines in several profiles.
+
+    Attributes
+    ----------
+    centre, error : (n_profiles, n_lines) float64
+        Detector y and its standard error from the residuals, unbinned pixels.
+    flux : (n_profiles, n_lines) float64
+        Counts of the line in the unit of the profiles (area over pixels).
+    misfit : (n_profiles, n_lines) float64
+        Residual rms in the window over the peak of the line.
+    """
+
+    centre: Array
+    error: Array
+    flux: Array
+    misfit: Array
+
+
+def measure_lines(
+    counts: Array,
+    usable: NDArray[np.bool_],
+    detector_y: Array,
+    expected: Array,
+    profile: LineProfile,
+    *,
+    iterations: int = 10,
+) -> MeasuredLines:
+    """Return line centres in `counts` (n_profiles, n_rows), starting from `expected` (n_p, n_l) px.
+
+    Every line is fitted on what the others leave, so neighbours that overlap do not pull.
+    """
+    rows, inside = _windows(detector_y, expected, profile)
+    picked = np.arange(len(counts))[:, None, None]
+    weight = (usable[picked, rows] & inside).astype(np.float64)
+    y = detector_y[rows]
+    start = np.where(weight > 0, counts[picked, rows], 0.0).max(axis=2)
+    peak = float(profile.value(np.zeros(1))[0])
+    flux, shift = np.maximum(start, 0.0) / peak * 0.7, np.zeros_like(expected)
+    covariance, misfit = np.zeros((*expected.shape, 3, 3)), np.zeros_like(expected)
+    for _ in range(iterations):
+        offset = y - (expected + shift)[..., None]
+        lines = np.where(inside, flux[..., None] * profile.value(offset), 0.0)
+        model = np.zeros_like(counts)
+        np.add.at(model, (picked, rows), lines)
+        left = np.where(weight > 0, counts[picked, rows] - model[picked, rows] + lines, 0.0)
+        basis = _basis(offset, flux, profile)
+        solution, covariance, misfit = _solve(basis, left, weight)
+        new_flux = np.maximum(solution[..., 0], 0.0)
+        shift = np.clip(shift + np.clip(solution[..., 1], -0.7, 0.7), -4.0, 4.0)
+        flux = 0.3 * flux + 0.7 * new_flux
+    return MeasuredLines(
+        centre=expected + shift,
+        error=np.sqrt(np.maximum(covariance[..., 1, 1], 0.0)),
+        flux=flux,
+        misfit=misfit / np.maximum(flux * peak, 1e-9),
+    )
+
+
+def _windows(
+    detector_y: Array, expected: Array, profile: LineProfile
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    step = abs(detector_y[1] - detector_y[0])
+    reach = int(np.ceil((profile.half_width_px + 1.5) / step))
+    nearest = np.rint((expected - detector_y[0]) / (detector_y[1] - detector_y[0])).astype(np.intp)
+    rows = nearest[..., None] + np.arange(-reach, reach + 1)
+    inside = (rows >= 0) & (rows < len(detector_y))
+    return np.clip(rows, 0, len(detector_y) - 1), inside
+
+
+def _basis(offset: Array, flux: Array, profile: LineProfile) -> Array:
+    floor = np.maximum(flux, 1e-6 + 1e-3 * flux.max())
+    slope = -floor[..., None] * profile.slope(offset)
+    return np.stack([profile.value(offset), slope, np.ones_like(offset)], axis=-1)
+
+
+def _solve(basis: Array, left: Array, weight: Array) -> tuple[Array, Array, Array]:
+    weighted = basis * weight[..., None]
+    normal = np.einsum("...ki,...kj->...ij", weighted, basis)
+    scale = np.sqrt(np.maximum(np.einsum("...ii->...i", normal), 1e-12))
+    ridge = normal / scale[..., :, None] / scale[..., None, :] + 1e-6 * np.eye(3)
+    inverse = np.linalg.inv(ridge) / scale[..., :, None] / scale[..., None, :]
+    solution = np.einsum("...ij,...ki,...k->...j", inverse, weighted, left)
+    residual = (left - np.einsum("...ki,...i->...k", basis, solution)) * weight
+    count = weight.sum(axis=-1)
+    variance = (residual**2).sum(axis=-1) / np.maximum(count - 3, 1.0)
+    covariance = inverse * variance[..., None, None]
+    return solution, covariance, np.sqrt(variance)
+
+
+def fit_profile(
+    counts: Array,
+    usable: NDArray[np.bool_],
+    detector_y: Array,
+    expected: Array,
+    start: LineProfile,
+) -> LineProfile:
+    """Return the profile that leaves the least residual at the `expected` isolated lines."""
+
+    low, high = np.array([0.3, 0.3]), np.array([20.0, 6.0])
+
+    def cost(widths: Array) -> float:
+        slit, blur = np.clip(widths, low, high)
+        trial = LineProfile(slit_px=slit, blur_px=blur, pixel_px=start.pixel_px)
+        found = measure_lines(
+            counts[None], usable[None], detector_y, expected[None], trial, iterations=5
+        )
+        return float(np.median(found.misfit) + np.abs(widths - np.clip(widths, low, high)).sum())
+
+    first = np.array([start.slit_px, start.blur_px])
+    corners = first * np.array([[1.0, 1.0], [1.3, 1.0], [1.0, 0.7]])
+    options = {"xatol": 0.02, "fatol": 1e-4, "maxiter": 60, "initial_simplex": corners}
+    slit, blur = np.clip(minimize(cost, first, method="Nelder-Mead", options=options).x, low, high)
+    return LineProfile(slit_px=float(slit), blur_px=float(blur), pixel_px=start.pixel_px)
