@@ -24,6 +24,7 @@ def writing(engine: Engine, within: Session | None = None) -> Iterator[Session]:
         within.flush()
         return
     with Session(engine, expire_on_commit=False) as session, session.begin():
+        session.connection()  # begins now, not at the first statement
         yield session
 
 
