@@ -47,7 +47,9 @@ def _worm(rng: np.random.Generator) -> tuple[Any, Any]:
     return _along(rng.exponential(3.0), 0.25, rng.exponential(2500.0) + 400.0, rng)
 
 
-def _along(length_px: float, wander: float, deposit: float, rng: np.random.Generator) -> Any:
+def _along(
+    length_px: float, wander: float, deposit: float, rng: np.random.Generator
+) -> tuple[Any, Any]:
     points = max(40, int(length_px / STEP_PX) * 12)
     turn = np.cumsum(rng.normal(0, wander / np.sqrt(points / 8), points))
     angle = rng.uniform(0, 2 * np.pi) + turn

@@ -60,7 +60,7 @@ def truth_as_json(truth: Truth) -> str:
 
 def data_bytes(raw: Any) -> bytes:
     """Return counts as unsigned 32-bit FITS data; what is below zero wraps."""
-    stored = (raw % 2**32 - 2**31).astype(">i4").tobytes()
+    stored = bytes((raw % 2**32 - 2**31).astype(">i4").tobytes())
     return stored + bytes(-len(stored) % BLOCK)
 
 

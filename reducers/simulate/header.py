@@ -178,7 +178,7 @@ def _telescope_values(planned: PlannedExposure, pointing: Pointing) -> dict[str,
     hours = planned.start.hour + planned.start.minute / 60 + planned.start.second / 3600
     values: dict[str, Any] = {
         "UT": hours,
-        "ST": pointing.sidereal_h,
+        "ST": int(pointing.sidereal_h * 3600) / 3600,
         "RA": pointing.ra_deg,
         "DEC": pointing.dec_deg,
         "TELALT": pointing.altitude_deg,
