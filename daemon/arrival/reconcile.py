@@ -114,10 +114,10 @@ def compare(found: Scan, handled: Mapping[str, Stamp]) -> News:
 
     An absent or empty directory says nothing about its files: it may be unmounted.
     """
+    fresh = sorted(name for name, stamp in found.raw.items() if handled.get(name) != stamp)
     nominated = [
-        Sighting(path=Path(name), size=stamp[0], mtime_ns=stamp[1])
-        for name, stamp in found.raw.items()
-        if handled.get(name) != stamp
+        Sighting(path=Path(name), size=found.raw[name][0], mtime_ns=found.raw[name][1])
+        for name in fresh
     ]
     decided = [
         _record(name, verdict)
