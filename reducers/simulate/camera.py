@@ -95,7 +95,7 @@ def bias_pattern(shape: tuple[int, int]) -> Any:
     along_y = 263 * np.exp(-0.55 * rows) - 15 * (1 - np.exp(-rows / 250))
     pattern = along_x + along_y
     first = columns[0]
-    pattern[0] += -31600 * np.exp(-1.18 * first) + 330 * (1 - np.exp(-first / 2))
+    pattern[0] += -31600 * np.exp(-1.18 * first) + 60 * np.exp(-first / 40)
     return pattern
 
 

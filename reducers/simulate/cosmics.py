@@ -8,7 +8,7 @@ import numpy as np
 
 RATE_PER_MINUTE_CM2 = 2.2
 PIXEL_UM = 15.0
-SILICON_UM = 16.0
+SILICON_UM = 40.0
 ELECTRONS_PER_UM = 80.0
 STEP_PX = 0.15
 
@@ -44,7 +44,7 @@ def _muon(rng: np.random.Generator) -> tuple[Any, Any]:
 
 
 def _worm(rng: np.random.Generator) -> tuple[Any, Any]:
-    return _along(rng.exponential(3.0), 0.25, rng.exponential(2500.0) + 400.0, rng)
+    return _along(rng.exponential(5.0), 0.25, 400.0 + 1500.0 * rng.lognormal(0.0, 1.0), rng)
 
 
 def _along(

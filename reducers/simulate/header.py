@@ -196,13 +196,23 @@ def _telescope_values(planned: PlannedExposure, pointing: Pointing) -> dict[str,
         values |= {"ROTPOS": -90.0, "TRACKMOD": "poweroff", "AUSTATUS": 0, "AUFLTNM": "closed"}
         values |= {"AUFLTID": 0, "AUXPOS": 1198, "AUYPOS": 4998, "AUFOCUS": 473}
     else:
-        # Catalogue coordinates: right ascension in hours.
-        values |= {"OBJRA": float(planned.ra_deg or 0) / 15, "OBJDEC": float(planned.dec_deg or 0)}
+        values |= _catalogue_position(planned)
     if planned.scripted:
         values |= {"PROPID": "72-199", "PROPTITL": "alfosc-calibs", "PINAME": "NOT"}
     else:
         values |= {"PROPID": "72-010"}
     return values
+
+
+def _catalogue_position(planned: PlannedExposure) -> dict[str, Any]:
+    ra_deg, dec_deg = float(planned.ra_deg or 0), float(planned.dec_deg or 0)
+    if planned.target.startswith("SP") and planned.target[2:6].isdigit():
+        # The telescope's own catalogue holds B1950, whatever OBJEQUIN says.
+        ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+        ra_deg -= 50 * (3.0739 + 1.3362 * float(np.sin(ra) * np.tan(dec))) * 15 / 3600
+        dec_deg -= 50 * 20.043 * float(np.cos(ra)) / 3600
+    # Hours, unlike RA.
+    return {"OBJRA": ra_deg / 15, "OBJDEC": dec_deg}
 
 
 def _data_values(planned: PlannedExposure, raw: Any) -> dict[str, Any]:

@@ -2,69 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
 
 from reducers.identity import FrameKind
-from reducers.simulate.header import readout_s
-from reducers.simulate.pointing import sidereal_time_h
-from reducers.simulate.records import WINDOW, PlannedExposure, Source
+from reducers.simulate.observer import IMAGE_WINDOW, SDSS, Observer
+from reducers.simulate.records import WINDOW
+from reducers.simulate.targets import STANDARDS, science_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from reducers.simulate.records import PlannedExposure
 
-FIRST_YEAR = {"z": 2016, "A": 2017}
-IMAGE_WINDOW = (851, 1250, 851, 1250)
 FULL_FRAME = (1, 2148, 1, 2102)
-GRISM, SLIT = "Grism_#4", "Slit_1.0"
-SDSS = {"g": "g'_SDSS  480_145", "r": "r'_SDSS  618_148", "i": "i'_SDSS  771_171"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A name in the sky and what stands on the slit there."""
-
-    name: str
-    hour_angle_h: float
-    dec_deg: float
-    exposure_s: float
-    sources: tuple[Source, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandardTarget:
-    """A spectrophotometric standard: profile name, name at the telescope, place."""
-
-    name: str
-    target: str
-    ra_deg: float
-    dec_deg: float
-    exposure_s: float
-    image_type: str = "OBJECT"
-
-
-STANDARDS = (
-    StandardTarget(
-        name="HD 84937", target="SP0946+139", ra_deg=147.23375, dec_deg=13.74425, exposure_s=6.0
-    ),
-    StandardTarget(
-        name="Feige 34",
-        target="SP1036+433",
-        ra_deg=159.90310,
-        dec_deg=43.10261,
-        exposure_s=60.0,
-        image_type="STD",
-    ),
-)
-
-
-def stem_of(night: date, number: int) -> str:
-    """Return the file name without '.fits' that ALFOSC gives in that night."""
-    year = chr(ord("A") + night.year - 2017) if night.year >= 2017 else chr(night.year - 1894)
-    return f"AL{year}{chr(ord('a') + night.month - 1)}{night.day:02d}{number:04d}"
 
 
 def plan_night(
@@ -86,8 +36,8 @@ def plan_night(
     """
     if scale not in ("small", "full"):
         raise ValueError(f"scale is 'small' or 'full', not {scale!r}")
-    observer = _Observer(seed=seed, night=night, steady=scale == "small")
-    observer.window = WINDOW if windowed else (1, 2148, 1, 2102)
+    observer = Observer(seed=seed, night=night, steady=scale == "small")
+    observer.window = WINDOW if windowed else FULL_FRAME
     if scale == "small":
         _small(observer)
     else:
@@ -95,224 +45,8 @@ def plan_night(
     return tuple(observer.taken)
 
 
-class _Observer:
-    """Keeps the clock, the running number and the drifts while a night is planned."""
-
-    def __init__(self, *, seed: int, night: date, steady: bool) -> None:
-        self.seed, self.night, self.steady = seed, night, steady
-        self.rng = np.random.default_rng([seed, 2026])
-        self.now = datetime.combine(night, time(18, 5), UTC)
-        self.window = WINDOW
-        self.binning = (1, 2)
-        self.taken: list[PlannedExposure] = []
-        self.level = 11740 + float(self.rng.normal(0, 25))
-        self.seeing = 1.1
-        self.aperture_y = round(1057.37 + float(self.rng.uniform(-12, 12)), 2)
-
-    def at(self, hour: float) -> None:
-        """Let the clock run to an hour after midnight UTC of the night (negative: evening)."""
-        midnight = datetime.combine(self.night + timedelta(days=1), time(0), UTC)
-        self.now = max(self.now, midnight + timedelta(hours=hour))
-
-    def take(self, kind: FrameKind, exposure_s: float, object_name: str, **more: Any) -> None:
-        """Plan one exposure and let the clock run past its readout."""
-        number = len(self.taken) + 1
-        if kind is not FrameKind.BIAS and "slit" not in more and "filter" not in more:
-            more |= {"grism": GRISM, "slit": SLIT}
-        start = self.now + timedelta(milliseconds=int(self.rng.integers(0, 999)))
-        planned = PlannedExposure(
-            stem=stem_of(self.night, number),
-            number=number,
-            kind=kind,
-            start=start,
-            exposure_s=exposure_s,
-            object_name=object_name,
-            night_seed=self.seed,
-            aperture_y_px=self.aperture_y,
-            bias_level_adu=round(self.level + float(self.rng.normal(0, 3)), 2),
-            seeing_arcsec=self.seeing,
-            x_binning=more.pop("x_binning", self.binning[0]),
-            y_binning=more.pop("y_binning", self.binning[1]),
-            window=more.pop("window", self.window),
-            **more,
-        )
-        self.taken.append(planned)
-        spent = exposure_s + readout_s(planned) + 1
-        self.now += timedelta(seconds=spent)
-        self.level += float(self.rng.normal(0, 2 + spent / 200)) - 0.3
-        if not self.steady:
-            self.seeing = float(np.clip(self.seeing * np.exp(self.rng.normal(0, 0.04)), 0.7, 2.2))
-
-    def right_ascension(self, hour_angle_h: float) -> float:
-        """Return the right ascension (degrees) that stands at an hour angle now."""
-        return round(15 * ((sidereal_time_h(self.now) - hour_angle_h) % 24), 5)
-
-    # -- sequences ------------------------------------------------------------------------------
-
-    def biases(self, count: int, **more: Any) -> None:
-        """Take a run of biases, telescope parked."""
-        for _ in range(count):
-            self.take(
-                FrameKind.BIAS, 0.002, "bias", image_type="BIAS", image_category="CALIB", **more
-            )
-
-    def flats(self, count: int, exposure_s: float = 5.0) -> None:
-        """Take halogen flats by the calibration script."""
-        for n in range(1, count + 1):
-            self.take(
-                FrameKind.SPEC_FLAT,
-                exposure_s,
-                f"Halogen {n} alfosc-calibs",
-                image_type="FLAT,LAMP",
-                image_category="CALIB",
-                lamps=("Halogen",),
-                scripted=True,
-                flexure_px=float(self.rng.normal(0, 0.05)),
-            )
-
-    def arc(self, name: str = "", *, flexure_px: float = 0.0, **place: Any) -> None:
-        """Take a He+Ne arc, at the telescope's place when there is one."""
-        self.take(
-            FrameKind.ARC,
-            3.0,
-            f"HeNe {name}" if name else "HeNe 1",
-            target=name,
-            image_type="WAVE,LAMP",
-            image_category="CALIB_ON_OBJECT" if name else "CALIB",
-            lamps=("He", "Ne"),
-            flexure_px=flexure_px,
-            **place,
-        )
-
-    def standard(self, standard: StandardTarget, *, exposures: int = 1) -> None:
-        """Take a spectrophotometric standard and its arc."""
-        flexure = float(self.rng.normal(0, 0.2))
-        place = {"ra_deg": standard.ra_deg, "dec_deg": standard.dec_deg}
-        for n in range(exposures):
-            source = Source(
-                name=standard.name,
-                model=f"standard:{standard.name}",
-                detector_x=958.3 + 180 * n + float(self.rng.uniform(-3, 3)),
-            )
-            self.take(
-                FrameKind.SPEC_STD,
-                standard.exposure_s,
-                standard.target,
-                target=standard.target,
-                image_type=standard.image_type,
-                image_category="SCIENCE" if standard.image_type == "OBJECT" else "CALIB",
-                sources=(source,),
-                flexure_px=flexure + float(self.rng.normal(0, 0.04)),
-                **place,
-            )
-        self.arc(standard.target, flexure_px=flexure, **place)
-
-    def science(self, target: Target, *, exposures: int = 1) -> None:
-        """Acquire nothing, take spectra of a target, then an arc on it."""
-        flexure = float(self.rng.normal(0, 0.25))
-        place = {"ra_deg": self.right_ascension(target.hour_angle_h), "dec_deg": target.dec_deg}
-        for _ in range(exposures):
-            self.take(
-                FrameKind.SPEC_OBJECT,
-                target.exposure_s,
-                target.name,
-                target=target.name,
-                sources=target.sources,
-                flexure_px=flexure + float(self.rng.normal(0, 0.05)),
-                **place,
-            )
-        self.arc(target.name, flexure_px=flexure + float(self.rng.normal(0, 0.05)), **place)
-
-    def images(
-        self, name: str, bands: Sequence[str], exposure_s: float, window: Any, **more: Any
-    ) -> None:
-        """Take images of one star field."""
-        place = {"ra_deg": self.right_ascension(-0.5), "dec_deg": 31.25}
-        stars = _star_field(self.rng, window)
-        for band in bands:
-            self.take(
-                more.get("kind", FrameKind.IMG_OBJECT),
-                exposure_s,
-                more.get("object_name", name),
-                target=name,
-                filter=SDSS[band],
-                window=window,
-                sources=stars,
-                x_binning=more.get("x_binning", 1),
-                y_binning=more.get("y_binning", 1),
-                **place,
-            )
-
-    def acquisition(self, target: Target) -> None:
-        """Take the image on which the target is put onto the slit."""
-        place = {"ra_deg": self.right_ascension(target.hour_angle_h), "dec_deg": target.dec_deg}
-        self.take(
-            FrameKind.ACQUISITION,
-            10.0,
-            "ALFOSC target acquisition",
-            target=target.name,
-            filter=SDSS["r"],
-            window=IMAGE_WINDOW,
-            x_binning=1,
-            y_binning=1,
-            sources=(*_star_field(self.rng, IMAGE_WINDOW), *target.sources),
-            **place,
-        )
-
-
-def _star_field(rng: np.random.Generator, window: tuple[int, int, int, int]) -> tuple[Source, ...]:
-    x1, x2, y1, y2 = window
-    count = max(25, int((x2 - x1) * (y2 - y1) / 9000))
-    x, y = rng.uniform(x1 - 5, x2 + 3, count), rng.uniform(y1 - 5, y2 + 3, count)
-    magnitude = 22.5 + np.log10(rng.random(count)) * 2.6
-    return tuple(
-        Source(
-            name=f"star {n + 1}",
-            model="star",
-            ab_magnitude=round(float(np.clip(magnitude[n], 15.5, 22.5)), 3),
-            detector_x=round(float(x[n]), 3),
-            detector_y=round(float(y[n]), 3),
-        )
-        for n in range(count)
-    )
-
-
-def _targets(rng: np.random.Generator) -> tuple[Target, Target, Target]:
-    def x(near: float) -> float:
-        return round(near + float(rng.uniform(-2, 2)), 2)
-
-    return (
-        Target(
-            name="SN2026abc",
-            hour_angle_h=0.6,
-            dec_deg=41.3,
-            exposure_s=900.0,
-            sources=(
-                Source(name="SN2026abc", model="supernova", ab_magnitude=18.3, detector_x=x(957)),
-                Source(name="host", model="galaxy", ab_magnitude=19.3, detector_x=x(1035)),
-            ),
-        ),
-        Target(
-            name="GQ091530+284512",
-            hour_angle_h=-1.1,
-            dec_deg=28.7533,
-            exposure_s=600.0,
-            sources=(Source(name="quasar", model="quasar", ab_magnitude=17.6, detector_x=x(956)),),
-        ),
-        Target(
-            name="AT2026xyz",
-            hour_angle_h=1.4,
-            dec_deg=12.02,
-            exposure_s=600.0,
-            sources=(
-                Source(name="AT2026xyz", model="supernova", ab_magnitude=19.1, detector_x=x(960)),
-            ),
-        ),
-    )
-
-
-def _small(observer: _Observer) -> None:
-    targets = _targets(observer.rng)
+def _small(observer: Observer) -> None:
+    targets = science_targets(observer.rng)
     observer.biases(7)
     observer.at(-4.5)
     observer.arc()
@@ -321,13 +55,14 @@ def _small(observer: _Observer) -> None:
     observer.images("field r", ("g", "r"), 20.0, IMAGE_WINDOW)
     observer.acquisition(targets[0])
     observer.science(targets[0])
+    observer.acquisition(targets[1])
     observer.science(targets[1])
     observer.at(2.0)
     observer.standard(STANDARDS[0])
     observer.science(targets[2])
 
 
-def _full(observer: _Observer) -> None:
+def _full(observer: Observer) -> None:
     observer.biases(11)
     observer.biases(11, y_binning=1)
     observer.biases(9, window=FULL_FRAME, x_binning=1, y_binning=1)
@@ -338,7 +73,7 @@ def _full(observer: _Observer) -> None:
     observer.flats(5)
     observer.at(-4.0)
     for round_ in range(4):
-        for target in _targets(observer.rng):
+        for target in science_targets(observer.rng):
             named = replace(target, name=f"{target.name}{'' if not round_ else chr(97 + round_)}")
             observer.acquisition(named)
             observer.science(named, exposures=2)
@@ -353,7 +88,7 @@ def _full(observer: _Observer) -> None:
     observer.biases(11)
 
 
-def _twilight_flats(observer: _Observer, band: str) -> None:
+def _twilight_flats(observer: Observer, band: str) -> None:
     for n in range(3):
         observer.take(
             FrameKind.IMG_FLAT,
