@@ -1,0 +1,155 @@
+"""Choose the masters for a frame, and read those that were chosen."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from calibration_store.policy import choose
+from calibration_store.records import MasterState
+from daemon.memory.records import Choice, JobState
+from daemon.work.outcomes import TryLater
+from daemon.work.plan import NEEDS, master_request, pending_for, rule_of
+from reducers.errors import UnreadableFile
+from reducers.fits import read_raw
+from reducers.products import Provenance, read_master_frame, read_response, read_wavelengths
+from reducers.reduced import Exposure, SpectrumCalibrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from calibration_store.policy import Selection
+    from calibration_store.records import MasterRecord
+    from daemon.memory.records import FrameRecord
+    from daemon.work.bench import Bench
+    from reducers.instrument import Instrument
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 0.5
+_MANY = 10_000
+
+
+def select_masters(bench: Bench, frame: FrameRecord, product: str) -> tuple[Selection, ...]:
+    """Choose a master for every role that `product` ('FLAT', ..., 'SPECTRUM') needs."""
+    instrument = bench.instrument(frame.identity.instrument)
+    return tuple(
+        choose(
+            role,
+            frame.identity,
+            frame.night,
+            _candidates(bench, role, instrument, frame.night),
+            rule_of(role, instrument),
+        )
+        for role in NEEDS[product]
+    )
+
+
+def wait_for_masters(bench: Bench, product: str, night: str) -> None:
+    """Let the job wait while masters that it would use are due or being built.
+
+    Raises
+    ------
+    TryLater
+        If there are any.
+    """
+    jobs = [
+        *bench.queue.jobs(JobState.RUNNING, _MANY),
+        *bench.queue.jobs(JobState.WAITING, _MANY),
+    ]
+    pending = pending_for(NEEDS[product], night, jobs, bench.clock.now())
+    if pending:
+        raise TryLater(f"waits for {pending[0]}", after_s=_LOOK_AGAIN_S)
+
+
+def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> SpectrumCalibrations:
+    """Read the chosen masters, and note how old they are.
+
+    Raises
+    ------
+    TryLater
+        If the file of a master is gone or damaged; it is built anew.
+    """
+    chosen = {item.role: item.master for item in selections if item.master is not None}
+    for master in chosen.values():
+        if not master.path.is_file():
+            raise _lost(bench, master)
+    facts = {
+        f"{item.role.lower()}_age_h": item.age_h for item in selections if item.age_h is not None
+    }
+    for role, master in chosen.items():
+        facts |= {f"{role.lower()}_{name}": value for name, value in master.measurements.items()}
+    bias, flat = chosen.get("BIAS"), chosen.get("FLAT")
+    arc, response = chosen.get("ARC"), chosen.get("RESPONSE")
+    return SpectrumCalibrations(
+        bias=read_master_frame(bias.path) if bias else None,
+        flat=read_master_frame(flat.path) if flat else None,
+        wavelengths=read_wavelengths(arc.path) if arc else None,
+        response=read_response(response.path) if response else None,
+        facts=facts,
+    )
+
+
+def read_exposure(bench: Bench, frame: FrameRecord) -> Exposure:
+    """Read the pixels of a recorded frame, from any path where its content still lies.
+
+    Raises
+    ------
+    UnreadableFile
+        If the raw file is gone.
+    """
+    detector = bench.instrument(frame.identity.instrument).detector
+    for path in (frame.path, *bench.archive.copies(frame.sha256)):
+        if path.is_file():
+            return Exposure(raw=read_raw(path, detector), identity=frame.identity, stem=frame.stem)
+    raise UnreadableFile(f"the raw file {frame.path.name} is no longer there")
+
+
+def choices_of(selections: Iterable[Selection]) -> tuple[Choice, ...]:
+    """Return selections as the archive records them."""
+    return tuple(
+        Choice(
+            role=item.role,
+            master_key=item.master.key if item.master else "",
+            rung=item.rung,
+            reason=item.reason,
+            rejected=item.rejected,
+        )
+        for item in selections
+    )
+
+
+def provenance_of(
+    frames: Iterable[FrameRecord], selections: Iterable[Selection]
+) -> tuple[Provenance, ...]:
+    """Return what goes into a product: raw frames first, then masters."""
+    raw = [Provenance(file=frame.path.name, sha256=frame.sha256, role="RAW") for frame in frames]
+    masters = [
+        Provenance(file=item.master.path.name, sha256=item.master.sha256, role=item.role)
+        for item in selections
+        if item.master is not None
+    ]
+    return (*raw, *masters)
+
+
+def _candidates(bench: Bench, role: str, instrument: Instrument, night: str) -> list[MasterRecord]:
+    """Return the usable masters, and those of the night that were refused, for the record."""
+    refused = [
+        master
+        for master in bench.store.of_night(night)
+        if master.role == role
+        and master.instrument == instrument.name
+        and master.state in (MasterState.REJECTED, MasterState.BANNED)
+    ]
+    return [*bench.store.candidates(role, instrument.name), *refused]
+
+
+def _lost(bench: Bench, master: MasterRecord) -> TryLater:
+    log.warning("master %s is gone; it is built anew", master.path)
+    bench.store.set_state(master.key, MasterState.REJECTED, "its file is gone")
+    for sha256, _ in master.inputs[:1]:
+        member = bench.archive.frame_of_content(sha256)
+        if member is not None:
+            instrument = bench.instrument(master.instrument)
+            bench.queue.submit(master_request(master.role, member, instrument, bench.clock.now()))
+    return TryLater(f"{master.path.name} is built anew", after_s=_LOOK_AGAIN_S)

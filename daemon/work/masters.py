@@ -1,0 +1,260 @@
+"""The task that builds every master of one calibration set."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from calibration_store.judgement import judge
+from calibration_store.policy import could_serve, is_complete
+from calibration_store.records import MasterRecord, MasterState
+from daemon.layout import write_fits_atomically
+from daemon.memory.database import writing
+from daemon.memory.records import ProductState
+from daemon.work.bench import digest_of, file_sha256
+from daemon.work.calibrations import (
+    provenance_of,
+    read_calibrations,
+    read_exposure,
+    select_masters,
+    wait_for_masters,
+)
+from daemon.work.plan import KIND_OF, after_master, groups_of, members_of, rule_of
+from reducers.errors import ReductionError
+from reducers.products import master_hdus
+from reducers.recipes import (
+    RECIPE_VERSION,
+    build_arc,
+    build_bias,
+    build_flat,
+    build_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from calibration_store.policy import Selection
+    from daemon.memory.records import FrameRecord, Job
+    from daemon.work.bench import Bench
+    from reducers.instrument import Instrument
+    from reducers.reduced import Built
+
+log = logging.getLogger(__name__)
+
+
+def build_master(bench: Bench, job: Job) -> None:
+    """Build what a set is still missing; do nothing when every master of it is current.
+
+    Raises
+    ------
+    TryLater
+        If masters that are to be applied here are being built.
+    ReductionError
+        If a group of the set cannot be built; the other groups are built all the same.
+    """
+    role, night = str(job.payload["role"]), str(job.payload["night"])
+    key = str(job.payload["set_key"])
+    instrument = bench.instrument(str(job.payload["instrument"]))
+    frames = bench.archive.current_frames(KIND_OF[role], night, instrument.name)
+    members = members_of(role, key, frames, instrument)
+    state = is_complete(
+        [item.identity for item in members], rule_of(role, instrument), quiet_s=float("inf")
+    )
+    if not state.complete:
+        log.info("%s is not built: %s", job.key, state.reason)
+        return
+    wait_for_masters(bench, role, night)
+    failed: list[ReductionError] = []
+    for group in groups_of(role, members):
+        try:
+            _build_group(bench, role, key, group, redo=bool(job.payload.get("redo")))
+        except ReductionError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+
+
+def _build_group(
+    bench: Bench, role: str, key: str, group: Sequence[FrameRecord], *, redo: bool
+) -> None:
+    first = group[0]
+    instrument = bench.instrument(first.identity.instrument)
+    selections = select_masters(bench, first, role)
+    if role == "RESPONSE" and not any(item.role == "ARC" and item.master for item in selections):
+        log.info("no response from %s yet: there is no arc", first.stem)
+        return
+    master_key = _master_key(bench, role, group, selections, instrument)
+    known = bench.store.get(master_key)
+    if known is not None and known.path.is_file() and not redo:
+        return
+    built = _run_recipe(bench, role, group, selections, instrument)
+    # A set of several masters (arcs, standards) is one set per master to the store.
+    own_set = key if role in ("BIAS", "FLAT") else f"{key}#{first.stem}"
+    versions = bench.store.versions(own_set, first.night, role)
+    version = known.version if known else 1 + max((m.version for m in versions), default=0)
+    path = bench.layout.master(first.night, role, _label(first, key), version=version)
+    write_fits_atomically(path, master_hdus(built, provenance_of(group, selections)))
+    verdict = built.verdict or judge(role, built.measurements, _previous(bench, role, first))
+    record = _record(
+        role,
+        group,
+        selections,
+        built,
+        verdict,
+        path,
+        key=master_key,
+        set_key=own_set,
+        version=version,
+        built_at=bench.clock.now(),
+    )
+    _remember(bench, record, group, instrument)
+
+
+def _master_key(
+    bench: Bench,
+    role: str,
+    group: Sequence[FrameRecord],
+    selections: Sequence[Selection],
+    instrument: Instrument,
+) -> str:
+    return digest_of(
+        role,
+        sorted(frame.sha256 for frame in group),
+        RECIPE_VERSION,
+        {item.role: item.master.key if item.master else "" for item in selections},
+        bench.config.settings_digest,
+        instrument.digest,
+    )
+
+
+def _run_recipe(
+    bench: Bench,
+    role: str,
+    group: Sequence[FrameRecord],
+    selections: Sequence[Selection],
+    instrument: Instrument,
+) -> Built:
+    exposures = [read_exposure(bench, frame) for frame in group]
+    given = read_calibrations(bench, selections)
+    if role == "BIAS":
+        return build_bias(exposures, instrument)
+    if role == "FLAT":
+        return build_flat(exposures, given, instrument)
+    if role == "ARC":
+        return build_arc(exposures, given, instrument)
+    return build_response(exposures[0], given, instrument)
+
+
+def _record(
+    role: str,
+    group: Sequence[FrameRecord],
+    selections: Sequence[Selection],
+    built: Built,
+    verdict: str,
+    path: Path,
+    *,
+    key: str,
+    set_key: str,
+    version: int,
+    built_at: datetime,
+) -> MasterRecord:
+    first = group[0]
+    return MasterRecord(
+        key=key,
+        instrument=first.identity.instrument,
+        role=role,
+        setup=first.identity.setup,
+        set_key=set_key,
+        night=first.night,
+        observed_at=_middle(group),
+        built_at=built_at,
+        path=path,
+        state=MasterState.REJECTED if verdict else MasterState.CURRENT,
+        version=version,
+        inputs=tuple((frame.sha256, frame.stem) for frame in group),
+        parents=tuple((item.role, item.master.key) for item in selections if item.master),
+        measurements={**built.measurements, **_where(first)},
+        reason=verdict,
+        aperture_y_px=first.identity.aperture_y_px,
+        sha256=file_sha256(path),
+    )
+
+
+def _remember(
+    bench: Bench, record: MasterRecord, group: Sequence[FrameRecord], instrument: Instrument
+) -> None:
+    """Record the master and what follows from it in one transaction."""
+    with writing(bench.engine) as session:
+        stored = bench.store.add(record, within=session)
+        if stored.state is not MasterState.CURRENT:
+            log.warning("master %s is not used: %s", record.path.name, stored.reason)
+            return
+        _retire_overlapping(bench, stored, group, session)
+        served = _served_by(bench, stored, session)
+        bench.submit(after_master(record.role, served, instrument, bench.clock.now()), session)
+
+
+def _retire_overlapping(
+    bench: Bench, stored: MasterRecord, group: Sequence[FrameRecord], session: Session
+) -> None:
+    """Supersede masters that hold frames of this one: a late frame has joined their group."""
+    for frame in group:
+        for other in bench.store.built_from(frame.sha256, within=session):
+            if other.role == stored.role and other.key != stored.key:
+                bench.store.set_state(
+                    other.key, MasterState.SUPERSEDED, "its frames are in a later master", session
+                )
+
+
+def _served_by(bench: Bench, master: MasterRecord, session: Session) -> list[FrameRecord]:
+    """Return the frames of its night, and those of other nights that still lack something."""
+    instrument = bench.instrument(master.instrument)
+    within_s = rule_of(master.role, instrument).within_days * 86400
+    served = []
+    for frame in bench.archive.current_frames(instrument=instrument.name, within=session):
+        when = frame.identity.observed_at or frame.arrived_at
+        near = abs((when - master.observed_at).total_seconds()) <= within_s
+        if not near or not could_serve(master.role, frame.identity.setup, master):
+            continue
+        if frame.night == master.night or not _is_final(bench, frame, session):
+            served.append(frame)
+    return served
+
+
+def _is_final(bench: Bench, frame: FrameRecord, session: Session) -> bool:
+    product = bench.archive.current_product(frame.id, within=session)
+    return product is not None and product.state is ProductState.FINAL
+
+
+def _previous(bench: Bench, role: str, frame: FrameRecord) -> list[MasterRecord]:
+    """Return the good masters of other sets with the same set-up."""
+    return [
+        master
+        for master in bench.store.candidates(role, frame.identity.instrument)
+        if master.setup == frame.identity.setup
+        and frame.sha256 not in {sha256 for sha256, _ in master.inputs}
+    ]
+
+
+def _middle(group: Sequence[FrameRecord]) -> datetime:
+    times = [frame.identity.observed_at or frame.arrived_at for frame in group]
+    first, last = min(times), max(times)
+    return first + (last - first) / 2
+
+
+def _where(frame: FrameRecord) -> dict[str, float]:
+    """Return where the telescope was: an arc on the object is worth more."""
+    own = frame.identity
+    facts = {"ra_deg": own.ra_deg, "dec_deg": own.dec_deg, "rotator_deg": own.rotator_deg}
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _label(first: FrameRecord, key: str) -> str:
+    """Name a master readably; the first raw frame makes the name unique."""
+    setup = first.identity.setup
+    parts = (f"{setup.x_binning}x{setup.y_binning}", *key.split("/")[3:], first.stem)
+    return "_".join(part for part in parts if part and part != "-")

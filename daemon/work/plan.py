@@ -1,0 +1,276 @@
+"""What should happen next: pure functions from what is known to the jobs to submit.
+
+The order in which frames arrive cannot matter: a job names a set or a frame, looks at everything
+that is there when it runs, and does nothing when its product is already current.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from calibration_store.policy import is_complete, same_pointing, set_key
+from daemon.memory.records import (
+    PRIORITY_CALIBRATION,
+    PRIORITY_SCIENCE,
+    JobKind,
+    JobRequest,
+)
+from reducers.identity import FrameKind
+from reducers.instrument import SetRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from daemon.memory.records import FrameRecord, Job
+    from reducers.identity import Identity
+    from reducers.instrument import Instrument
+
+#: Which master is made of which frames.
+ROLE_OF: dict[FrameKind, str] = {
+    FrameKind.BIAS: "BIAS",
+    FrameKind.SPEC_FLAT: "FLAT",
+    FrameKind.ARC: "ARC",
+    FrameKind.SPEC_STD: "RESPONSE",
+}
+KIND_OF: dict[str, FrameKind] = {role: kind for kind, role in ROLE_OF.items()}
+#: Which masters are applied to the frames of another.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "BIAS": (),
+    "FLAT": ("BIAS",),
+    "ARC": ("BIAS",),
+    "RESPONSE": ("BIAS", "FLAT", "ARC"),
+    "SPECTRUM": ("BIAS", "FLAT", "ARC", "RESPONSE"),
+}
+REDUCED = frozenset({FrameKind.SPEC_OBJECT, FrameKind.SPEC_STD})
+#: Products that have one already wait until the masters that are due have been built.
+PRIORITY_UPGRADE = PRIORITY_CALIBRATION + 10
+#: Lamps of one arc are lit one after the other within so many minutes.
+_ONE_ARC_S = 600.0
+_SAME_SLIT_PX = 0.5
+_DEFAULT_DAYS = {"BIAS": 30.0, "FLAT": 30.0, "ARC": 7.0, "RESPONSE": 90.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A job to submit, and whether a waiting one of the same key moves back to its time."""
+
+    request: JobRequest
+    postpone: bool = False
+
+
+def rule_of(role: str, instrument: Instrument) -> SetRule:
+    """Return the set rule of a role; profiles may leave out those of single exposures."""
+    kind = KIND_OF[role]
+    return instrument.sets.get(kind) or SetRule(
+        kind=kind,
+        same=("detector", "grism", "slit"),
+        at_least=1,
+        closes_after_s=0.0,
+        within_days=_DEFAULT_DAYS[role],
+    )
+
+
+def follow_up(
+    frame: FrameRecord,
+    night: Sequence[FrameRecord],
+    instrument: Instrument,
+    now: datetime,
+    *,
+    quiet_s: float | None = None,
+    provisional: bool = True,
+) -> list[Step]:
+    """Return what a newly recorded frame asks for.
+
+    Parameters
+    ----------
+    night
+        Every current frame of the same night, this one among them.
+    quiet_s
+        Overrides the quiet time of the profile.
+    provisional
+        Reduce science before its calibrations have come.
+    """
+    steps: list[Step] = []
+    role = ROLE_OF.get(frame.identity.kind)
+    if role is not None:
+        steps.append(_grow_set(role, frame, night, instrument, now, quiet_s))
+    if frame.identity.kind in REDUCED:
+        priority = PRIORITY_SCIENCE if provisional else PRIORITY_UPGRADE
+        steps.append(Step(request=reduce_request(frame, priority=priority, now=now)))
+    closed = _set_left_behind(frame, night, instrument)
+    if closed is not None:
+        steps.append(Step(request=closed))
+    return steps
+
+
+def after_master(
+    role: str, night: Iterable[FrameRecord], instrument: Instrument, now: datetime
+) -> list[Step]:
+    """Return what a new master of `role` asks for: whatever it could serve looks again."""
+    steps: dict[str, Step] = {}
+    for frame in night:
+        own = ROLE_OF.get(frame.identity.kind)
+        if own is not None and role in NEEDS[own]:
+            request = master_request(own, frame, instrument, now)
+            steps[request.key] = Step(request=request)
+        if frame.identity.kind in REDUCED:
+            request = reduce_request(frame, priority=PRIORITY_UPGRADE, now=now)
+            steps[request.key] = Step(request=request)
+    return list(steps.values())
+
+
+def master_request(
+    role: str, member: FrameRecord, instrument: Instrument, not_before: datetime
+) -> JobRequest:
+    """Return the job that builds every master of the set to which `member` belongs."""
+    key = set_key(member.identity, rule_of(role, instrument))
+    return JobRequest(
+        kind=JobKind.MASTER,
+        key=f"master:{role}:{instrument.name}:{key}:{member.night}",
+        payload={
+            "role": role,
+            "instrument": instrument.name,
+            "set_key": key,
+            "night": member.night,
+        },
+        priority=PRIORITY_CALIBRATION,
+        not_before=not_before,
+    )
+
+
+def reduce_request(
+    frame: FrameRecord, *, priority: int, now: datetime, redo: bool = False
+) -> JobRequest:
+    """Return the job that reduces one exposure; `redo` does it even if nothing has changed."""
+    payload: dict[str, Any] = {"frame_id": frame.id, "night": frame.night}
+    if redo:
+        payload["redo"] = True
+    return JobRequest(
+        kind=JobKind.REDUCE,
+        key=f"reduce:{frame.sha256}",
+        payload=payload,
+        priority=priority,
+        not_before=now,
+    )
+
+
+def members_of(
+    role: str, key: str, night: Iterable[FrameRecord], instrument: Instrument
+) -> list[FrameRecord]:
+    """Return the frames of one calibration set, in the order they were taken."""
+    rule, kind = rule_of(role, instrument), KIND_OF[role]
+    found = [
+        frame
+        for frame in night
+        if frame.identity.kind is kind and set_key(frame.identity, rule) == key
+    ]
+    return sorted(found, key=_when_taken)
+
+
+def groups_of(role: str, members: Sequence[FrameRecord]) -> list[tuple[FrameRecord, ...]]:
+    """Split a set into the groups that become one master each.
+
+    Biases and flats are one group; every standard is its own; arcs are grouped while telescope
+    and slit stay where they are and lamp follows lamp (He, then Ne).
+    """
+    if not members:
+        return []
+    if role == "RESPONSE":
+        return [(member,) for member in members]
+    if role != "ARC":
+        return [tuple(members)]
+    groups: list[list[FrameRecord]] = [[members[0]]]
+    for member in members[1:]:
+        if _continues_arc(groups[-1], member):
+            groups[-1].append(member)
+        else:
+            groups.append([member])
+    return [tuple(group) for group in groups]
+
+
+def pending_for(roles: Iterable[str], night: str, jobs: Iterable[Job], now: datetime) -> list[str]:
+    """Return the keys of the due or running master jobs on which a product of `night` may wait."""
+    wanted = frozenset(roles)
+    return [
+        job.key
+        for job in jobs
+        if job.kind is JobKind.MASTER
+        and job.payload.get("night") == night
+        and job.payload.get("role") in wanted
+        and job.not_before <= now
+    ]
+
+
+def _grow_set(
+    role: str,
+    frame: FrameRecord,
+    night: Sequence[FrameRecord],
+    instrument: Instrument,
+    now: datetime,
+    quiet_s: float | None,
+) -> Step:
+    rule = rule_of(role, instrument)
+    members = members_of(role, set_key(frame.identity, rule), night, instrument)
+    state = is_complete([m.identity for m in members], rule, quiet_s=0.0, closes_after_s=quiet_s)
+    wait_s = 0.0 if state.complete else state.due_at_s
+    if wait_s is None:
+        wait_s = rule.closes_after_s if quiet_s is None else quiet_s
+    request = master_request(role, frame, instrument, now + timedelta(seconds=wait_s))
+    return Step(request=request, postpone=not state.complete)
+
+
+def _set_left_behind(
+    frame: FrameRecord, night: Sequence[FrameRecord], instrument: Instrument
+) -> JobRequest | None:
+    """Return the job of the set that this frame shows to be over, when it shows one."""
+    before = [item for item in night if _when_taken(item) < _when_taken(frame)]
+    if not before:
+        return None
+    last = max(before, key=_when_taken)
+    role = ROLE_OF.get(last.identity.kind)
+    if role is None or last.identity.instrument != instrument.name:
+        return None
+    own = ROLE_OF.get(frame.identity.kind)
+    request = master_request(role, last, instrument, frame.ingested_at)
+    if own == role and master_request(own, frame, instrument, frame.ingested_at).key == request.key:
+        return None
+    return request
+
+
+def _when_taken(frame: FrameRecord) -> tuple[datetime, str]:
+    return frame.identity.observed_at or frame.arrived_at, frame.stem
+
+
+def _continues_arc(group: Sequence[FrameRecord], frame: FrameRecord) -> bool:
+    first, last = group[0].identity, group[-1].identity
+    own = frame.identity
+    return (
+        _soon_after(last, own)
+        and _slit_stayed(first, own)
+        and not _lamps_of(group) & set(own.lamps)
+        and (same_pointing(_pointing(first), _pointing(own)) or _pointing(own) == _pointing(first))
+    )
+
+
+def _soon_after(first: Identity, second: Identity) -> bool:
+    if first.observed_at is None or second.observed_at is None:
+        return False
+    apart_s = (second.observed_at - first.observed_at).total_seconds()
+    return apart_s <= _ONE_ARC_S + first.exposure_s
+
+
+def _slit_stayed(first: Identity, second: Identity) -> bool:
+    if first.aperture_y_px is None or second.aperture_y_px is None:
+        return first.aperture_y_px == second.aperture_y_px
+    return abs(first.aperture_y_px - second.aperture_y_px) <= _SAME_SLIT_PX
+
+
+def _lamps_of(group: Iterable[FrameRecord]) -> set[str]:
+    return {lamp for frame in group for lamp in frame.identity.lamps}
+
+
+def _pointing(identity: Identity) -> tuple[float | None, float | None]:
+    return identity.ra_deg, identity.dec_deg

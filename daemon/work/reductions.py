@@ -1,0 +1,224 @@
+"""The task that reduces one spectroscopic exposure."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from astropy.io.fits import HDUList
+
+from daemon.layout import write_atomically, write_fits_atomically
+from daemon.memory.database import writing
+from daemon.memory.records import FlagRecord, FrameRecord, ProductRecord, ProductState
+from daemon.work.bench import Bench, digest_of, file_sha256
+from daemon.work.calibrations import (
+    choices_of,
+    provenance_of,
+    read_calibrations,
+    read_exposure,
+    select_masters,
+    wait_for_masters,
+)
+from daemon.work.plan import REDUCED
+from reducers.products import spectrum_products
+from reducers.quality import flag_bits
+from reducers.recipes import RECIPE_VERSION, reduce_spectrum
+from reducers.reduced import SpectrumSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from calibration_store.policy import Selection
+    from daemon.memory.records import Job
+    from reducers.reduced import Exposure, ReducedSpectrum
+
+    Draw = Callable[[ReducedSpectrum, Exposure, Sequence[str]], bytes]
+
+log = logging.getLogger(__name__)
+
+RECIPE = "spectrum"
+#: From this attempt on no picture is drawn: it may be what kills the worker.
+SAFE_MODE_ATTEMPT = 3
+_ENDINGS = {"image2d": "2d.fits", "iraf": "1d_iraf.fits", "ascii": "1d.ascii"}
+
+
+def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
+    """Reduce one exposure with the masters that fit now; nothing when that has been done."""
+    frame = bench.archive.frame(int(job.payload["frame_id"]))
+    if frame is None or frame.identity.kind not in REDUCED:
+        return
+    before = bench.archive.current_product(frame.id)
+    if before is not None or not bench.config.calibration.provisional:
+        wait_for_masters(bench, "SPECTRUM", frame.night)
+    selections = select_masters(bench, frame, "SPECTRUM")
+    key = _product_key(bench, frame, selections, job)
+    redo = bool(job.payload.get("redo"))
+    if before is not None and before.key == key and not redo and _is_whole(before):
+        return
+    exposure = read_exposure(bench, frame)
+    given = read_calibrations(bench, selections)
+    instrument = bench.instrument(frame.identity.instrument)
+    reduced = reduce_spectrum(exposure, given, instrument, _settings(job))
+    made = _Made(bench, frame, _version(bench, frame, before))
+    made.write(spectrum_products(reduced, exposure, provenance_of([frame], selections)))
+    if job.attempts < SAFE_MODE_ATTEMPT:
+        made.draw(draw, reduced, exposure, _notes(selections))
+    record = made.record(key, reduced, selections, before)
+    with writing(bench.engine) as session:
+        bench.archive.record_product(record, within=session)
+        bench.queue.finish(job, within=session)
+
+
+@dataclass(slots=True)
+class _Made:
+    """Files of one product as they are written."""
+
+    bench: Bench
+    frame: FrameRecord
+    version: int
+    paths: dict[str, Path] = field(default_factory=dict)
+    measurements: dict[str, float] = field(default_factory=dict)
+
+    def write(self, products: Mapping[str, HDUList | str]) -> None:
+        """Write every product, each whole or not at all."""
+        own = self.frame
+        for role, content in products.items():
+            path = self.bench.layout.product(
+                own.night, _target(own), own.stem, _ending(role), version=self.version
+            )
+            if isinstance(content, HDUList):
+                write_fits_atomically(path, content)
+            else:
+                write_atomically(path, content.encode())
+            self.paths[role] = path
+
+    def draw(
+        self, draw: Draw, reduced: ReducedSpectrum, exposure: Exposure, notes: Sequence[str]
+    ) -> None:
+        """Draw the verification plot; without it the product is as good as before."""
+        own = self.frame
+        path = self.bench.layout.verify_plot(
+            own.night, own.stem, _target(own), version=self.version
+        )
+        try:
+            write_atomically(path, draw(reduced, exposure, notes))
+        except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
+            # What a plotting library raises on odd numbers; a full disk is not among these.
+            log.warning("no verification plot of %s: %s", own.stem, error)
+            self.measurements["plot_failed"] = 1.0
+            return
+        self.paths["plot"] = path
+
+    def record(
+        self,
+        key: str,
+        reduced: ReducedSpectrum,
+        selections: Sequence[Selection],
+        before: ProductRecord | None,
+    ) -> ProductRecord:
+        """Return the product as the archive remembers it."""
+        own, now = self.frame, self.bench.clock.now()
+        return ProductRecord(
+            key=key,
+            frame_id=own.id,
+            frame_sha256=own.sha256,
+            stem=own.stem,
+            night=own.night,
+            recipe=RECIPE,
+            recipe_version=RECIPE_VERSION,
+            generation=1 + _last_generation(self.bench, own),
+            state=state_of(selections),
+            quality=reduced.quality,
+            flag_bits=flag_bits(reduced.flags),
+            target=_target(own),
+            paths=self.paths,
+            hashes={role: file_sha256(path) for role, path in self.paths.items()},
+            measurements={**reduced.measurements, **self.measurements},
+            flags=_flag_records(reduced),
+            choices=choices_of(selections),
+            created_at=now,
+            # How long the first product took; an upgrade is not late.
+            latency_s=before.latency_s if before else (now - own.arrived_at).total_seconds(),
+        )
+
+
+def state_of(selections: Sequence[Selection]) -> ProductState:
+    """Tell whether a better product is to be expected: a master is missing or borrowed."""
+    lacking = any(item.master is None or item.borrowed for item in selections)
+    return ProductState.PROVISIONAL if lacking else ProductState.FINAL
+
+
+def _product_key(
+    bench: Bench, frame: FrameRecord, selections: Sequence[Selection], job: Job
+) -> str:
+    return digest_of(
+        frame.sha256,
+        RECIPE,
+        RECIPE_VERSION,
+        {item.role: item.master.key if item.master else "" for item in selections},
+        [bench.config.settings_digest, dict(job.payload.get("settings", {}))],
+        bench.instrument(frame.identity.instrument).digest,
+    )
+
+
+def _settings(job: Job) -> SpectrumSettings:
+    """Return the settings of a redo; the defaults otherwise."""
+    return SpectrumSettings(**job.payload.get("settings", {}))
+
+
+def _version(bench: Bench, frame: FrameRecord, before: ProductRecord | None) -> int:
+    """Return the number in the file names: a provisional product is replaced under its name."""
+    if before is None:
+        return 1
+    history = bench.archive.product_history(frame.id)
+    names = {path for item in history for role, path in item.paths.items() if role == "spectrum"}
+    return len(names) + (before.state is ProductState.FINAL)
+
+
+def _last_generation(bench: Bench, frame: FrameRecord) -> int:
+    history = bench.archive.product_history(frame.id)
+    return max((item.generation for item in history), default=0)
+
+
+def _is_whole(product: ProductRecord) -> bool:
+    """Tell whether every file of a product is still there as it was written."""
+    return all(
+        path.is_file() and file_sha256(path) == product.hashes.get(role)
+        for role, path in product.paths.items()
+    )
+
+
+def _ending(role: str) -> str:
+    name, _, which = role.partition(":")
+    if name == "spectrum":
+        return f"{which.lower()}_1d.fits" if which else "1d.fits"
+    return _ENDINGS.get(name, f"{name}.fits")
+
+
+def _target(frame: FrameRecord) -> str:
+    return frame.identity.target or frame.identity.object_name or "unnamed"
+
+
+def _notes(selections: Sequence[Selection]) -> list[str]:
+    """Return one line per calibration for the plot."""
+    notes = []
+    for item in selections:
+        made_of = item.master.inputs[0][1] if item.master and item.master.inputs else "none"
+        notes.append(f"{item.role} {made_of}, {item.reason}")
+    return notes
+
+
+def _flag_records(reduced: ReducedSpectrum) -> tuple[FlagRecord, ...]:
+    return tuple(
+        FlagRecord(
+            name=flag.name,
+            bit=flag.bit,
+            quality=flag.quality,
+            value=flag.value,
+            threshold=flag.threshold,
+            sentence=flag.sentence,
+        )
+        for flag in reduced.flags
+    )

@@ -1,0 +1,85 @@
+"""What a worker can do: one task per kind of job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from daemon.arrival.ingest import Reception, ingest
+from daemon.arrival.sighting import sighting_of
+from daemon.memory.records import FrameRecord, Job, JobKind
+from daemon.publish.figures import verification_png
+from daemon.work.bench import Bench, open_bench
+from daemon.work.masters import build_master
+from daemon.work.outcomes import TryLater
+from daemon.work.plan import follow_up
+from daemon.work.reductions import reduce_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from daemon.config import Config
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure, ReducedSpectrum
+
+
+def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
+    """Return the tasks of a worker, ready to run."""
+    bench = open_bench(config)
+    return {
+        JobKind.INGEST: partial(ingest_frame, bench),
+        JobKind.MASTER: partial(build_master, bench),
+        JobKind.REDUCE: partial(reduce_frame, bench, draw=draw_plot),
+    }
+
+
+def ingest_frame(bench: Bench, job: Job) -> None:
+    """Take in one file.
+
+    Raises
+    ------
+    TryLater
+        If the file is not whole yet, or cannot be reached.
+    """
+    seen_at = datetime.fromisoformat(str(job.payload["seen_at"]))
+    outcome = ingest(sighting_of(job.payload), seen_at, reception_of(bench))
+    if outcome.again_in_s is not None:
+        raise TryLater(outcome.reason, after_s=outcome.again_in_s)
+
+
+def reception_of(bench: Bench) -> Reception:
+    """Return what taking in a file needs."""
+    return Reception(
+        engine=bench.engine,
+        archive=bench.archive,
+        clock=bench.clock,
+        profiles=bench.config.instrument.profiles,
+        follow_up=partial(plan_frame, bench),
+        size_limit_bytes=int(bench.config.watch.size_limit_mb * 1e6),
+        hold_limit_s=bench.config.watch.hold_limit_s,
+    )
+
+
+def plan_frame(bench: Bench, frame: FrameRecord, instrument: Instrument, session: Session) -> None:
+    """Submit, in the frame's own transaction, what its arrival asks for."""
+    settings = bench.config.calibration
+    night = bench.archive.current_frames(
+        night=frame.night, instrument=instrument.name, within=session
+    )
+    steps = follow_up(
+        frame,
+        night,
+        instrument,
+        bench.clock.now(),
+        quiet_s=settings.quiet_s,
+        provisional=settings.provisional,
+    )
+    bench.submit(steps, session)
+
+
+def draw_plot(reduced: ReducedSpectrum, exposure: Exposure, notes: Sequence[str]) -> bytes:
+    """Draw the verification plot of the target."""
+    return verification_png(reduced, exposure, notes=notes)
