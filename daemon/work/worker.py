@@ -1,0 +1,207 @@
+"""One worker process: claim a job, do it, say what came of it.
+
+Started as a fresh interpreter (`python -m daemon.work.worker`), so that a crash in a C library
+costs one attempt of one job. The main thread does the work; a small thread renews the lease,
+which proves only that the process lives: the time limit is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import faulthandler
+import importlib
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.clock import SystemClock
+from daemon.config import Config, load_config
+from daemon.memory.database import open_database
+from daemon.memory.errors import StorePaused
+from daemon.work.confine import die_with_parent, forbid_core_dumps, is_orphan, limit_memory
+from daemon.work.jobs import JobQueue
+from daemon.work.outcomes import TryLater
+from reducers.errors import ReductionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from daemon.memory.records import Job, JobKind
+
+    Task = Callable[[Job], None]
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+RENEW_S = 15.0
+IDLE_S = 0.25
+PAUSE_S = 60.0
+RETRY_FIRST_S = 2.0
+#: The storage has no room, is read-only or its quota is used up: nothing is wrong with the frame.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Where a worker stands: its name, its parent and the pipe on which it reports."""
+
+    name: str
+    parent_pid: int
+    report_fd: int
+
+    def report(self, line: str) -> None:
+        """Tell the supervisor what begins now; a broken pipe means that it is gone."""
+        os.write(self.report_fd, f"{line}\n".encode())
+
+
+def work(config: Config, queue: JobQueue, tasks: Mapping[JobKind, Task], post: Post) -> None:
+    """Do jobs until the share of this process is done, or it is told to leave."""
+    leaving = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leaving.set())
+    done = 0
+    while done < config.work.jobs_per_worker and not leaving.is_set():
+        if is_orphan(post.parent_pid):
+            return
+        try:
+            job = queue.claim(post.name, tasks.keys(), lease_s=LEASE_S)
+        except StorePaused as error:
+            log.warning("waiting for the database: %s", error)
+            leaving.wait(RETRY_FIRST_S)
+            continue
+        if job is None:
+            post.report("idle")
+            leaving.wait(IDLE_S)
+            continue
+        post.report(f"job {job.id}")
+        do(job, queue, tasks[job.kind], post.name, config)
+        post.report("idle")
+        done += 1
+
+
+def do(job: Job, queue: JobQueue, task: Task, worker: str, config: Config) -> None:
+    """Do one job and record its outcome, whatever it is."""
+    started = time.monotonic()
+    try:
+        with _lease_kept(job, queue, worker, config.work.job_limit_s):
+            settle(job, queue, task, config.work.attempts)
+    except StorePaused as error:
+        # The outcome could not be written: the lease runs out and the job is done again.
+        log.warning("job=%s outcome not recorded: %s", job.key, error)
+    log.info("job=%s took %.2f s", job.key, time.monotonic() - started)
+
+
+def settle(job: Job, queue: JobQueue, task: Task, attempts: int) -> None:
+    """Run the task and turn the way it ends into the state of the job."""
+    try:
+        task(job)
+    except TryLater as later:
+        queue.put_back(job, later.reason, later.after_s)
+    except ReductionError as error:
+        log.info("job=%s failed: %s", job.key, error)
+        queue.fail(job, str(error))
+    except StorePaused as error:
+        log.warning("job=%s paused: %s", job.key, error)
+        queue.put_back(job, f"paused: {error}", PAUSE_S)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            log.warning("job=%s paused: %s", job.key, error)
+            queue.put_back(job, f"paused: {error.strerror}", PAUSE_S)
+            return
+        log.exception("job=%s attempt=%d", job.key, job.attempts)
+        queue.fail(job, _describe(error), _retry_in_s(job.attempts, attempts))
+    else:
+        queue.finish(job)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory: the job needs more than a worker may use"
+    return f"{type(error).__name__}: {error}"
+
+
+def _retry_in_s(attempts_made: int, attempts: int) -> float | None:
+    """Return how long to wait before the next attempt; None when there is none left."""
+    if attempts_made >= attempts:
+        return None
+    return float(RETRY_FIRST_S * 2 ** (max(attempts_made, 1) - 1))
+
+
+@contextmanager
+def _lease_kept(job: Job, queue: JobQueue, worker: str, limit_s: float) -> Iterator[None]:
+    """Renew the lease while the body runs, but never beyond the time limit of a job."""
+    over = threading.Event()
+    until = time.monotonic() + limit_s
+
+    def renew() -> None:
+        while not over.wait(RENEW_S) and time.monotonic() < until:
+            try:
+                if not queue.renew(job.id, worker, LEASE_S):
+                    return
+            except StorePaused as error:
+                log.warning("job=%s lease not renewed: %s", job.key, error)
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one worker process."""
+    options = _options(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=options.log_level,
+        format=f"%(levelname)s %(name)s worker={options.name} %(message)s",
+    )
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to pass on
+    die_with_parent(options.parent)
+    forbid_core_dumps()
+    config = _configuration(options.config)
+    limit_memory(config.work.memory_limit_mb)
+    queue = JobQueue(open_database(config.database), SystemClock())
+    module, _, builder = options.tasks.partition(":")
+    tasks: Mapping[JobKind, Task] = getattr(importlib.import_module(module), builder)(config)
+    post = Post(name=options.name, parent_pid=options.parent, report_fd=options.report_fd)
+    try:
+        work(config, queue, tasks, post)
+    except BrokenPipeError:
+        log.warning("the supervisor is gone")
+    return 0
+
+
+def _configuration(source: str) -> Config:
+    """Read the settings from a file, or ('-') as the supervisor hands them over."""
+    if source != "-":
+        return load_config(Path(source))
+    config = pickle.load(sys.stdin.buffer)
+    assert isinstance(config, Config)
+    return config
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m daemon.work.worker")
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--report-fd", type=int, required=True)
+    parser.add_argument("--tasks", default="daemon.work.tasks:open_tasks")
+    parser.add_argument("--log-level", default="WARNING")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
