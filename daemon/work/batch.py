@@ -1,0 +1,167 @@
+"""Reduce a folder once: the daemon's own intake, jobs and workers, until nothing is left to do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from daemon.clock import SystemClock
+from daemon.memory.database import open_database
+from daemon.memory.records import Job, JobKind, JobState
+from daemon.work.crew import TASKS
+from daemon.work.supervisor import EngineRoom, lock_path, open_intake, single_instance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from daemon.clock import Clock
+    from daemon.config import Config
+    from daemon.work.jobs import JobQueue
+
+log = logging.getLogger(__name__)
+
+_STEP_S = 0.1
+_MANY = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that a spectator of a batch may want to see: a job has ended.
+
+    Attributes
+    ----------
+    job
+        As it ended, done or failed.
+    unfinished
+        Jobs that are left.
+    """
+
+    job: Job
+    unfinished: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a batch came to."""
+
+    done: int
+    failed: int
+    took_s: float
+    finished: bool
+
+
+def reduce_directory(
+    config: Config,
+    folder: Path,
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    tasks: str = TASKS,
+    limit_s: float | None = None,
+) -> Outcome:
+    """Reduce every raw frame below a folder, with the daemon's own code.
+
+    Raises
+    ------
+    AlreadyRunning
+        If a daemon works on the same database.
+    """
+    paths = replace(config.paths, raw=(folder.resolve(),))
+    # Everything is there already: nothing to wait for, and no provisional product needed.
+    calibration = replace(config.calibration, provisional=False)
+    watch = replace(config.watch, settle_s=min(config.watch.settle_s, 0.2), polling="always")
+    batch = replace(config, paths=paths, calibration=calibration, watch=watch)
+    return run_until_idle(batch, on_event, tasks=tasks, limit_s=limit_s)
+
+
+def run_until_idle(
+    config: Config,
+    on_event: Callable[[Event], None] | None = None,
+    *,
+    clock: Clock | None = None,
+    tasks: str = TASKS,
+    limit_s: float | None = None,
+    more_to_come: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Work until every file is taken in and the queue is dry.
+
+    Parameters
+    ----------
+    on_event
+        Told of every job that has ended.
+    limit_s
+        Give up after so long.
+    more_to_come
+        While it is true, sets are not closed early and an empty queue is not the end.
+    """
+    clock = clock or SystemClock()
+    started = clock.monotonic()
+    pause = threading.Event()
+    with single_instance(lock_path(config)):
+        engine = open_database(config.database)
+        intake = open_intake(config, engine, clock, pause.set)
+        room = EngineRoom(config, engine, clock, intake, tasks=tasks)
+        tally = _Tally(room.queue)
+        finished = False
+        try:
+            room.open()
+            while not finished and (limit_s is None or clock.monotonic() - started < limit_s):
+                room.step()
+                for event in tally.ended():
+                    if on_event is not None:
+                        on_event(event)
+                more = more_to_come() or not intake.idle
+                finished = not more and _is_dry(room, clock)
+                pause.wait(0.0 if finished else _STEP_S)
+                pause.clear()
+        finally:
+            room.close()
+            engine.dispose()
+    return Outcome(
+        done=tally.done, failed=tally.failed, took_s=clock.monotonic() - started, finished=finished
+    )
+
+
+def _is_dry(room: EngineRoom, clock: Clock) -> bool:
+    """Tell whether nothing is left; close the calibration sets when only they wait."""
+    left = [*room.queue.jobs(JobState.RUNNING, _MANY), *room.queue.jobs(JobState.WAITING, _MANY)]
+    if any(job.kind is JobKind.INGEST and not _is_held(job) for job in left):
+        return False
+    now = clock.now()
+    left = [job for job in left if job.kind is not JobKind.INGEST]
+    for job in left:
+        if job.kind is JobKind.MASTER and job.state is JobState.WAITING and job.not_before > now:
+            room.queue.hasten(job.key, now)
+    return not left
+
+
+def _is_held(job: Job) -> bool:
+    """Tell whether a file is only being held: half a file will not grow in a batch."""
+    put_back = job.state is JobState.WAITING and job.attempts == 0 and bool(job.error)
+    return put_back and not job.error.startswith("paused")
+
+
+class _Tally:
+    """Counts jobs as they end, each once."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._seen = {job.id for job in self._recent()}
+        self.done = 0
+        self.failed = 0
+
+    def ended(self) -> Iterator[Event]:
+        fresh = [job for job in self._recent() if job.id not in self._seen]
+        for job in sorted(fresh, key=lambda item: item.id):
+            self._seen.add(job.id)
+            self.done += job.state is JobState.DONE
+            self.failed += job.state is JobState.FAILED
+            yield Event(job=job, unfinished=self._queue.unfinished())
+
+    def _recent(self) -> list[Job]:
+        return [
+            *self._queue.jobs(JobState.DONE, _MANY),
+            *self._queue.jobs(JobState.FAILED, _MANY),
+        ]
