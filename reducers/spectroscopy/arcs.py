@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter1d, percentile_filter, uniform_filter1d
 from scipy.signal import find_peaks
 
 from reducers.errors import PoorWavelengthFit
+from reducers.instrument import ArcLine
 from reducers.spectroscopy.line_profile import (
     LineProfile,
     MeasuredLines,
@@ -22,7 +23,7 @@ from reducers.spectroscopy.line_profile import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reducers.instrument import ArcLine, Grism
+    from reducers.instrument import Grism
 
 Array = NDArray[np.float64]
 
@@ -199,7 +200,8 @@ def _match(
     pixel = abs(float(detector_y[1] - detector_y[0]))
     profile = LineProfile(slit_px=4.6, blur_px=1.0, pixel_px=pixel)
     domain = (float(ideal.min()), float(ideal.max()))
-    expected, coefficients = start, (0.0,)
+    expected = start
+    coefficients: tuple[float, ...] = (0.0,)
     measured = measure_lines(signal[None], usable[None], detector_y, start[None], profile)
     used, residual = np.zeros(len(ideal), dtype=bool), np.zeros(len(ideal))
     for attempt in range(4):

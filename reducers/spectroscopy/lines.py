@@ -22,7 +22,7 @@ LAMP_IONS = {
     "He": ("HeI",),
     "Ne": ("NeI",),
     "Ar": ("ArI", "ArII"),
-    "ThAr": ("ThI", "ThII", "ArI", "ArII"),
+    "ThAr": ("ThAr", "ArI", "ArII"),
 }
 
 
@@ -64,13 +64,23 @@ def lines_of_lamps(lines: Sequence[ArcLine], lamps: Sequence[str]) -> tuple[ArcL
 
 
 def reference_lines(grism: Grism, lines: Sequence[ArcLine]) -> tuple[ArcLine, ...]:
-    """Return `lines` with strengths: those measured with this grism when there is such a table."""
-    measured = _measured_lines().get(grism.name)
-    if measured is not None:
-        return measured
-    if all(line.strength > 0 for line in lines):
-        return tuple(lines)
-    return tuple(line if line.strength > 0 else replace(line, strength=1.0) for line in lines)
+    """Return `lines` with strengths; ions measured with this grism come from its own table.
+
+    A line whose strength nobody measured gets the median of its ion, or 1 when that is unknown too.
+    """
+    measured = _measured_lines().get(grism.name, ())
+    known = {line.ion for line in measured}
+    listed = [line for line in lines if line.ion not in known]
+    typical = {ion: _typical_strength(listed, ion) for ion in {line.ion for line in listed}}
+    completed = [
+        line if line.strength > 0 else replace(line, strength=typical[line.ion]) for line in listed
+    ]
+    return tuple(sorted([*measured, *completed], key=lambda line: line.wavelength_angstrom))
+
+
+def _typical_strength(lines: Sequence[ArcLine], ion: str) -> float:
+    strengths = [line.strength for line in lines if line.ion == ion and line.strength > 0]
+    return float(np.median(strengths)) if strengths else 1.0
 
 
 @cache

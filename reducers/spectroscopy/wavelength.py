@@ -136,7 +136,7 @@ class WavelengthSolution:
         """Return the solution that `to_arrays` wrote; sequences may come back as arrays."""
         grism = Grism(**{f.name: _plain(stored[f"grism_{f.name}"]) for f in fields(Grism)})
         arrays = ("coefficients", "line_wavelength", "line_row", "line_residual_angstrom")
-        values = {
+        values: dict[str, Any] = {
             f.name: np.asarray(stored[f.name])
             if f.name in (*arrays, "line_used")
             else _plain(stored[f.name])
@@ -318,8 +318,8 @@ def _fit_surface(
 
 def _median_of(values: Array, kept: NDArray[np.bool_]) -> Array:
     """Return the median of the kept `values` of every column; 0 where none is kept."""
-    masked = np.ma.masked_array(values, ~kept)
-    return np.asarray(np.ma.median(masked, axis=0).filled(0.0), dtype=np.float64)
+    columns = [values[kept[:, k], k] for k in range(values.shape[1])]
+    return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns])
 
 
 def _solution(
@@ -337,7 +337,7 @@ def _solution(
     dispersion = guess_wavelength(grism, centre + 0.5) - guess_wavelength(grism, centre - 0.5)
     rms_angstrom = float(np.sqrt(np.mean(miss[kept] ** 2)))
     rms_px = float(np.sqrt(np.mean((miss / dispersion)[kept] ** 2)))
-    used = kept.any(axis=0)
+    used = np.asarray(kept.any(axis=0), dtype=np.bool_)
     middle = len(slit.detector_x) // 2
     residual = np.where(used, _median_of(miss, kept), miss[middle])
     if rms_angstrom > grism.rms_limit_angstrom:
