@@ -119,7 +119,7 @@ class Frame:
     @property
     def good(self) -> NDArray[np.bool_]:
         """True where no `UNUSABLE` bit is set."""
-        return (self.mask & np.uint16(UNUSABLE)) == 0
+        return np.asarray((self.mask & np.uint16(UNUSABLE)) == 0)
 
     def after(self, step: str, **planes: Any) -> Frame:
         """Return a copy with `planes` replaced and `step` appended to the history."""

@@ -52,7 +52,8 @@ class Spectrum:
     def good(self) -> NDArray[np.bool_]:
         """True where the flux is usable and finite."""
         usable = (self.mask & np.uint16(UNUSABLE)) == 0
-        return usable & np.isfinite(self.flux) & np.isfinite(self.error) & (self.error > 0)
+        finite = np.isfinite(self.flux) & np.isfinite(self.error)
+        return np.asarray(usable & finite & (self.error > 0))
 
     def after(self, step: str, **columns: Any) -> Spectrum:
         """Return a copy with `columns` replaced and `step` appended to the history."""

@@ -1,0 +1,131 @@
+"""From raw counts to a frame that knows its place, its bad pixels and its level."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.errors import NoOverscan, SetupMismatch
+from reducers.frame import Frame, Geometry, Image, Mask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reducers.identity import Setup
+    from reducers.instrument import Detector, Section
+
+
+def geometry_of(setup: Setup) -> Geometry:
+    """Return where an image of this set-up lies on the detector."""
+    x1, _, y1, _ = setup.window
+    return Geometry(x0=x1 - 1, y0=y1 - 1, x_binning=setup.x_binning, y_binning=setup.y_binning)
+
+
+def start_frame(counts: Image, setup: Setup, detector: Detector) -> Frame:
+    """Wrap raw counts as a frame in adu, with saturated and non-linear pixels masked.
+
+    Parameters
+    ----------
+    counts : (ny, nx) adu
+        Raw image with wrapped pixels repaired.
+
+    Raises
+    ------
+    SetupMismatch
+        If the image is not of the size that its window and binning declare.
+    """
+    x1, x2, y1, y2 = setup.window
+    declared = ((y2 - y1 + 1) // setup.y_binning, (x2 - x1 + 1) // setup.x_binning)
+    if counts.shape != declared:
+        raise SetupMismatch(
+            f"the image is {counts.shape[1]} x {counts.shape[0]} pixels, "
+            f"its window and binning declare {declared[1]} x {declared[0]}"
+        )
+    mask = np.zeros(counts.shape, np.uint16)
+    mask[counts > detector.nonlinear_adu] |= np.uint16(Mask.NONLINEAR)
+    saturated = detector.saturation_adu(setup.x_binning, setup.y_binning)
+    mask[counts >= saturated] |= np.uint16(Mask.SATURATED)
+    mask[counts < 0] |= np.uint16(Mask.BAD)
+    return Frame(
+        data=counts,
+        variance=np.zeros_like(counts),
+        mask=mask,
+        geometry=geometry_of(setup),
+    )
+
+
+def box(section: Section, frame: Frame) -> tuple[slice, slice]:
+    """Return the rows and columns of `frame` that lie wholly inside a detector section."""
+    rows = _inside(section.y_start, section.y_stop, frame.geometry.y0, frame.geometry.y_binning)
+    columns = _inside(section.x_start, section.x_stop, frame.geometry.x0, frame.geometry.x_binning)
+    return (
+        slice(max(rows[0], 0), min(max(rows[1], 0), frame.shape[0])),
+        slice(max(columns[0], 0), min(max(columns[1], 0), frame.shape[1])),
+    )
+
+
+def _inside(start: int, stop: int, origin: int, binning: int) -> tuple[int, int]:
+    return -((origin - start) // binning), (stop - origin) // binning
+
+
+def overscan_level(frame: Frame, sections: tuple[Section, ...]) -> tuple[float, float]:
+    """Return the overscan level and its standard error (adu), from the first usable section.
+
+    Raises
+    ------
+    NoOverscan
+        If the window holds no section with at least 100 pixels.
+    """
+    for section in sections:
+        pixels = frame.data[box(section, frame)].astype(np.float64).ravel()
+        if pixels.size >= 100:
+            level, scatter = clipped_mean(pixels)
+            return level, scatter / np.sqrt(pixels.size)
+    raise NoOverscan("the window holds no overscan pixels; the bias level cannot be followed")
+
+
+def correct_overscan(frame: Frame, sections: tuple[Section, ...]) -> Frame:
+    """Subtract the level of the overscan, one number per frame."""
+    level, error = overscan_level(frame, sections)
+    return frame.after(
+        f"overscan: subtracted {level:.2f} +- {error:.2f} adu",
+        data=frame.data - np.float32(level),
+        variance=frame.variance + np.float32(error**2),
+    )
+
+
+def trim(frame: Frame, image: Section) -> Frame:
+    """Keep the pixels that see light."""
+    rows, columns = box(image, frame)
+    before = frame.geometry
+    geometry = Geometry(
+        x0=before.x0 + columns.start * before.x_binning,
+        y0=before.y0 + rows.start * before.y_binning,
+        x_binning=before.x_binning,
+        y_binning=before.y_binning,
+    )
+    return frame.after(
+        f"trim: rows {rows.start}:{rows.stop}, columns {columns.start}:{columns.stop}",
+        data=frame.data[rows, columns],
+        variance=frame.variance[rows, columns],
+        mask=frame.mask[rows, columns],
+        geometry=geometry,
+    )
+
+
+def clipped_mean(values: NDArray[np.float64], clip_sigma: float = 4.0) -> tuple[float, float]:
+    """Return mean and standard deviation after clipping about the median (5 rounds at most)."""
+    kept = values[np.isfinite(values)]
+    for _ in range(5):
+        if kept.size < 3:
+            break
+        middle = np.median(kept)
+        width = 1.4826 * np.median(np.abs(kept - middle))
+        inside = np.abs(kept - middle) <= clip_sigma * max(width, 1e-12)
+        if inside.all() or inside.sum() < 3:
+            break
+        kept = kept[inside]
+    if kept.size == 0:
+        return float("nan"), float("nan")
+    return float(kept.mean()), float(kept.std())

@@ -1,0 +1,205 @@
+"""Products as FITS: what is written, and how masters are read back.
+
+Layouts that other tools open unchanged: 2-D images as PRIMARY + UNCERT + MASK + DQ
+(CCDData, PyNOT, DS9), spectra as a table WAVE FLUX ERR MASK SKY in HDU 1 (specutils,
+PyNOT, TOPCAT), and a linear image for IRAF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+
+from reducers.errors import UnreadableFile
+from reducers.frame import UNUSABLE, Frame, Geometry
+from reducers.profiles import PRODUCT_KEY
+from reducers.spectroscopy.response import Response
+from reducers.spectroscopy.wavelength import WavelengthSolution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from reducers.reduced import Built
+
+#: Layout version of the products, in the card that marks a file as ours.
+LAYOUT_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """One input of a product: file name, SHA-256 of its content, and its role."""
+
+    file: str
+    sha256: str
+    role: str
+
+
+def base_header(provenance: Sequence[Provenance], history: Sequence[str]) -> fits.Header:
+    """Return the cards that every product carries."""
+    header = fits.Header()
+    header[PRODUCT_KEY] = (LAYOUT_VERSION, "product of alfoscd; never taken as raw")
+    for number, item in enumerate(provenance, start=1):
+        header[f"PROV{number}"] = item.file
+    for step in history:
+        header.add_history(step)
+    return header
+
+
+def provenance_hdu(provenance: Sequence[Provenance]) -> fits.BinTableHDU:
+    """Return the table of inputs: FILE, SHA256, ROLE."""
+    columns = [
+        fits.Column("FILE", "80A", array=[item.file for item in provenance]),
+        fits.Column("SHA256", "64A", array=[item.sha256 for item in provenance]),
+        fits.Column("ROLE", "16A", array=[item.role for item in provenance]),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name="PROVENANCE")
+
+
+def image_hdus(frame: Frame, header: fits.Header) -> fits.HDUList:
+    """Return PRIMARY + UNCERT + MASK + DQ of a frame."""
+    primary = fits.PrimaryHDU(np.asarray(frame.data), header=header)
+    primary.header["BUNIT"] = frame.unit or "dimensionless"
+    place = frame.geometry
+    for key, value in (
+        ("DETX0", place.x0), ("DETY0", place.y0),
+        ("DETXBIN", place.x_binning), ("DETYBIN", place.y_binning),
+    ):  # fmt: skip
+        primary.header[key] = value
+    sigma = fits.ImageHDU(np.sqrt(np.maximum(frame.variance, 0)), name="UNCERT")
+    sigma.header["UTYPE"] = "StdDevUncertainty"
+    sigma.header["BUNIT"] = primary.header["BUNIT"]
+    unusable = (frame.mask & np.uint16(UNUSABLE)) != 0
+    mask = fits.ImageHDU(unusable.astype(np.uint8), name="MASK")
+    reasons = fits.ImageHDU(frame.mask.astype(np.int32), name="DQ")
+    return fits.HDUList([primary, sigma, mask, reasons])
+
+
+def master_hdus(built: Built, provenance: Sequence[Provenance]) -> fits.HDUList:
+    """Return a master as FITS: an image for bias and flat, a table for arc and response."""
+    value = built.value
+    history = value.history if isinstance(value, Frame) else ()
+    header = base_header(provenance, history)
+    header["ROLE"] = built.role
+    for number, (name, measured) in enumerate(sorted(built.measurements.items()), start=1):
+        header[f"MNAME{number}"] = name
+        header[f"MVAL{number}"] = measured if np.isfinite(measured) else "nan"
+    if isinstance(value, Frame):
+        hdus = image_hdus(value, header)
+    elif isinstance(value, Response):
+        hdus = _response_hdus(value, header)
+    else:
+        hdus = _arrays_hdus(value.to_arrays(), header)
+    hdus.append(provenance_hdu(provenance))
+    return hdus
+
+
+def _arrays_hdus(arrays: dict[str, Any], header: fits.Header) -> fits.HDUList:
+    """Store a dictionary of arrays and scalars, one table column each."""
+    columns = []
+    for name, value in arrays.items():
+        array = np.atleast_1d(np.asarray(value))
+        if array.dtype.kind == "U":
+            width = max(array.dtype.itemsize // 4, 1) * array.size
+            code, cell = f"{width}A{width // array.size}", array.reshape(1, -1)
+            columns.append(
+                fits.Column(name, code, dim=f"({width // array.size},{array.size})", array=cell)
+            )
+            continue
+        kind = {"f": "D", "i": "K", "u": "K", "b": "L"}[array.dtype.kind]
+        dim = "(" + ",".join(str(n) for n in reversed(array.shape)) + ")"
+        columns.append(fits.Column(name, f"{array.size}{kind}", dim=dim, array=array[None]))
+    table = fits.BinTableHDU.from_columns(columns, name="SOLUTION")
+    return fits.HDUList([fits.PrimaryHDU(header=header), table])
+
+
+def _response_hdus(response: Response, header: fits.Header) -> fits.HDUList:
+    curve = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("WAVE", "D", unit="Angstrom", array=response.wavelength),
+            fits.Column("ABZP", "D", unit="mag", array=response.ab_zero_point),
+            fits.Column("ERR", "D", unit="mag", array=response.error),
+        ],
+        name="RESPONSE",
+    )
+    points = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("WAVE", "D", unit="Angstrom", array=response.points_wavelength),
+            fits.Column("ABZP", "D", unit="mag", array=response.points_zero_point),
+        ],
+        name="POINTS",
+    )
+    for key, value in (
+        ("STANDARD", response.standard), ("RMSMAG", response.rms_mag),
+        ("AIRMASS", response.airmass), ("SLIT", response.slit), ("GRISM", response.grism),
+    ):  # fmt: skip
+        curve.header[key] = value
+    return fits.HDUList([fits.PrimaryHDU(header=header), curve, points])
+
+
+def read_master_frame(path: Path) -> Frame:
+    """Return a master bias or flat.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is not one of ours.
+    """
+    with _opened(path) as hdus:
+        header = hdus[0].header
+        unit = header["BUNIT"]
+        return Frame(
+            data=np.asarray(hdus[0].data, np.float32),
+            variance=np.asarray(hdus["UNCERT"].data, np.float32) ** 2,
+            mask=np.asarray(hdus["DQ"].data).astype(np.uint16),
+            unit="" if unit == "dimensionless" else unit,
+            geometry=Geometry(
+                x0=header["DETX0"], y0=header["DETY0"],
+                x_binning=header["DETXBIN"], y_binning=header["DETYBIN"],
+            ),
+            history=tuple(header.get("HISTORY", ())),
+        )  # fmt: skip
+
+
+def read_wavelengths(path: Path) -> WavelengthSolution:
+    """Return an arc's wavelength solution."""
+    with _opened(path) as hdus:
+        row = hdus["SOLUTION"].data[0]
+        arrays = {name: _native(row[name]) for name in hdus["SOLUTION"].columns.names}
+        return WavelengthSolution.from_arrays(arrays)
+
+
+def _native(value: Any) -> Any:
+    array = np.asarray(value)
+    if array.dtype.kind in "SU":
+        return array.astype(str)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def read_response(path: Path) -> Response:
+    """Return a response."""
+    with _opened(path) as hdus:
+        curve, points = hdus["RESPONSE"], hdus["POINTS"]
+        return Response(
+            wavelength=_native(curve.data["WAVE"]),
+            ab_zero_point=_native(curve.data["ABZP"]),
+            error=_native(curve.data["ERR"]),
+            standard=curve.header["STANDARD"],
+            rms_mag=curve.header["RMSMAG"],
+            airmass=curve.header["AIRMASS"],
+            slit=curve.header["SLIT"],
+            grism=curve.header["GRISM"],
+            points_wavelength=_native(points.data["WAVE"]),
+            points_zero_point=_native(points.data["ABZP"]),
+        )
+
+
+def _opened(path: Path) -> fits.HDUList:
+    hdus = fits.open(path, memmap=False, lazy_load_hdus=False)
+    if PRODUCT_KEY not in hdus[0].header:
+        hdus.close()
+        raise UnreadableFile(f"{path.name} is not a master written by alfoscd")
+    return hdus

@@ -1,0 +1,405 @@
+"""The recipes: from raw exposures to masters and spectra, each reading like its description."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.detector.combine import combine, gain_of, read_noise_of
+from reducers.detector.correct import (
+    apply_gain,
+    divide_flat,
+    estimate_variance,
+    subtract_bias,
+)
+from reducers.detector.flat import normalise_flat
+from reducers.detector.start import correct_overscan, overscan_level, start_frame, trim
+from reducers.errors import PoorResponse, SetupMismatch
+from reducers.quality import judge, load_limits
+from reducers.reduced import (
+    Built,
+    Exposure,
+    ExtractedObject,
+    ReducedSpectrum,
+    SpectrumCalibrations,
+    SpectrumSettings,
+)
+from reducers.spectroscopy.arcs import guess_wavelength
+from reducers.spectroscopy.longslit import calibrate_objects, measure_slit
+from reducers.spectroscopy.response import fit_response
+from reducers.spectroscopy.wavelength import solve_wavelength
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.frame import Frame, Image
+    from reducers.identity import Identity
+    from reducers.instrument import Grism, Instrument, Standard
+
+__all__ = [
+    "RECIPE_VERSION",
+    "Built",
+    "Exposure",
+    "ExtractedObject",
+    "ReducedSpectrum",
+    "SpectrumCalibrations",
+    "SpectrumSettings",
+    "build_arc",
+    "build_bias",
+    "build_flat",
+    "build_response",
+    "reduce_spectrum",
+]
+
+#: Enters every product key: raise it whenever numbers change.
+RECIPE_VERSION = "1"
+
+
+def levelled(exposure: Exposure, instrument: Instrument) -> Frame:
+    """Return the exposure's lit pixels in adu above the overscan level."""
+    detector = instrument.detector
+    frame = start_frame(exposure.raw.data, exposure.identity.setup, detector)
+    frame = correct_overscan(frame, detector.overscan)
+    return trim(frame, detector.image)
+
+
+def electrons(
+    exposure: Exposure, given: SpectrumCalibrations, instrument: Instrument
+) -> tuple[Frame, float, Image]:
+    """Return flat-fielded electrons, the read noise (e) and the masters' variance (e^2)."""
+    frame = levelled(exposure, instrument)
+    gain, read_noise_adu = gain_and_read_noise(exposure.identity, given, instrument)
+    if given.bias is not None:
+        frame = subtract_bias(frame, given.bias)
+    masters = frame.variance * np.float32(gain**2)
+    frame = estimate_variance(frame, gain, read_noise_adu)
+    frame = apply_gain(frame, gain)
+    if given.flat is not None:
+        frame = divide_flat(frame, given.flat)
+    return frame, read_noise_adu * gain, masters
+
+
+def gain_and_read_noise(
+    identity: Identity, given: SpectrumCalibrations, instrument: Instrument
+) -> tuple[float, float]:
+    """Return gain (e/adu) and read noise (adu): measured where known, else header, else profile."""
+    facts = given.facts
+    gain = facts.get("flat_gain_e_per_adu", math.nan)
+    error = facts.get("flat_gain_error", math.inf)
+    # A photon-transfer gain counts when it is good to 2 %.
+    if not (gain > 0 and error < 0.02 * gain):
+        gain = identity.gain_e_per_adu or instrument.detector.gain_e_per_adu
+    noise = facts.get("bias_read_noise_adu", math.nan)
+    if not noise > 0:
+        noise = instrument.detector.read_noise_adu
+    return gain, noise
+
+
+def grism_of(identity: Identity, instrument: Instrument) -> Grism:
+    """Return the facts of the grism in the beam.
+
+    Raises
+    ------
+    SetupMismatch
+        If the profile does not know it.
+    """
+    grism = instrument.grisms.get(identity.setup.grism)
+    if grism is None:
+        raise SetupMismatch(f"the profile knows no grism {identity.setup.grism!r}")
+    return grism
+
+
+def slit_offset(identity: Identity, grism: Grism) -> float:
+    """Return how far the slit stands from where the grism's first guess was measured (px)."""
+    if identity.aperture_y_px is None or identity.aperture_y_px == 0:
+        return 0.0
+    return identity.aperture_y_px - grism.slit_reference_px
+
+
+def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
+    """Combine biases above their overscan level into a master bias.
+
+    Raises
+    ------
+    NotEnoughFrames, SetupMismatch, NoOverscan
+    """
+    raw = [start_frame(e.raw.data, e.identity.setup, instrument.detector) for e in exposures]
+    level = float(np.mean([overscan_level(f, instrument.detector.overscan)[0] for f in raw]))
+    frames = [levelled(e, instrument) for e in exposures]
+    noise = read_noise_of(frames)
+    master = combine(
+        [f.after("read noise", variance=f.variance + np.float32(noise**2)) for f in frames],
+        at_least=3,
+    )
+    measurements = {
+        "frames": float(len(frames)),
+        "overscan_adu": level,
+        "read_noise_adu": noise,
+        "level_adu": float(np.median(master.data)),
+        "scatter_adu": float(1.4826 * np.median(np.abs(master.data - np.median(master.data)))),
+    }
+    expected = instrument.detector.read_noise_adu
+    verdict = ""
+    if not 0.5 * expected < noise < 2.0 * expected:
+        verdict = f"read noise {noise:.1f} adu, expected about {expected:.1f}"
+    return Built(role="BIAS", value=master, measurements=measurements, verdict=verdict)
+
+
+def build_flat(
+    exposures: Sequence[Exposure], given: SpectrumCalibrations, instrument: Instrument
+) -> Built:
+    """Combine spectral flats, measure the gain on them and take the lamp's colour out.
+
+    Raises
+    ------
+    NotEnoughFrames, SetupMismatch, NoOverscan
+    """
+    identity = exposures[0].identity
+    grism = grism_of(identity, instrument)
+    frames = [levelled(e, instrument) for e in exposures]
+    if given.bias is not None:
+        frames = [subtract_bias(f, given.bias) for f in frames]
+    header_gain, noise = gain_and_read_noise(identity, given, instrument)
+    gain, gain_error = gain_of(frames, noise)
+    levels = [float(np.median(f.data)) for f in frames]
+    reference = float(np.median(levels))
+    good = [level > 0.3 * reference for level in levels]
+    frames = [f for f, ok in zip(frames, good, strict=True) if ok]
+    scaled = [
+        estimate_variance(f, header_gain, noise).after(
+            "scale to the set's level", data=f.data * np.float32(reference / level)
+        )
+        for f, level in zip(
+            frames, [v for v, ok in zip(levels, good, strict=True) if ok], strict=True
+        )
+    ]
+    stacked = combine(scaled)
+    rows = stacked.geometry.detector_y(np.arange(stacked.shape[0]))
+    row_wavelength = guess_wavelength(grism, rows - slit_offset(identity, grism))
+    flat, measured = normalise_flat(stacked, row_wavelength, grism.flat_floor_angstrom)
+    measurements = {
+        "frames": float(len(frames)),
+        "left_out": float(len(good) - len(frames)),
+        "level_adu": float(np.percentile(stacked.data, 99)),
+        "gain_e_per_adu": gain,
+        "gain_error": gain_error,
+        **measured,
+    }
+    verdict = ""
+    if measurements["level_adu"] < 5000:
+        verdict = f"the lamp gave only {measurements['level_adu']:.0f} adu: was it on?"
+    elif measurements["level_adu"] > instrument.detector.nonlinear_adu:
+        verdict = "the flats are saturated"
+    return Built(role="FLAT", value=flat, measurements=measurements, verdict=verdict)
+
+
+def build_arc(
+    exposures: Sequence[Exposure], given: SpectrumCalibrations, instrument: Instrument
+) -> Built:
+    """Sum the arcs of one visit to the lamp and identify their lines.
+
+    Raises
+    ------
+    PoorWavelengthFit, SetupMismatch, NoOverscan
+    """
+    identity = exposures[0].identity
+    grism = grism_of(identity, instrument)
+    frames = [levelled(e, instrument) for e in exposures]
+    if given.bias is not None:
+        frames = [subtract_bias(f, given.bias) for f in frames]
+    gain, noise = gain_and_read_noise(identity, given, instrument)
+    frame = estimate_variance(total(frames), gain, noise)
+    lamps = tuple(sorted({lamp for e in exposures for lamp in e.identity.lamps}))
+    solution = solve_wavelength(
+        frame,
+        grism,
+        instrument.lines,
+        lamps=lamps,
+        slit_offset_px=slit_offset(identity, grism),
+    )
+    measurements = {
+        "rms_angstrom": solution.rms_angstrom,
+        "rms_px": solution.rms_px,
+        "lines": float(solution.n_lines),
+    }
+    verdict = ""
+    if solution.rms_angstrom > grism.rms_limit_angstrom:
+        verdict = (
+            f"rms {solution.rms_angstrom:.2f} A is above the grism's limit of "
+            f"{grism.rms_limit_angstrom:.2f} A"
+        )
+    return Built(role="ARC", value=solution, measurements=measurements, verdict=verdict)
+
+
+def total(frames: Sequence[Frame]) -> Frame:
+    """Add frames (He and Ne taken one after the other), joining their masks."""
+    first = frames[0]
+    if len(frames) == 1:
+        return first
+    mask = np.bitwise_or.reduce([f.mask for f in frames])
+    return first.after(
+        f"sum of {len(frames)} arcs",
+        data=np.sum([f.data for f in frames], axis=0),
+        variance=np.sum([f.variance for f in frames], axis=0),
+        mask=mask,
+    )
+
+
+def build_response(
+    exposure: Exposure, given: SpectrumCalibrations, instrument: Instrument
+) -> Built:
+    """Reduce a standard star to counts and compare them with its reference.
+
+    Raises
+    ------
+    PoorResponse
+        If the star is unknown, was not found or scatters too much.
+    """
+    identity = exposure.identity
+    standard = standard_of(identity, instrument)
+    if given.wavelengths is None:
+        raise PoorResponse("no arc for the standard: its counts have no wavelengths")
+    reduced = reduce_spectrum(exposure, replace(given, response=None), instrument)
+    star = max(reduced.objects, key=lambda o: o.snr)
+    if star.trace.forced:
+        raise PoorResponse(f"{standard.name} was not found on the slit")
+    response = fit_response(
+        star.counts,
+        standard,
+        instrument,
+        exposure_s=identity.exposure_s,
+        airmass=identity.airmass or 1.0,
+        slit=identity.setup.slit,
+        grism=identity.setup.grism,
+    )
+    peak = float(np.nanmax(response.ab_zero_point))
+    measurements = {
+        "rms_mag": response.rms_mag,
+        "points": float(response.points_wavelength.size),
+        "peak_ab_zero_point": peak,
+        "snr": star.snr,
+        "fwhm_arcsec": star.fwhm_px
+        * instrument.detector.pixel_scale_arcsec
+        * identity.setup.x_binning,
+    }
+    return Built(role="RESPONSE", value=response, measurements=measurements)
+
+
+def standard_of(identity: Identity, instrument: Instrument) -> Standard:
+    """Return the reference table of the standard that the frame shows.
+
+    Raises
+    ------
+    PoorResponse
+        If the profile has no such star.
+    """
+    for standard in instrument.standards:
+        if standard.name == identity.standard:
+            return standard
+    raise PoorResponse(f"the profile has no standard {identity.standard!r}")
+
+
+def reduce_spectrum(
+    exposure: Exposure,
+    given: SpectrumCalibrations,
+    instrument: Instrument,
+    how: SpectrumSettings | None = None,
+) -> ReducedSpectrum:
+    """Reduce one long-slit exposure to calibrated spectra of every object on the slit.
+
+    Raises
+    ------
+    SetupMismatch, NoOverscan
+        If the frame cannot be placed on the detector. Missing calibrations are flags.
+    """
+    how = how or SpectrumSettings()
+    identity = exposure.identity
+    grism = grism_of(identity, instrument)
+    frame, read_noise_e, masters = electrons(exposure, given, instrument)
+    slit = measure_slit(
+        frame,
+        read_noise_e=read_noise_e,
+        masters_variance=masters.astype(np.float64),
+        arc=given.wavelengths,
+        grism=grism,
+        slit_offset_px=slit_offset(identity, grism),
+        pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.x_binning,
+        how=how,
+    )
+    objects = calibrate_objects(slit, identity, given.response, instrument)
+    gain, _ = gain_and_read_noise(identity, given, instrument)
+    measurements = {
+        **slit.measurements,
+        **_object_measurements(objects[0], slit.measurements, identity, instrument),
+        **_calibration_measurements(given),
+        "gain_e_per_adu": gain,
+        "read_noise_e": read_noise_e,
+        "airmass": identity.airmass if identity.airmass is not None else math.nan,
+        "human_choice": float(how.centroid_px is not None),
+        "unverified_facts": float(grism.status not in ("measured", "template")),
+    }
+    flags, quality = judge(measurements, load_limits(), is_standard=bool(identity.standard))
+    return ReducedSpectrum(
+        objects=objects,
+        image=slit.frame,
+        sky=slit.sky,
+        wavelengths=slit.wavelengths,
+        slit_profile=slit.profile,
+        measurements=measurements,
+        flags=flags,
+        quality=quality,
+        solution=slit.solution,
+        response=given.response,
+    )
+
+
+def _calibration_measurements(given: SpectrumCalibrations) -> dict[str, float]:
+    measured = {key: value for key, value in given.facts.items() if key.endswith("_age_h")}
+    measured["no_bias"] = float(given.bias is None)
+    measured["no_flat"] = float(given.flat is None)
+    measured["no_arc"] = float(given.wavelengths is None)
+    measured["no_response"] = float(given.response is None)
+    if given.wavelengths is not None:
+        measured["arc_rms_px"] = given.wavelengths.rms_px
+        measured["arc_rms_angstrom"] = given.wavelengths.rms_angstrom
+        measured["arc_lines"] = float(given.wavelengths.n_lines)
+    if given.response is not None:
+        measured["response_rms_mag"] = given.response.rms_mag
+    return measured
+
+
+def _object_measurements(
+    target: ExtractedObject,
+    slit: dict[str, float],
+    identity: Identity,
+    instrument: Instrument,
+) -> dict[str, float]:
+    spectrum, counts, box = target.spectrum, target.counts, target.boxcar
+    good = counts.good
+    scale = instrument.detector.pixel_scale_arcsec * identity.setup.x_binning
+    fwhm_arcsec = target.fwhm_px * scale
+    width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
+    resolution_px = 4.3 / identity.setup.y_binning * (width / 1.0 if width > 0 else 1.0)
+    negative = counts.flux[good] < -counts.error[good]
+    both = good & box.good & (counts.flux > 5 * counts.error)
+    ratio = (
+        float(np.median(counts.flux[both] / box.flux[both]) - 1) if both.sum() > 20 else math.nan
+    )
+    column = float(np.median(target.trace.columns))
+    return {
+        "snr": target.snr,
+        "snr_resolution": target.snr * math.sqrt(max(resolution_px, 1.0)),
+        "negative_fraction": float(negative.mean()) if good.any() else 1.0,
+        "fwhm_arcsec": fwhm_arcsec,
+        "fwhm_over_slit": fwhm_arcsec / width if width > 0 else math.nan,
+        "object_column": column + slit.get("first_column", 0.0),
+        "trace_rms_px": target.trace.rms_px,
+        "forced": float(target.trace.forced),
+        "masked_fraction": float(((spectrum.mask & 0x17) != 0).mean()),
+        "extrapolated_fraction": float(((spectrum.mask & 512) != 0).mean()),
+        "saturated_fraction": float(((spectrum.mask & 4) != 0).mean()),
+        "optimal_over_box_error": abs(ratio),
+    }

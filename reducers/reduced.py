@@ -1,0 +1,129 @@
+"""What goes into a recipe and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reducers.fits import RawExposure
+from reducers.frame import Frame, Vector
+from reducers.identity import Identity
+from reducers.quality import Flag
+from reducers.spectroscopy.response import Response
+from reducers.spectroscopy.trace import Trace
+from reducers.spectroscopy.wavelength import WavelengthSolution
+from reducers.spectrum import Spectrum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """One raw frame as a recipe takes it."""
+
+    raw: RawExposure
+    identity: Identity
+    stem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpectrumCalibrations:
+    """The masters chosen for one exposure; None where there is none.
+
+    Attributes
+    ----------
+    facts
+        Ages 'bias_age_h', 'flat_age_h', 'arc_age_h', 'response_age_h', and what the masters
+        measured: 'bias_read_noise_adu', 'flat_gain_e_per_adu', 'flat_gain_error'.
+    """
+
+    bias: Frame | None = None
+    flat: Frame | None = None
+    wavelengths: WavelengthSolution | None = None
+    response: Response | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A master, what was measured on it, and why it must not be used ('' when it may)."""
+
+    role: str
+    value: Frame | WavelengthSolution | Response
+    measurements: Mapping[str, float]
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpectrumSettings:
+    """What a user may choose about one reduction.
+
+    Attributes
+    ----------
+    cosmic_sigma
+        Threshold of the cosmic-ray search, sigma of the noise.
+    seeing_arcsec
+        Width that the object finder expects.
+    centroid_px
+        Extract here (image column) instead of where an object is found.
+    clean_cosmics
+        Search cosmic rays at all.
+    """
+
+    cosmic_sigma: float = 5.0
+    seeing_arcsec: float = 1.2
+    centroid_px: float | None = None
+    clean_cosmics: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractedObject:
+    """One object on the slit.
+
+    Attributes
+    ----------
+    spectrum
+        Flux-calibrated where a response was given, else electrons.
+    counts, boxcar
+        Electrons per pixel: optimal, and a plain sum as a check.
+    snr
+        Median signal-to-noise per pixel where the response is good.
+    """
+
+    name: str
+    spectrum: Spectrum
+    counts: Spectrum
+    boxcar: Spectrum
+    trace: Trace
+    fwhm_px: float
+    snr: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducedSpectrum:
+    """Everything that one spectroscopic exposure gave.
+
+    Attributes
+    ----------
+    objects
+        The target first; never empty (an object that was not found is extracted where it
+        should be).
+    image
+        Flat-fielded electrons before sky subtraction, cosmic rays masked.
+    sky, wavelengths : (ny, nx)
+        Sky model in electrons, and vacuum Angstrom.
+    slit_profile : (nx,)
+        Mean signal along the slit, electrons per row.
+    """
+
+    objects: tuple[ExtractedObject, ...]
+    image: Frame
+    sky: NDArray[np.float64]
+    wavelengths: NDArray[np.float64]
+    slit_profile: Vector
+    measurements: Mapping[str, float]
+    flags: tuple[Flag, ...]
+    quality: int
+    solution: WavelengthSolution | None
+    response: Response | None

@@ -1,0 +1,303 @@
+"""The middle of the spectroscopic recipe: sky, objects and extraction on one slit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from reducers.frame import UNUSABLE, Frame, Mask, Vector
+from reducers.reduced import ExtractedObject
+from reducers.spectroscopy.cosmics import flag_cosmic_rays
+from reducers.spectroscopy.extract import (
+    Extraction,
+    extract,
+    fit_profile,
+    model_variance,
+)
+from reducers.spectroscopy.flexure import measure_flexure
+from reducers.spectroscopy.nominal import nominal_solution
+from reducers.spectroscopy.response import calibrate_flux, mark_telluric
+from reducers.spectroscopy.sky import dispersion_coordinate, fit_sky, rough_sky
+from reducers.spectroscopy.trace import (
+    Source,
+    Trace,
+    find_sources,
+    forced_trace,
+    slit_profile,
+    trace_source,
+)
+from reducers.spectroscopy.wavelength import WavelengthSolution
+from reducers.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.identity import Identity
+    from reducers.instrument import Grism, Instrument
+    from reducers.reduced import SpectrumSettings
+    from reducers.spectroscopy.response import Response
+
+#: Objects extracted from one slit at most: more are noise or a wrong sky.
+MOST_OBJECTS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slit:
+    """One slit with its sky model and the counts of its objects, target first."""
+
+    frame: Frame
+    sky: NDArray[np.float64]
+    wavelengths: NDArray[np.float64]
+    profile: Vector
+    solution: WavelengthSolution
+    traces: tuple[Trace, ...]
+    widths_px: tuple[float, ...]
+    extractions: tuple[Extraction, ...]
+    measurements: dict[str, float]
+
+
+def measure_slit(
+    frame: Frame,
+    *,
+    read_noise_e: float,
+    masters_variance: NDArray[np.float64],
+    arc: WavelengthSolution | None,
+    grism: Grism,
+    slit_offset_px: float,
+    pixel_scale_arcsec: float,
+    how: SpectrumSettings,
+) -> Slit:
+    """Subtract the sky, mask cosmic rays, find and trace objects and extract their counts.
+
+    Parameters
+    ----------
+    frame : Frame
+        Flat-fielded electrons.
+    masters_variance : (ny, nx) electrons^2
+        What the master bias adds to every pixel.
+    arc
+        Wavelength solution; None falls back on the grism's nominal one.
+    pixel_scale_arcsec
+        Along the slit, per image pixel.
+    """
+    solution = arc or nominal_solution(grism, slit_offset_px)
+    wavelengths = solution.map_for(frame.shape, frame.geometry)
+    data = frame.data.astype(np.float64)
+    floor = read_noise_e**2 + masters_variance
+    seeing_px = how.seeing_arcsec / pixel_scale_arcsec
+    sources, _ = _find(data, rough_sky(data, frame.good), frame.good, floor, seeing_px)
+    coordinate = dispersion_coordinate(wavelengths)
+    sky, kept = _sky(data, frame.good, coordinate, sources, floor)
+    if how.clean_cosmics:
+        frame = flag_cosmic_rays(
+            frame, sky, read_noise_e=read_noise_e, sigma_limit=how.cosmic_sigma
+        )
+    sources, _ = _find(data, sky, frame.good, floor, seeing_px)
+    sky, kept = _sky(data, frame.good, coordinate, sources, floor)
+    sources, profile = _find(data, sky, frame.good, floor, seeing_px)
+    flexure = measure_flexure(_slit_sky(sky, coordinate), solution, frame.geometry, frame.shape)
+    if arc is not None and flexure.applied:
+        solution = solution.shifted(flexure.shift_px)
+        wavelengths = solution.map_for(frame.shape, frame.geometry)
+    traces = _trace(data - sky, sky, frame, sources, floor, seeing_px, how)
+    widths, extractions = _extract(data - sky, sky, frame, traces, floor)
+    measurements = {
+        **_sky_measurements(data, sky, kept, floor),
+        **_flexure_measurements(flexure),
+        "cosmic_pixels": float(((frame.mask & Mask.COSMIC) != 0).sum()),
+        "cosmic_events": float(ndimage.label((frame.mask & Mask.COSMIC) != 0)[1]),
+        "objects": float(sum(not t.forced for t in traces)),
+        "first_column": 0.0,
+    }
+    return Slit(
+        frame=frame, sky=sky, wavelengths=wavelengths, profile=profile, solution=solution,
+        traces=traces, widths_px=widths, extractions=extractions, measurements=measurements,
+    )  # fmt: skip
+
+
+def _find(
+    data: NDArray[np.float64],
+    sky: NDArray[np.float64],
+    good: NDArray[np.bool_],
+    floor: NDArray[np.float64],
+    seeing_px: float,
+) -> tuple[tuple[Source, ...], Vector]:
+    variance = model_variance(sky, np.zeros_like(sky), floor)
+    profile, error = slit_profile(data - sky, variance, good)
+    return find_sources(profile, error, seeing_px=seeing_px)[:MOST_OBJECTS], profile
+
+
+def _sky(
+    data: NDArray[np.float64],
+    good: NDArray[np.bool_],
+    coordinate: NDArray[np.float64],
+    sources: Sequence[Source],
+    floor: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Fit the sky beside the objects; the variance is that of a smoothed rough sky."""
+    columns = np.arange(data.shape[1])
+    free = np.ones(columns.size, bool)
+    for source in sources:
+        # Bright stars have wide wings; leave at least a third of the slit to the sky.
+        reach = source.fwhm_px * float(np.clip(1.5 + 0.5 * np.log10(source.significance), 2, 4))
+        beside = np.abs(columns - source.column) > reach + 2
+        if (free & beside).sum() > columns.size / 3:
+            free &= beside
+    use = good & free[None, :]
+    variance = model_variance(rough_sky(data, use), np.zeros_like(data), floor)
+    sky, _ = fit_sky(data, variance, use, coordinate, rounds=2)
+    variance = model_variance(sky, np.zeros_like(sky), floor)
+    return fit_sky(data, variance, use, coordinate, rounds=2)
+
+
+def _slit_sky(sky: NDArray[np.float64], coordinate: NDArray[np.float64]) -> Vector:
+    """Return the sky spectrum on the rows of the middle column, averaged along the slit."""
+    rows = np.arange(sky.shape[0], dtype=np.float64)
+    picked = range(0, sky.shape[1], max(1, sky.shape[1] // 40))
+    lined_up = [np.interp(rows, coordinate[:, c], sky[:, c]) for c in picked]
+    return np.asarray(np.mean(lined_up, axis=0))
+
+
+def _trace(
+    residual: NDArray[np.float64],
+    sky: NDArray[np.float64],
+    frame: Frame,
+    sources: Sequence[Source],
+    floor: NDArray[np.float64],
+    seeing_px: float,
+    how: SpectrumSettings,
+) -> tuple[Trace, ...]:
+    """Trace every source, the target first; force one where there is none."""
+    if how.centroid_px is not None:
+        chosen = [s for s in sources if abs(s.column - how.centroid_px) < seeing_px]
+        if not chosen:
+            return (forced_trace(residual.shape[0], how.centroid_px, seeing_px),)
+        sources = [*chosen, *(s for s in sources if s not in chosen)]
+    if not sources:
+        return (forced_trace(residual.shape[0], (residual.shape[1] - 1) / 2, seeing_px),)
+    variance = model_variance(sky, residual, floor)
+    return tuple(trace_source(residual, variance, frame.good, s) for s in sources)
+
+
+def _extract(
+    residual: NDArray[np.float64],
+    sky: NDArray[np.float64],
+    frame: Frame,
+    traces: Sequence[Trace],
+    floor: NDArray[np.float64],
+) -> tuple[tuple[float, ...], tuple[Extraction, ...]]:
+    variance = model_variance(sky, residual, floor)
+    profiles = [fit_profile(residual, variance, frame.good, trace) for trace in traces]
+    results = extract(residual, sky, floor, frame.mask, frame.good, traces, profiles)
+    return tuple(p.fwhm_px for p in profiles), results
+
+
+def _sky_measurements(
+    data: NDArray[np.float64],
+    sky: NDArray[np.float64],
+    kept: NDArray[np.bool_],
+    floor: NDArray[np.float64],
+) -> dict[str, float]:
+    variance = model_variance(sky, np.zeros_like(sky), floor)
+    deviation = ((data - sky) / np.sqrt(variance))[kept]
+    if deviation.size == 0:
+        return {"sky_chi2": math.nan}
+    robust = (1.4826 * float(np.median(np.abs(deviation - np.median(deviation))))) ** 2
+    return {"sky_chi2": robust, "sky_level_e": float(np.median(sky))}
+
+
+def _flexure_measurements(flexure: Any) -> dict[str, float]:
+    if flexure.n_lines == 0:
+        return {"flexure_unknown": 1.0}
+    return {
+        "flexure_unknown": 0.0,
+        "flexure_px": flexure.shift_px,
+        "flexure_abs_px": abs(flexure.shift_px),
+        "flexure_error_px": flexure.error_px,
+        "flexure_lines": float(flexure.n_lines),
+        "skyline_residual_px": flexure.residual_px,
+        "sky5577_angstrom": flexure.oxygen_5577_angstrom,
+    }
+
+
+def calibrate_objects(
+    slit: Slit, identity: Identity, response: Response | None, instrument: Instrument
+) -> tuple[ExtractedObject, ...]:
+    """Give every extraction its wavelengths and, with a response, its flux."""
+    return tuple(
+        _calibrated(slit, index, identity, response, instrument)
+        for index in range(len(slit.traces))
+    )
+
+
+def _calibrated(
+    slit: Slit,
+    index: int,
+    identity: Identity,
+    response: Response | None,
+    instrument: Instrument,
+) -> ExtractedObject:
+    trace, found = slit.traces[index], slit.extractions[index]
+    geometry = slit.frame.geometry
+    wavelength = slit.solution.wavelength(
+        geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
+    )
+    order = np.argsort(wavelength)
+    beyond = slit.solution.is_extrapolated(wavelength)
+    mask = found.mask | np.where(beyond, np.uint16(Mask.WAVE_EXTRAPOLATED), np.uint16(0))
+
+    def spectrum(flux: Vector, variance: Vector, step: str) -> Spectrum:
+        return mark_telluric(
+            Spectrum(
+                wavelength=wavelength[order],
+                flux=flux[order],
+                error=np.sqrt(np.maximum(variance[order], 0)),
+                sky=found.sky[order],
+                mask=mask[order].astype(np.uint16),
+                history=(*slit.frame.history, step),
+            )
+        )
+
+    counts = spectrum(found.flux, found.variance, "extraction: optimal (Horne 1986)")
+    box = spectrum(found.box_flux, found.box_variance, "extraction: sum along the slit")
+    counts, box = (
+        _within_range(counts, instrument, identity),
+        _within_range(box, instrument, identity),
+    )
+    calibrated = counts
+    if response is not None:
+        calibrated = calibrate_flux(
+            counts,
+            response,
+            instrument,
+            exposure_s=identity.exposure_s,
+            airmass=identity.airmass or 1.0,
+        )
+    usable = counts.good & ((counts.mask & np.uint16(UNUSABLE | Mask.WAVE_EXTRAPOLATED)) == 0)
+    snr = float(np.median(counts.flux[usable] / counts.error[usable])) if usable.any() else 0.0
+    return ExtractedObject(
+        name=f"OBJ{index + 1}", spectrum=calibrated, counts=counts, boxcar=box, trace=trace,
+        fwhm_px=slit.widths_px[index], snr=snr,
+    )  # fmt: skip
+
+
+def _within_range(counts: Spectrum, instrument: Instrument, identity: Identity) -> Spectrum:
+    """Keep the wavelengths that the grism passes, widened by 50 A."""
+    grism = instrument.grisms[identity.setup.grism]
+    low, high = grism.range_angstrom
+    inside = (counts.wavelength > low - 50) & (counts.wavelength < high + 50)
+    if inside.sum() < 10:
+        return counts
+    return replace(
+        counts,
+        wavelength=counts.wavelength[inside],
+        flux=counts.flux[inside],
+        error=counts.error[inside],
+        sky=counts.sky[inside],
+        mask=counts.mask[inside],
+    )
