@@ -96,7 +96,7 @@ def _build_group(
     own_set = key if role in ("BIAS", "FLAT") else f"{key}#{first.stem}"
     versions = bench.store.versions(own_set, first.night, role)
     version = known.version if known else 1 + max((m.version for m in versions), default=0)
-    path = bench.layout.master(first.night, role, _label(first, key), version=version)
+    path = bench.layout.master(first.night, role, _label(role, first), version=version)
     write_fits_atomically(path, master_hdus(built, provenance_of(group, selections)))
     verdict = built.verdict or judge(role, built.measurements, _previous(bench, role, first))
     record = _record(
@@ -253,8 +253,9 @@ def _where(frame: FrameRecord) -> dict[str, float]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _label(first: FrameRecord, key: str) -> str:
+def _label(role: str, first: FrameRecord) -> str:
     """Name a master readably; the first raw frame makes the name unique."""
     setup = first.identity.setup
-    parts = (f"{setup.x_binning}x{setup.y_binning}", *key.split("/")[3:], first.stem)
-    return "_".join(part for part in parts if part and part != "-")
+    binning = f"{setup.x_binning}x{setup.y_binning}"
+    light = () if role == "BIAS" else (setup.grism, setup.slit)
+    return "_".join(part for part in (binning, *light, first.stem) if part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astropy.io.fits import HDUList
@@ -21,14 +22,13 @@ from daemon.work.calibrations import (
     wait_for_masters,
 )
 from daemon.work.plan import REDUCED
-from reducers.products import spectrum_products
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
 from reducers.reduced import SpectrumSettings
+from reducers.spectrum_products import spectrum_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from calibration_store.policy import Selection
     from daemon.memory.records import Job
@@ -41,7 +41,12 @@ log = logging.getLogger(__name__)
 RECIPE = "spectrum"
 #: From this attempt on no picture is drawn: it may be what kills the worker.
 SAFE_MODE_ATTEMPT = 3
-_ENDINGS = {"image2d": "2d.fits", "iraf": "1d_iraf.fits", "ascii": "1d.ascii"}
+_ENDINGS = {
+    "objects": "objects.fits",
+    "image2d": "2d.fits",
+    "iraf": "1d_iraf.fits",
+    "ascii": "1d.ascii",
+}
 
 
 def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
