@@ -46,19 +46,17 @@ NUMBERS = (
     "sequence_number",
     "sequence_total",
 )
-REQUIRED = ("started", "exposure", "object", "grism", "slit", "filters", "window") + (
-    "x_binning",
-    "y_binning",
+REQUIRED = (
+    *("started", "exposure", "object", "grism", "slit", "filters", "window"),
+    *("x_binning", "y_binning"),
 )
 #: Entries with a shape of their own.
 SPECIAL = (*REQUIRED, "readout", "sequence_pattern", "lamps_by_type")
 
 #: What a rule may ask about besides TEXTS and NUMBERS.
-DERIVED = ("grism", "grism_wheel", "slit", "slit_wheel", "filter", "x_span", "y_span") + (
-    "lit",
-    "lamps",
-    "flat_lamps",
-    "standard",
+DERIVED = (
+    *("grism", "grism_wheel", "slit", "slit_wheel", "filter", "x_span", "y_span"),
+    *("lit", "lamps", "flat_lamps", "standard"),
 )
 FACTS = frozenset((*TEXTS, *NUMBERS, *DERIVED))
 

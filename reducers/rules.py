@@ -21,7 +21,7 @@ def holds(where: Mapping[str, Mapping[str, Any]], facts: Facts) -> bool:
 def satisfies(fact: Fact | None, test: str, argument: Any) -> bool:
     """Tell whether one fact passes one test."""
     if test == "missing":
-        return (fact is None) == argument
+        return (fact is None) is bool(argument)
     return fact is not None and bool(TESTS[test](fact, argument))
 
 
@@ -60,6 +60,6 @@ TESTS: Mapping[str, Callable[[Fact, Any], bool]] = {
     "lacks": lambda fact, argument: not _contains(fact, argument),
     "at_most": lambda fact, argument: _number(fact) <= argument,
     "at_least": lambda fact, argument: _number(fact) >= argument,
-    "present": lambda fact, argument: bool(fact) == argument,
-    "missing": lambda fact, argument: (fact is None) == argument,
+    "present": lambda fact, argument: bool(fact) is bool(argument),
+    "missing": lambda fact, argument: (fact is None) is bool(argument),
 }
