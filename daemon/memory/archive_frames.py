@@ -59,7 +59,8 @@ class FrameArchive(ArchiveWing):
         with self._writing(within) as session:
             known = session.scalar(select(RevisionRow).where(RevisionRow.sha256 == sha256))
             if known is not None:
-                return _frame_record(known), False, _restore(session, known, path)
+                restored = _restore(session, known, path)
+                return _frame_record(known), False, restored
             frame = _exposure(session, stem, night, path)
             new = frame is None
             frame = frame or FrameRow(stem=stem, night=night)
@@ -101,7 +102,8 @@ class FrameArchive(ArchiveWing):
         for suffix in (".gz", ".fits", ".fit", ".fts"):
             name = name.removesuffix(suffix)
             stems.add(name)
-        query = _current().join(FrameRow).where(FrameRow.stem.in_(stems))
+        named = select(FrameRow.id).where(FrameRow.stem.in_(stems))
+        query = _current().where(RevisionRow.frame_id.in_(named))
         return self._frames(query.order_by(RevisionRow.night, RevisionRow.id), within)
 
     def current_frames(
