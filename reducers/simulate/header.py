@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reducers.simulate.pointing import precessed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -208,9 +210,7 @@ def _catalogue_position(planned: PlannedExposure) -> dict[str, Any]:
     ra_deg, dec_deg = float(planned.ra_deg or 0), float(planned.dec_deg or 0)
     if planned.target.startswith("SP") and planned.target[2:6].isdigit():
         # The telescope's own catalogue holds B1950, whatever OBJEQUIN says.
-        ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-        ra_deg -= 50 * (3.0739 + 1.3362 * float(np.sin(ra) * np.tan(dec))) * 15 / 3600
-        dec_deg -= 50 * 20.043 * float(np.cos(ra)) / 3600
+        ra_deg, dec_deg = precessed(ra_deg, dec_deg, -50.0)
     # Hours, unlike RA.
     return {"OBJRA": ra_deg / 15, "OBJDEC": dec_deg}
 

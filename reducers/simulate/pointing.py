@@ -40,8 +40,10 @@ def sidereal_time_h(when: datetime) -> float:
 def point(ra_deg: float, dec_deg: float, when: datetime) -> Pointing:
     """Return where an equatorial position stands in the sky."""
     sidereal_h = sidereal_time_h(when)
-    hour_angle = np.radians(15 * sidereal_h - ra_deg)
-    dec, latitude = np.radians(dec_deg), np.radians(LATITUDE_DEG)
+    years = (when - J2000).total_seconds() / (86400 * 365.25)
+    ra_now, dec_now = precessed(ra_deg, dec_deg, years)
+    hour_angle = np.radians(15 * sidereal_h - ra_now)
+    dec, latitude = np.radians(dec_now), np.radians(LATITUDE_DEG)
     sine = np.sin(latitude) * np.sin(dec) + np.cos(latitude) * np.cos(dec) * np.cos(hour_angle)
     azimuth = np.arctan2(
         np.sin(hour_angle),
@@ -59,6 +61,13 @@ def point(ra_deg: float, dec_deg: float, when: datetime) -> Pointing:
         azimuth_deg=float(np.degrees(azimuth) % 360),
         parallactic_deg=float(np.degrees(parallactic)),
     )
+
+
+def precessed(ra_deg: float, dec_deg: float, years: float) -> tuple[float, float]:
+    """Return a J2000 position in the equinox of 2000 + years, to first order."""
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    ra_s = years * (3.0745 + 1.3362 * float(np.sin(ra) * np.tan(dec)))
+    return ra_deg + ra_s * 15 / 3600, dec_deg + years * 20.043 * float(np.cos(ra)) / 3600
 
 
 def parked(when: datetime) -> Pointing:
