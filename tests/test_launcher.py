@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -14,12 +12,9 @@ import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import pytest
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LOCK = (_ROOT / "deploy" / "requirements.txt").read_text()
@@ -98,11 +93,10 @@ def fresh(tmp_path: Path) -> Project:
 @pytest.fixture(scope="module")
 def launcher() -> ModuleType:
     """Return the launcher as a module."""
-    loader = importlib.machinery.SourceFileLoader("launcher_under_test", str(_ROOT / "alfoscd"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    path = _ROOT / "alfoscd"
+    module = ModuleType("launcher_under_test")
+    module.__file__ = str(path)
+    exec(compile(path.read_text(), str(path), "exec"), module.__dict__)  # leaves no __pycache__
     return module
 
 
