@@ -38,7 +38,7 @@ class Observer:
         self.binning = (1, 2)
         self.taken: list[PlannedExposure] = []
         self.level = 11740 + float(self.rng.normal(0, 25))
-        self.seeing = 1.1
+        self.seeing = 0.8 if steady else 1.0
         self.aperture_y = round(1057.37 + float(self.rng.uniform(-12, 12)), 2)
 
     def at(self, hour: float) -> None:

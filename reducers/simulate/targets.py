@@ -78,8 +78,8 @@ def science_targets(rng: np.random.Generator) -> tuple[Target, Target, Target]:
             dec_deg=41.3,
             exposure_s=900.0,
             sources=(
-                Source(name="SN2026abc", model="supernova", ab_magnitude=18.3, detector_x=x(957)),
-                Source(name="host", model="galaxy", ab_magnitude=19.3, detector_x=x(1035)),
+                Source(name="SN2026abc", model="supernova", ab_magnitude=17.9, detector_x=x(957)),
+                Source(name="host", model="galaxy", ab_magnitude=18.7, detector_x=x(1035)),
             ),
         ),
         Target(
@@ -87,7 +87,7 @@ def science_targets(rng: np.random.Generator) -> tuple[Target, Target, Target]:
             hour_angle_h=-1.1,
             dec_deg=28.7533,
             exposure_s=600.0,
-            sources=(Source(name="quasar", model="quasar", ab_magnitude=17.6, detector_x=x(956)),),
+            sources=(Source(name="quasar", model="quasar", ab_magnitude=17.0, detector_x=x(956)),),
         ),
         Target(
             name="AT2026xyz",
@@ -95,7 +95,7 @@ def science_targets(rng: np.random.Generator) -> tuple[Target, Target, Target]:
             dec_deg=12.02,
             exposure_s=600.0,
             sources=(
-                Source(name="AT2026xyz", model="supernova", ab_magnitude=19.1, detector_x=x(960)),
+                Source(name="AT2026xyz", model="supernova", ab_magnitude=18.3, detector_x=x(960)),
             ),
         ),
     )
