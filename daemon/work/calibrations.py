@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from calibration_store.policy import choose
 from calibration_store.records import MasterState
-from daemon.memory.records import Choice, JobState
+from daemon.memory.records import Choice, JobKind, JobState
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import NEEDS, master_request, pending_for, rule_of
 from reducers.errors import UnreadableFile
@@ -45,19 +45,20 @@ def select_masters(bench: Bench, frame: FrameRecord, product: str) -> tuple[Sele
     )
 
 
-def wait_for_masters(bench: Bench, product: str, night: str) -> None:
-    """Let the job wait while masters that it would use are due or being built.
+def wait_for_masters(bench: Bench, product: str) -> None:
+    """Let the job wait while masters that it may use are due or being built.
 
     Raises
     ------
     TryLater
         If there are any.
     """
-    jobs = [
-        *bench.queue.jobs(JobState.RUNNING, _MANY),
-        *bench.queue.jobs(JobState.WAITING, _MANY),
-    ]
-    pending = pending_for(NEEDS[product], night, jobs, bench.clock.now())
+    counts = bench.queue.counts()
+    states = (JobState.RUNNING, JobState.WAITING)
+    if not any(counts.get((JobKind.MASTER, state)) for state in states):
+        return
+    jobs = [job for state in states for job in bench.queue.jobs(state, _MANY)]
+    pending = pending_for(product, jobs, bench.clock.now())
     if pending:
         raise TryLater(f"waits for {pending[0]}", after_s=_LOOK_AGAIN_S)
 

@@ -67,7 +67,7 @@ def build_master(bench: Bench, job: Job) -> None:
     if not state.complete:
         log.info("%s is not built: %s", job.key, state.reason)
         return
-    wait_for_masters(bench, role, night)
+    wait_for_masters(bench, role)
     failed: list[ReductionError] = []
     for group in groups_of(role, members):
         try:

@@ -45,6 +45,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "SPECTRUM": ("BIAS", "FLAT", "ARC", "RESPONSE"),
 }
 REDUCED = frozenset({FrameKind.SPEC_OBJECT, FrameKind.SPEC_STD})
+#: What is applied to others is built before them.
+_ORDER = {"BIAS": 0, "FLAT": 1, "ARC": 1, "RESPONSE": 2}
 #: Products that have one already wait until the masters that are due have been built.
 PRIORITY_UPGRADE = PRIORITY_CALIBRATION + 10
 #: Lamps of one arc are lit one after the other within so many minutes.
@@ -136,7 +138,7 @@ def master_request(
             "set_key": key,
             "night": member.night,
         },
-        priority=PRIORITY_CALIBRATION,
+        priority=PRIORITY_CALIBRATION + _ORDER[role],
         not_before=not_before,
     )
 
@@ -191,15 +193,16 @@ def groups_of(role: str, members: Sequence[FrameRecord]) -> list[tuple[FrameReco
     return [tuple(group) for group in groups]
 
 
-def pending_for(roles: Iterable[str], night: str, jobs: Iterable[Job], now: datetime) -> list[str]:
-    """Return the keys of the due or running master jobs on which a product of `night` may wait."""
-    wanted = frozenset(roles)
+def pending_for(product: str, jobs: Iterable[Job], now: datetime) -> list[str]:
+    """Return the keys of the due or running master jobs that may bear on a product.
+
+    The nights do not matter: a morning's biases serve the night before as well.
+    """
     return [
         job.key
         for job in jobs
         if job.kind is JobKind.MASTER
-        and job.payload.get("night") == night
-        and job.payload.get("role") in wanted
+        and job.payload.get("role") in NEEDS[product]
         and job.not_before <= now
     ]
 

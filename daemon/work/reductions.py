@@ -56,7 +56,7 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
         return
     before = bench.archive.current_product(frame.id)
     if before is not None or not bench.config.calibration.provisional:
-        wait_for_masters(bench, "SPECTRUM", frame.night)
+        wait_for_masters(bench, "SPECTRUM")
     selections = select_masters(bench, frame, "SPECTRUM")
     key = _product_key(bench, frame, selections, job)
     redo = bool(job.payload.get("redo"))

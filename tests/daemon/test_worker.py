@@ -58,12 +58,7 @@ def ended(queue):
 
 
 def outcome(queue, key):
-    found = [
-        job
-        for state in JobState
-        for job in queue.jobs(state, 1000)
-        if job.key == key
-    ]
+    found = [job for state in JobState for job in queue.jobs(state, 1000) if job.key == key]
     return found[0]
 
 

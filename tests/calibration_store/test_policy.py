@@ -1,0 +1,268 @@
+"""Which master fits a frame, when a set is complete, and the reasons."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibration_store.judgement import judge
+from calibration_store.policy import choose, is_complete, set_key
+from calibration_store.records import MasterRecord, MasterState
+from reducers.identity import FrameKind, Identity, Setup
+from reducers.instrument import SetRule
+
+NIGHT = "2020-03-20"
+MIDNIGHT = datetime(2020, 3, 21, 0, 0, tzinfo=UTC)
+SETUP = Setup(
+    x_binning=1,
+    y_binning=2,
+    window=(851, 1250, 1, 2102),
+    readout="D-8-200",
+    grism="Grism_#4",
+    slit="Slit_1.0",
+)
+
+
+def rule(kind=FrameKind.BIAS, same=("detector",), at_least=5, within_days=14.0):
+    return SetRule(
+        kind=kind, same=same, at_least=at_least, closes_after_s=120.0, within_days=within_days
+    )
+
+
+def frame(hours=0.0, **changes):
+    known = {
+        "instrument": "ALFOSC",
+        "kind": FrameKind.SPEC_OBJECT,
+        "setup": SETUP,
+        "observed_at": MIDNIGHT + timedelta(hours=hours),
+        "exposure_s": 1000.0,
+        "aperture_y_px": 1057.4,
+        "ra_deg": 170.0,
+        "dec_deg": 20.0,
+    }
+    return Identity(**{**known, **changes})
+
+
+def master(key, role="BIAS", hours=0.0, **changes):
+    when = MIDNIGHT + timedelta(hours=hours)
+    known = {
+        "key": key,
+        "instrument": "ALFOSC",
+        "role": role,
+        "setup": SETUP,
+        "set_key": "",
+        "night": (when - timedelta(hours=12)).date().isoformat(),
+        "observed_at": when,
+        "built_at": when,
+        "path": Path("master.fits"),
+        "version": 1,
+    }
+    return MasterRecord(**{**known, **changes})
+
+
+def chosen(role, candidates, own=None, **changes):
+    return choose(role, own or frame(), NIGHT, candidates, rule(**changes))
+
+
+def reasons(selection):
+    return dict(selection.rejected)
+
+
+def test_biases_of_one_binning_window_and_readout_are_one_set_whatever_the_slit():
+    other_slit = frame(setup=replace(SETUP, slit="", grism=""))
+    other_binning = frame(setup=replace(SETUP, y_binning=1))
+    assert set_key(frame(), rule()) == set_key(other_slit, rule())
+    assert set_key(frame(), rule()) != set_key(other_binning, rule())
+
+
+def test_flats_of_another_slit_are_another_set():
+    flats = rule(same=("detector", "grism", "slit"))
+    assert set_key(frame(), flats) != set_key(frame(setup=replace(SETUP, slit="Slit_1.3")), flats)
+
+
+def test_a_set_is_complete_when_its_declared_number_is_there():
+    members = [frame(sequence=(number, 5)) for number in range(1, 6)]
+    assert is_complete(members, rule(), quiet_s=0.0).complete
+    assert not is_complete([*members[:4], frame(sequence=(4, 11))], rule(), quiet_s=0.0).complete
+
+
+def test_a_set_is_complete_when_the_set_up_was_changed_or_it_was_quiet():
+    members = [frame()] * 7
+    assert is_complete(members, rule(), quiet_s=0.0, followed=True).complete
+    assert is_complete(members, rule(), quiet_s=120.0).complete
+    waits = is_complete(members, rule(), quiet_s=50.0)
+    assert (waits.complete, waits.due_at_s) == (False, 70.0)
+
+
+def test_too_few_frames_are_never_a_set_however_long_it_was_quiet():
+    state = is_complete([frame()] * 4, rule(), quiet_s=1e9, followed=True)
+    assert not state.complete
+    assert state.reason == "4 of at least 5 frames"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"y_binning": 1}, "y binning 1, not 2"),
+        ({"readout": "D-8-100"}, "readout D-8-100, not D-8-200"),
+        ({"window": (1, 2148, 1, 2102)}, "window [1:2148, 1:2102], not [851:1250, 1:2102]"),
+    ],
+)
+def test_a_bias_of_another_detector_set_up_is_never_used(change, reason):
+    selection = chosen("BIAS", [master("a", setup=replace(SETUP, **change))])
+    assert selection.master is None
+    assert reasons(selection) == {"a": reason}
+
+
+def test_a_bias_serves_every_grism_but_a_flat_only_its_own():
+    other = replace(SETUP, grism="Grism_#7")
+    assert chosen("BIAS", [master("a", setup=other)]).master is not None
+    assert reasons(chosen("FLAT", [master("a", "FLAT", setup=other)])) == {
+        "a": "grism Grism_#7, not Grism_#4"
+    }
+
+
+def test_the_nearest_in_time_is_chosen_and_the_others_are_told_why():
+    selection = chosen("BIAS", [master("far", hours=-8.0), master("near", hours=6.0)])
+    assert selection.master.key == "near"
+    assert selection.reason == "same night, 6.0 h away"
+    assert reasons(selection) == {"far": "8.0 h away; the chosen one is 6.0 h away"}
+
+
+def test_a_master_of_the_same_night_beats_a_nearer_one_of_the_next():
+    evening = frame(hours=11.0)
+    same = master("same", hours=-9.0)
+    selection = chosen("BIAS", [same, master("next", hours=14.0)], evening)
+    assert selection.master is same
+    assert not selection.borrowed
+    assert reasons(selection) == {"next": "of another night (2020-03-21)"}
+
+
+def test_a_borrowed_master_is_said_to_be_borrowed():
+    selection = chosen("BIAS", [master("old", hours=-72.0)])
+    assert selection.borrowed
+    assert selection.rung == "within 14 days"
+    assert selection.age_h == pytest.approx(72.0)
+
+
+def test_a_master_beyond_its_age_limit_is_not_used():
+    selection = chosen("BIAS", [master("old", hours=-24 * 15.0)])
+    assert selection.master is None
+    assert reasons(selection) == {"old": "15.0 d away, limit 14 d"}
+
+
+def test_rejected_banned_and_superseded_masters_are_not_used_and_say_so():
+    selection = chosen(
+        "BIAS",
+        [
+            master("a", state=MasterState.REJECTED, reason="light leak"),
+            master("b", state=MasterState.BANNED, reason="by hand"),
+            master("c", state=MasterState.SUPERSEDED),
+        ],
+    )
+    assert selection.master is None
+    assert reasons(selection) == {
+        "a": "rejected: light leak",
+        "b": "banned: by hand",
+        "c": "superseded by a later version",
+    }
+
+
+def arc(key, hours, aperture=1057.4, ra=170.0):
+    where = {"ra_deg": ra, "dec_deg": 20.0}
+    return master(key, "ARC", hours, aperture_y_px=aperture, measurements=where)
+
+
+def test_the_arc_on_the_object_beats_a_nearer_one_elsewhere():
+    selection = chosen("ARC", [arc("on", 1.0), arc("elsewhere", 0.5, ra=10.0)])
+    assert selection.master.key == "on"
+    assert selection.rung == "on the object, slit unmoved"
+    assert reasons(selection) == {"elsewhere": "not taken on the object"}
+
+
+def test_an_arc_before_the_slit_moved_is_the_second_choice_even_when_nearer():
+    selection = chosen("ARC", [arc("moved", 0.2, aperture=1043.3), arc("unmoved", 5.0)])
+    assert selection.master.key == "unmoved"
+    assert "slit moved" in reasons(selection)["moved"]
+
+
+def test_an_arc_of_another_binning_still_serves_since_it_is_in_unbinned_pixels():
+    other = replace(arc("a", 1.0), setup=replace(SETUP, y_binning=1))
+    assert chosen("ARC", [other]).master is other
+
+
+def test_a_response_through_the_same_slit_is_preferred_to_a_wide_one():
+    wide = master("wide", "RESPONSE", 0.5, setup=replace(SETUP, slit="Slit_5.0"))
+    same = master("same", "RESPONSE", 5.0)
+    selection = chosen("RESPONSE", [wide, same])
+    assert selection.master is same
+    assert reasons(selection) == {"wide": "slit Slit_5.0, not Slit_1.0"}
+    assert chosen("RESPONSE", [wide]).rung == "same night, another slit"
+
+
+def test_without_any_candidate_the_answer_says_so():
+    selection = chosen("BIAS", [])
+    assert (selection.master, selection.reason) == (None, "there is no master yet")
+
+
+masters = st.lists(
+    st.builds(
+        lambda number, hours, role_setup, state, aperture: master(
+            f"m{number}", "ARC", hours, setup=role_setup, state=state, aperture_y_px=aperture
+        ),
+        st.integers(0, 10**6),
+        st.floats(-500, 500),
+        st.sampled_from([SETUP, replace(SETUP, slit="Slit_1.3"), replace(SETUP, y_binning=1)]),
+        st.sampled_from(list(MasterState)),
+        st.sampled_from([None, 1057.4, 1043.3]),
+    ),
+    max_size=8,
+    unique_by=lambda item: item.key,
+)
+
+
+@given(masters, st.randoms(use_true_random=False), st.sampled_from([None, MIDNIGHT]))
+def test_the_choice_does_not_depend_on_order_and_every_other_has_a_reason(given_, shuffler, when):
+    own = frame(observed_at=when)
+    first = chosen("ARC", given_, own)
+    shuffled = list(given_)
+    random.Random(shuffler.random()).shuffle(shuffled)
+    second = chosen("ARC", shuffled, own)
+    assert first == second
+    left_over = {item.key for item in given_} - {first.master.key if first.master else ""}
+    assert set(reasons(first)) == left_over
+    assert all(reasons(first).values())
+
+
+def previous(*levels):
+    return [
+        master(str(number), measurements={"level_adu": level, "read_noise_adu": 32.0})
+        for number, level in enumerate(levels)
+    ]
+
+
+def test_a_master_far_from_the_previous_ones_is_refused_with_both_numbers():
+    verdict = judge("BIAS", {"level_adu": 900.0}, previous(100.0, 102.0, 98.0))
+    assert verdict.startswith("level adu is 900; the previous 3 had 100")
+    assert judge("BIAS", {"level_adu": 110.0}, previous(100.0, 102.0, 98.0)) == ""
+
+
+def test_noise_three_times_the_usual_is_refused_and_less_noise_is_welcome():
+    assert "read noise" in judge("BIAS", {"read_noise_adu": 96.0}, previous(1.0, 1.0))
+    assert judge("BIAS", {"read_noise_adu": 10.0}, previous(1.0, 1.0)) == ""
+
+
+def test_a_number_that_is_no_number_is_refused_and_a_first_master_is_believed():
+    assert judge("BIAS", {"level_adu": float("nan")}, previous(1.0, 1.0)) != ""
+    assert judge("BIAS", {"level_adu": 900.0}, previous(100.0)) == ""
+
+
+def test_refused_masters_are_no_yardstick():
+    refused = [replace(item, state=MasterState.REJECTED) for item in previous(900.0, 900.0)]
+    assert judge("BIAS", {"level_adu": 900.0}, [*refused, *previous(100.0, 101.0)]) != ""

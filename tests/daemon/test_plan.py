@@ -1,0 +1,182 @@
+"""What a frame or a master asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from daemon.memory.records import PRIORITY_SCIENCE, FrameRecord, JobKind
+from daemon.work.plan import (
+    PRIORITY_UPGRADE,
+    after_master,
+    follow_up,
+    groups_of,
+    members_of,
+    reduce_request,
+)
+from reducers.identity import FrameKind, Identity, Setup
+from reducers.profiles import load_instrument
+
+ALFOSC = load_instrument("alfosc")
+EVENING = datetime(2020, 3, 20, 20, 0, tzinfo=UTC)
+NOW = EVENING + timedelta(days=1)
+SETUP = Setup(
+    x_binning=1,
+    y_binning=2,
+    window=(851, 1250, 1, 2102),
+    readout="D-8-200",
+    grism="Grism_#4",
+    slit="Slit_1.0",
+)
+
+
+def frame(number, kind, minutes=0.0, **changes):
+    identity = Identity(
+        instrument=ALFOSC.name,
+        kind=kind,
+        setup=SETUP,
+        observed_at=EVENING + timedelta(minutes=minutes),
+        exposure_s=1.0,
+        aperture_y_px=1057.4,
+        ra_deg=170.0,
+        dec_deg=20.0,
+    )
+    return FrameRecord(
+        id=number,
+        stem=f"ALDc20{number:04d}",
+        revision=1,
+        sha256=f"{number:064x}",
+        path=Path(f"/raw/ALDc20{number:04d}.fits"),
+        night="2020-03-20",
+        identity=replace(identity, **changes),
+        ingested_at=NOW,
+        arrived_at=NOW,
+    )
+
+
+def asked(frames, new=None, **how):
+    return follow_up(new or frames[-1], frames, ALFOSC, NOW, **how)
+
+
+def test_a_science_frame_is_reduced_at_once():
+    (step,) = asked([frame(1, FrameKind.SPEC_OBJECT)])
+    assert step.request.kind is JobKind.REDUCE
+    assert (step.request.priority, step.request.not_before) == (PRIORITY_SCIENCE, NOW)
+
+
+def test_without_provisional_products_science_waits_behind_its_calibrations():
+    (step,) = asked([frame(1, FrameKind.SPEC_OBJECT)], provisional=False)
+    assert step.request.priority == PRIORITY_UPGRADE
+
+
+def test_a_standard_is_reduced_and_becomes_a_response():
+    steps = asked([frame(1, FrameKind.SPEC_STD)])
+    assert {step.request.kind for step in steps} == {JobKind.REDUCE, JobKind.MASTER}
+
+
+@pytest.mark.parametrize("kind", [FrameKind.UNKNOWN, FrameKind.FOCUS, FrameKind.ACQUISITION])
+def test_other_frames_ask_for_nothing(kind):
+    assert asked([frame(1, kind)]) == []
+
+
+def test_every_further_bias_puts_the_master_off_until_it_is_quiet():
+    biases = [frame(n, FrameKind.BIAS, n) for n in range(1, 7)]
+    (step,) = asked(biases)
+    assert step.postpone
+    quiet_s = ALFOSC.sets[FrameKind.BIAS].closes_after_s
+    assert step.request.not_before == NOW + timedelta(seconds=quiet_s)
+    (step,) = asked(biases, quiet_s=7.0)
+    assert step.request.not_before == NOW + timedelta(seconds=7)
+
+
+def test_the_last_declared_bias_builds_the_master_at_once():
+    biases = [frame(n, FrameKind.BIAS, n, sequence=(n, 6)) for n in range(1, 7)]
+    (step,) = asked(biases)
+    assert not step.postpone
+    assert step.request.not_before == NOW
+
+
+def test_a_frame_of_another_set_up_closes_the_set_before_it():
+    biases = [frame(n, FrameKind.BIAS, n) for n in range(1, 6)]
+    flat = frame(9, FrameKind.SPEC_FLAT, 30.0)
+    closing = [s for s in asked([*biases, flat]) if s.request.payload["role"] == "BIAS"]
+    assert [s.request.not_before for s in closing] == [NOW]
+
+
+def test_a_frame_taken_before_the_set_closes_nothing():
+    biases = [frame(n, FrameKind.BIAS, n) for n in range(1, 6)]
+    science = frame(9, FrameKind.SPEC_OBJECT, -30.0)
+    assert {s.request.kind for s in asked([*biases, science])} == {JobKind.REDUCE}
+
+
+def test_the_job_of_a_set_is_the_same_whichever_member_asked():
+    biases = [frame(n, FrameKind.BIAS, n) for n in range(1, 6)]
+    asked_for = {asked(biases, new)[0].request.key for new in biases}
+    assert len(asked_for) == 1
+
+
+def test_a_new_bias_makes_flats_arcs_and_spectra_look_again():
+    night = [
+        frame(1, FrameKind.SPEC_FLAT),
+        frame(2, FrameKind.ARC),
+        frame(3, FrameKind.SPEC_OBJECT),
+        frame(4, FrameKind.BIAS),
+    ]
+    steps = after_master("BIAS", night, ALFOSC, NOW)
+    assert [step.request.payload.get("role", "reduce") for step in steps] == [
+        "FLAT",
+        "ARC",
+        "reduce",
+    ]
+
+
+def test_a_new_response_makes_only_spectra_look_again():
+    night = [frame(2, FrameKind.ARC), frame(3, FrameKind.SPEC_OBJECT), frame(4, FrameKind.SPEC_STD)]
+    steps = after_master("RESPONSE", night, ALFOSC, NOW)
+    assert {step.request.kind for step in steps} == {JobKind.REDUCE}
+    assert len(steps) == 2
+
+
+def test_helium_then_neon_are_one_arc_and_the_next_visit_is_another():
+    arcs = [
+        frame(1, FrameKind.ARC, 0, lamps=("He",)),
+        frame(2, FrameKind.ARC, 1, lamps=("Ne",)),
+        frame(3, FrameKind.ARC, 60, lamps=("He",)),
+        frame(4, FrameKind.ARC, 61, lamps=("Ne",)),
+    ]
+    assert groups_of("ARC", arcs) == [tuple(arcs[:2]), tuple(arcs[2:])]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"aperture_y_px": 1043.3}, {"ra_deg": 10.0}, {"lamps": ("He",)}],
+    ids=["slit moved", "another pointing", "the same lamp again"],
+)
+def test_an_arc_is_its_own_when(change):
+    first = frame(1, FrameKind.ARC, 0, lamps=("He",))
+    second = frame(2, FrameKind.ARC, 1, **{"lamps": ("Ne",), **change})
+    assert len(groups_of("ARC", [first, second])) == 2
+
+
+def test_every_standard_is_its_own_response():
+    stars = [frame(1, FrameKind.SPEC_STD), frame(2, FrameKind.SPEC_STD, 1)]
+    assert groups_of("RESPONSE", stars) == [(stars[0],), (stars[1],)]
+
+
+def test_members_of_a_set_come_in_the_order_they_were_taken_whatever_their_arrival():
+    biases = [frame(n, FrameKind.BIAS, -n) for n in range(1, 4)]
+    other = frame(9, FrameKind.BIAS, setup=replace(SETUP, y_binning=1))
+    key = asked(biases)[0].request.payload["set_key"]
+    found = members_of("BIAS", key, [*biases, other], ALFOSC)
+    assert [item.id for item in found] == [3, 2, 1]
+
+
+def test_a_redo_folds_into_the_waiting_look_of_the_same_frame():
+    own = frame(1, FrameKind.SPEC_OBJECT)
+    look = reduce_request(own, priority=PRIORITY_UPGRADE, now=NOW)
+    redo = reduce_request(own, priority=PRIORITY_SCIENCE, now=NOW, redo=True)
+    assert look.key == redo.key
+    assert redo.payload["redo"] is True
