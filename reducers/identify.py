@@ -39,16 +39,12 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
     _add_setup(facts, reading, header, instrument)
     _add_lamps(facts, header, instrument)
     position = _position(facts)
-    names = (str(facts.get("target", "")), str(facts.get("object", "")))
-    standard, why_standard = recognise_standard(
-        instrument.standards, names, position, instrument.standard_radius_arcsec
-    )
-    facts["standard"] = standard
+    why_standard = _add_standard(facts, position, instrument)
     missing = _missing(facts, header, instrument) + reading.missing
     kind, because = _classify(facts, reading, missing, instrument)
-    cautions = tuple(entry.says for entry in instrument.warnings if holds(entry.where, facts))
     spectrum = kind in (FrameKind.SPEC_STD, FrameKind.SPEC_OBJECT)
     noted = (why_standard,) if why_standard and spectrum else ()
+    cautions = tuple(entry.says for entry in instrument.warnings if holds(entry.where, facts))
     return Identity(
         instrument=instrument.name,
         kind=kind,
@@ -63,7 +59,7 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
         gain_e_per_adu=_within(_number(facts, "gain"), 1e-3, 1e3),
         read_noise_e=_within(_number(facts, "read_noise"), 1e-3, 1e3),
         lamps=_texts(facts, "lit"),
-        standard=standard if kind is FrameKind.SPEC_STD else "",
+        standard=str(facts["standard"]) if kind is FrameKind.SPEC_STD else "",
         on_object=facts.get("image_category") == "CALIB_ON_OBJECT",
         aperture_y_px=_within(_number(facts, "aperture_y"), 1.0, 1e5),
         rotator_deg=_number(facts, "rotator"),
@@ -123,6 +119,17 @@ def _add_lamps(facts: dict[str, Fact], header: Mapping[str, Any], instrument: In
     facts["flat_lamps"] = tuple(
         name for key, name in instrument.flat_lamps.items() if number_of(header, key) == 1
     )
+
+
+def _add_standard(
+    facts: dict[str, Fact], position: tuple[float, float] | None, instrument: Instrument
+) -> str:
+    """Add the name of the standard, '' when there is none, and return the reason."""
+    names = (str(facts.get("target", "")), str(facts.get("object", "")))
+    facts["standard"], reason = recognise_standard(
+        instrument.standards, names, position, instrument.standard_radius_arcsec
+    )
+    return reason
 
 
 def _classify(

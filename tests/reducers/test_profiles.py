@@ -158,6 +158,8 @@ def test_each_lamp_shows_the_lines_of_its_ions() -> None:
     assert not set(helium) & set(neon)
     assert len(alfosc.lines_of(("He", "Ne"))) == len(helium) + len(neon)
     assert alfosc.lines_of(()) == ()
+    thorium = [line.wavelength_angstrom for line in alfosc.lines_of(("ThAr",))]
+    assert np.all(np.diff(thorium) > 0.001), "no line twice"
 
 
 def test_standards_have_sources_rising_tables_and_separate_places() -> None:
