@@ -116,6 +116,7 @@ class JobRow(Base):
         ),
         Index("ix_job_next", "state", "priority", "id"),
         Index("ix_job_count", "state", "kind"),
+        Index("ix_job_key", "key", "state"),
         Index("ix_job_due", "state", "not_before"),
     )
 
@@ -148,6 +149,7 @@ class ProductRow(Base):
             postgresql_where=text("state <> 'superseded'"),
         ),
         Index("ix_product_overview", "night", "state", "quality"),
+        Index("ix_product_frame", "frame_id", "created_at"),
         Index("ix_product_created", "state", "created_at"),
     )
 

@@ -65,6 +65,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_count", "job", ["state", "kind"], unique=False)
     op.create_index("ix_job_due", "job", ["state", "not_before"], unique=False)
+    op.create_index("ix_job_key", "job", ["key", "state"], unique=False)
     op.create_index("ix_job_next", "job", ["state", "priority", "id"], unique=False)
     op.create_index(
         "uq_job_running",
@@ -182,6 +183,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", "generation", name=op.f("uq_product_key_generation")),
     )
     op.create_index("ix_product_created", "product", ["state", "created_at"], unique=False)
+    op.create_index("ix_product_frame", "product", ["frame_id", "created_at"], unique=False)
     op.create_index("ix_product_overview", "product", ["night", "state", "quality"], unique=False)
     op.create_index(
         "uq_product_current",
@@ -339,6 +341,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("state <> 'superseded'"),
     )
     op.drop_index("ix_product_overview", table_name="product")
+    op.drop_index("ix_product_frame", table_name="product")
     op.drop_index("ix_product_created", table_name="product")
     op.drop_table("product")
     op.drop_index("ix_master_parent_key", table_name="master_parent")
@@ -364,6 +367,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'running'"),
     )
     op.drop_index("ix_job_next", table_name="job")
+    op.drop_index("ix_job_key", table_name="job")
     op.drop_index("ix_job_due", table_name="job")
     op.drop_index("ix_job_count", table_name="job")
     op.drop_table("job")
