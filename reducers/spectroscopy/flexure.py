@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import curve_fit
-from scipy.special import ndtr
 
+from reducers.spectroscopy.line_profile import LineProfile, measure_lines
 from reducers.spectroscopy.lines import SKY_LINES
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+#: Slit columns (unbinned) that are joined before a line is centred.
+BIN_PX = 10
 #: A larger shift (px) is not flexure but a wrong arc.
 LIMIT_PX = 8.0
 #: Below this a sky line is not measured.
@@ -84,93 +85,103 @@ def measure_flexure(
     *,
     lines: Sequence[SkyLine] = SKY_LINES,
 ) -> Flexure:
-    """Return the flexure that the `sky` spectrum shows against an arc's `solution`.
+    """Return the flexure that the `sky` shows against an arc's `solution`.
 
     Parameters
     ----------
-    sky : (ny,) counts
-        Sky on the rows of the middle column of an image of this `geometry` and `shape`.
+    sky : (ny, nx) or (ny,) counts
+        The sky as recorded, for an image of this `geometry` and `shape`; or its spectrum on the
+        rows of the middle column, which is less accurate because it was resampled.
     """
-    counts = np.asarray(sky, dtype=np.float64)
+    counts, detector_x = _slit_bins(np.asarray(sky, dtype=np.float64), geometry, shape)
     detector_y = np.asarray(geometry.detector_y(np.arange(shape[0])), dtype=np.float64)
-    middle_x = float(geometry.detector_x(shape[1] // 2))
+    profile = _profile(solution, abs(float(detector_y[1] - detector_y[0])))
     found: list[SkyLineShift] = []
     around, reach = 0.0, LIMIT_PX
     for line in lines:  # the brightest comes first and tells where the others are
-        shift = _line_shift(counts, detector_y, middle_x, solution, line, around, reach)
+        expected = solution.row(line.wavelength_angstrom, detector_x)
+        shift = _line_shift(counts, detector_y, expected, profile, around, reach)
         if shift is None:
             continue
         if not found:
-            around, reach = shift.shift_px, 1.5
-        found.append(shift)
+            around, reach = shift[0], 1.5
+        found.append(_described(line, *shift, solution, float(np.median(detector_x))))
     return _combined(tuple(found))
+
+
+def _slit_bins(sky: Array, geometry: Geometry, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Return sky spectra (n_bins, ny) of slit bins, and the detector x of each bin."""
+    if sky.ndim == 1:
+        return sky[None, :], np.atleast_1d(np.asarray(geometry.detector_x(shape[1] // 2), float))
+    width = max(1, BIN_PX // geometry.x_binning)
+    n_bins = max(1, sky.shape[1] // width)
+    cube = sky[:, : n_bins * width].reshape(sky.shape[0], n_bins, -1)
+    columns = np.arange(n_bins) * width + (width - 1) / 2
+    return np.median(cube, axis=2).T, np.asarray(geometry.detector_x(columns), dtype=np.float64)
+
+
+def _profile(solution: WavelengthSolution, pixel_px: float) -> LineProfile:
+    if math.isfinite(solution.slit_px) and math.isfinite(solution.blur_px):
+        slit_px, blur_px = solution.slit_px, max(solution.blur_px, 0.4)
+    else:
+        slit_px, blur_px = 4.0, 1.0
+    return LineProfile(slit_px=slit_px, blur_px=blur_px, pixel_px=pixel_px)
 
 
 def _line_shift(
     counts: Array,
     detector_y: Array,
-    middle_x: float,
-    solution: WavelengthSolution,
-    line: SkyLine,
+    expected: Array,
+    profile: LineProfile,
     around_px: float,
     reach_px: float,
-) -> SkyLineShift | None:
-    expected = float(solution.row(line.wavelength_angstrom, middle_x))
-    width, step = solution.fwhm_px, abs(float(detector_y[1] - detector_y[0]))
-    near = np.abs(detector_y - expected - around_px) <= reach_px
-    if near.sum() < 3 or not np.isfinite(counts[near]).all():
+) -> tuple[float, float, float] | None:
+    """Return (shift px, error px, signal-to-noise) of one line, or None when it is too weak."""
+    if expected.min() - 30 < detector_y.min() or expected.max() + 30 > detector_y.max():
         return None
-    centre = float(detector_y[near][np.argmax(counts[near])])
-    window = np.abs(detector_y - centre) <= 2.0 * width + step
-    if window.sum() < 7 or not np.isfinite(counts[window]).all():
+    offset = detector_y - expected[:, None]
+    local = np.abs(offset) <= 30
+    usable = np.isfinite(counts)
+    floor = np.array([np.median(c[k & u]) if (k & u).any() else 0.0
+                      for c, k, u in zip(counts, local, usable, strict=True)])  # fmt: skip
+    signal = np.where(usable, counts - floor[:, None], 0.0)
+    near = np.where(np.abs(offset - around_px) <= reach_px + profile.pixel_px, signal, -np.inf)
+    peak_at = np.take_along_axis(offset, near.argmax(axis=1)[:, None], axis=1)
+    start = expected + float(np.median(peak_at))
+    measured = measure_lines(signal, usable, detector_y, start[:, None], profile)
+    shift, error = measured.centre[:, 0] - expected, measured.error[:, 0]
+    noise = measured.misfit[:, 0]
+    seen = (measured.flux[:, 0] > 0) & (noise < 1 / 3) & (error < 1.0)
+    seen &= np.abs(shift - around_px) <= reach_px
+    if seen.mean() < 0.5:
         return None
-    fitted = _fit_line(detector_y[window], counts[window], centre, width, step)
-    if fitted is None:
+    middle = float(np.median(shift[seen]))
+    spread = 1.4826 * float(np.median(np.abs(shift[seen] - middle)))
+    number = math.sqrt(float(seen.sum()))
+    signal_to_noise = number / max(float(np.median(noise[seen])), 1e-6)
+    if signal_to_noise < MIN_SIGNAL_TO_NOISE:
         return None
-    position, error, signal_to_noise = fitted
-    if signal_to_noise < MIN_SIGNAL_TO_NOISE or abs(position - expected - around_px) > reach_px:
-        return None
-    around = solution.wavelength(np.array([expected - 0.5, expected + 0.5]), middle_x)
+    return middle, max(spread, float(np.median(error[seen]))) / number, signal_to_noise
+
+
+def _described(
+    line: SkyLine,
+    shift_px: float,
+    error_px: float,
+    signal_to_noise: float,
+    solution: WavelengthSolution,
+    detector_x: float,
+) -> SkyLineShift:
+    row = float(solution.row(line.wavelength_angstrom, detector_x))
+    ends = solution.wavelength(np.array([row - 0.5, row + 0.5]), detector_x)
     return SkyLineShift(
         wavelength_angstrom=line.wavelength_angstrom,
         emitter=line.emitter,
-        shift_px=position - expected,
-        error_px=math.hypot(error, FLOOR_PX),
+        shift_px=shift_px,
+        error_px=math.hypot(error_px, FLOOR_PX),
         signal_to_noise=signal_to_noise,
-        angstrom_per_px=float(around[1] - around[0]),
+        angstrom_per_px=float(ends[1] - ends[0]),
     )
-
-
-def _fit_line(
-    y: Array, counts: Array, centre: float, width: float, step: float
-) -> tuple[float, float, float] | None:
-    """Return (centre, its error, signal-to-noise) of one line on a sloping floor."""
-
-    def model(
-        at: Array, peak: float, place: float, sigma: float, floor: float, tilt: float
-    ) -> Array:
-        low, high = (at - place - step / 2) / sigma, (at - place + step / 2) / sigma
-        line = peak * sigma * math.sqrt(2 * math.pi) / step * (ndtr(high) - ndtr(low))
-        return np.asarray(line + floor + tilt * (at - centre))
-
-    floor, sigma = float(np.percentile(counts, 25)), width / 2.355
-    height = float(counts.max()) - floor
-    if not height > 0:
-        return None
-    bounds = (
-        [0.0, centre - 2 * step, 0.4 * sigma, -np.inf, -np.inf],
-        [np.inf, centre + 2 * step, 2.0 * sigma, np.inf, np.inf],
-    )
-    start = (height, centre, sigma, floor, 0.0)
-    try:
-        best, covariance = curve_fit(model, y, counts, start, bounds=bounds, max_nfev=400)
-    except RuntimeError:  # scipy's word for "did not converge"
-        return None
-    noise = math.sqrt(max(float(covariance[0, 0]), 1e-30))
-    error = math.sqrt(max(float(covariance[1, 1]), 0.0))
-    if not (math.isfinite(noise) and math.isfinite(error)):
-        return None
-    return float(best[1]), error, float(best[0]) / noise
 
 
 def _combined(found: tuple[SkyLineShift, ...]) -> Flexure:

@@ -163,7 +163,7 @@ def fit_profile(
     start: LineProfile,
 ) -> LineProfile:
     """Return the profile that leaves the least residual at the `expected` isolated lines."""
-    low, high = np.array([0.3, 0.3]), np.array([20.0, 6.0])
+    low, high = np.array([0.3, 0.55]), np.array([20.0, 6.0])
 
     def cost(widths: Array) -> float:
         slit, blur = np.clip(widths, low, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ class WavelengthSolution:
         Lines used.
     fwhm_px : float
         Width of a lamp line, unbinned pixels.
+    slit_px, blur_px : float
+        The same as slit width and Gaussian blur (`LineProfile`); NaN when not measured.
     shift_px, correlation : float
         Zero point found, relative to the prediction from the slit; pattern correlation.
     line_wavelength, line_row, line_residual_angstrom, line_used, line_ion : (n,)
@@ -81,6 +84,8 @@ class WavelengthSolution:
     line_used: NDArray[np.bool_]
     line_ion: tuple[str, ...]
     flexure_px: float = 0.0
+    slit_px: float = math.nan
+    blur_px: float = math.nan
 
     def __post_init__(self) -> None:
         for name in ("coefficients", "line_wavelength", "line_row", "line_residual_angstrom"):
@@ -302,7 +307,7 @@ def _fit_surface(
         )
         flat, *_ = np.linalg.lstsq(basis[kept], target[kept], rcond=None)
         miss = target - basis @ flat
-        scatter = max(1.4826 * float(np.median(np.abs(miss[kept]))), 0.02)
+        scatter = max(1.4826 * float(np.median(np.abs(miss[kept]))), 0.04)
         line_miss = np.where(kept.any(axis=0), _median_of(miss, kept), np.inf)
         again = kept & (np.abs(miss) < 4 * scatter) & (np.abs(line_miss) < 3.5 * scatter)
         if (again == kept).all() or again.any(axis=0).sum() < 3:
@@ -354,6 +359,8 @@ def _solution(
         rms_px=rms_px,
         n_lines=int(used.sum()),
         fwhm_px=arc.profile.fwhm_px,
+        slit_px=arc.profile.slit_px,
+        blur_px=arc.profile.blur_px,
         shift_px=arc.shift_px,
         correlation=arc.correlation,
         line_wavelength=wavelength,
