@@ -1,0 +1,73 @@
+"""The command `alfoscd`; a command is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from daemon.config import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Command -> (module, what it does).
+COMMANDS = {
+    "run": ("daemon.cli.run", "watch a directory and reduce what arrives"),
+    "status": ("daemon.cli.status", "show what is there, what is wrong and what to do"),
+    "redo": ("daemon.cli.redo", "reduce one frame again, with a hint"),
+    "reduce": ("daemon.cli.reduce", "reduce a directory once and stop"),
+    "report": ("daemon.cli.report", "print the report of a night"),
+    "simulate": ("daemon.cli.simulate", "write a simulated ALFOSC night"),
+    "demo": ("daemon.cli.demo", "show everything on a small simulated night"),
+    "check-config": ("daemon.cli.check_config", "check and print the configuration"),
+}
+#: What the shell reports for a command that SIGINT or a closed pipe ended.
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = parser_for(given).parse_args(given)
+    try:
+        code = int(args.run(args))
+        sys.stdout.flush()
+    except ConfigError as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads any more; without this Python complains once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return code
+
+
+def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return a parser that knows the options of the command asked for, and all names."""
+    parser = argparse.ArgumentParser(
+        prog="alfoscd",
+        description="Reduces ALFOSC spectra unattended, as the raw frames of the night arrive.",
+        epilog="See `alfoscd COMMAND --help`. First time here: `alfoscd demo`.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    asked = next((word for word in given if not word.startswith("-")), "")
+    for name, (module, summary) in COMMANDS.items():
+        if name == asked:
+            importlib.import_module(module).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def complain(sentence: str) -> int:
+    """Say what is wrong on standard error; return the exit code for it."""
+    print(f"alfoscd: {sentence}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The status as text for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.publish.words import (
+    VERDICT_COLOURS,
+    Paint,
+    clean,
+    clock,
+    counted,
+    no_paint,
+    number,
+    table,
+)
+from daemon.status import SILENT_AFTER_S
+from daemon.status_words import advice_on, completeness, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.status_lines import ProductSummary, Status
+
+
+def render(status: Status, *, paint: Paint = no_paint, width: int = 100) -> str:
+    """Return the status as lines of text, the verdict first."""
+    verdict = paint(status.verdict.upper(), VERDICT_COLOURS[status.verdict])
+    lines = [f"alfoscd {verdict}  {status.at:%Y-%m-%d %H:%M:%S} UT  {status.database}"]
+    lines += [f"  - {clean(reason, width - 4)}" for reason in status.why]
+    for title, body in _sections(status, width):
+        if body:
+            lines += ["", paint(title, "bold"), *body]
+    return "\n".join(lines) + "\n"
+
+
+def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
+    night = status.night or "no night yet"
+    return (
+        (f"FILES  {completeness(status)}", _troubles(status, width)),
+        (
+            f"FRAMES  {status.frames_total} in all; night {night}: {counted(dict(status.frames))}",
+            _frames(status, width),
+        ),
+        ("MASTERS", _masters(status, width)),
+        (
+            f"PRODUCTS  {counted(dict(status.product_counts))}",
+            product_lines(status.products, width),
+        ),
+        (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
+        ("WORKERS", _workers(status, width)),
+        ("LATENCY", _latency(status)),
+    )
+
+
+def _troubles(status: Status, width: int) -> list[str]:
+    lines = [""] if not status.troubles else []
+    for line in status.troubles:
+        lines.append(f"  {line.state}: {clean(line.path, width - 16)}")
+        lines.append(f"    why: {clean(line.reason, width - 10)}")
+        lines.append(f"    do:  {advice_on(line)}")
+    return [line for line in lines if line] or ["  nothing held or quarantined"]
+
+
+def _frames(status: Status, width: int) -> list[str]:
+    rows = [
+        (line.stem, line.kind, clean(line.target, 20), clock(line.observed_at), line.state)
+        for line in status.last_frames
+    ]
+    return table(("frame", "kind", "target", "taken", "state"), rows, width)
+
+
+def _masters(status: Status, width: int) -> list[str]:
+    rows = [
+        (
+            line.role,
+            line.setup,
+            str(line.frames),
+            clock(line.observed_at),
+            f"{line.state}: {line.reason}" if line.reason else line.state,
+        )
+        for line in status.masters
+    ]
+    return table(("role", "set-up", "frames", "taken", "state"), rows, width)
+
+
+def product_lines(products: Sequence[ProductSummary], width: int) -> list[str]:
+    """Return one line per product and one per flag, in words."""
+    rows = [
+        (
+            line.stem,
+            clean(line.target, 18),
+            f"{line.quality}",
+            number(line.measurements.get("snr"), ".1f"),
+            number(line.measurements.get("arc_rms_angstrom"), ".3f"),
+            number(line.measurements.get("sky5577_angstrom"), ".2f"),
+            f"{line.state} v{line.version}",
+        )
+        for line in products
+    ]
+    lines = table(("frame", "target", "Q", "S/N", "rms A", "5577 A", "state"), rows, width)
+    out = lines[:1]
+    for text, line in zip(lines[1:], products, strict=True):
+        out.append(text)
+        out += [f"      {name}: {clean(said, width - 8 - len(name))}" for name, said in line.flags]
+    return out
+
+
+def _jobs(status: Status, width: int) -> list[str]:
+    lines = [f"  running: {job.kind} {clean(job.about, 60)}" for job in status.running]
+    for job in status.failed:
+        lines.append(f"  failed after {job.attempts}: {job.kind} {clean(job.about, 60)}")
+        lines.append(f"    why: {clean(job.error.strip().splitlines()[-1:] or '', width - 10)}")
+        if job.kind == "reduce_frame":
+            lines.append(f"    do:  alfoscd redo {clean(job.about, 60)}")
+    return lines or ["  nothing running, nothing failed"]
+
+
+def _workers(status: Status, width: int) -> list[str]:
+    rows = [
+        (
+            line.who,
+            str(line.pid),
+            ("silent for " if line.age_s > SILENT_AFTER_S else "") + duration(line.age_s) + " ago",
+            str(line.progress),
+            line.state,
+        )
+        for line in status.workers
+    ]
+    return table(("who", "pid", "last sign", "done", "doing"), rows, width) or ["  none"]
+
+
+def _latency(status: Status) -> list[str]:
+    if not status.latency_s:
+        return ["  unknown: no product of this night yet"]
+    said = ", ".join(f"{name} {duration(value)}" for name, value in status.latency_s.items())
+    return [f"  from arrival to first product: {said}"]

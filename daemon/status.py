@@ -1,0 +1,168 @@
+"""The state of everything as people ask for it: read without the daemon, without heavy imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from daemon import status_queries as ask
+from daemon.status_lines import Status
+from daemon.status_words import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from daemon.status_lines import WorkerLine
+
+#: A daemon that has given no sign of life for so long is down.
+SILENT_AFTER_S = 60.0
+#: A file held for longer wants attention.
+HELD_TOO_LONG = timedelta(minutes=10)
+#: Counting the files of the watched tree may take so long.
+_COUNTING_LIMIT_S = 0.1
+
+
+def to_json(status: Status) -> str:
+    """Return the status as JSON text; times are ISO 8601 in UTC."""
+    return json.dumps(asdict(status), default=_json_value, indent=1)
+
+
+def read_status(
+    database: Path,
+    *,
+    now: datetime,
+    raw: Sequence[Path] = (),
+    night: str | None = None,
+    recent: int = 12,
+) -> Status:
+    """Read what the database knows, whether or not the daemon is running.
+
+    Parameters
+    ----------
+    database
+        The file; it is opened read-only and need not exist.
+    raw
+        Watched directories, to count what lies there.
+    night
+        Observing night shown; the latest by default.
+    recent
+        How many frames, products and troubles are listed.
+    """
+    on_disk = count_files(raw)
+    if not database.is_file():
+        why = (f"no database yet at {database}: start the daemon with `alfoscd run DIR`",)
+        return Status(at=now, database=str(database), verdict="down", why=why, on_disk=on_disk)
+    try:
+        with ask.Reader(database) as reader:
+            return _read(reader, database, now, on_disk, night, recent)
+    except sqlite3.Error as error:
+        why = (f"the database cannot be read: {error}",)
+        return Status(at=now, database=str(database), verdict="down", why=why, on_disk=on_disk)
+
+
+def count_files(raw: Iterable[Path], limit_s: float = _COUNTING_LIMIT_S) -> int | None:
+    """Return how many files lie in the watched directories; None if it takes too long."""
+    until = time.monotonic() + limit_s
+    count = 0
+    waiting = [os.fspath(folder) for folder in raw]
+    if not waiting:
+        return None
+    while waiting:
+        if time.monotonic() > until:
+            return None
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        count += 1
+        except OSError:
+            continue
+    return count
+
+
+def _read(
+    reader: ask.Reader,
+    database: Path,
+    now: datetime,
+    on_disk: int | None,
+    night: str | None,
+    recent: int,
+) -> Status:
+    latest = reader.value("SELECT max(night) FROM revision WHERE current = 1")
+    shown = night or latest or ""
+    workers = ask.workers(reader, now)
+    jobs = reader.pairs("SELECT state, count(*) FROM job GROUP BY state")
+    files = reader.pairs("SELECT state, count(*) FROM file GROUP BY state")
+    failed = ask.jobs(reader, "failed", recent)
+    verdict, why = judge(workers, jobs, files, ask.held_since(reader, now - HELD_TOO_LONG))
+    return Status(
+        at=now,
+        database=str(database),
+        verdict=verdict,
+        why=why,
+        night=shown,
+        files=files,
+        on_disk=on_disk,
+        frames_total=reader.value("SELECT count(*) FROM revision WHERE current = 1"),
+        frames=reader.pairs(
+            "SELECT kind, count(*) FROM revision WHERE current = 1 AND night = ? GROUP BY kind",
+            shown,
+        ),
+        last_frames=ask.last_frames(reader, recent),
+        masters=ask.masters(reader, shown),
+        products=ask.products(reader, shown, recent),
+        product_counts=reader.pairs(
+            "SELECT state || ' ' || quality, count(*) FROM product"
+            " WHERE night = ? AND state <> 'superseded' GROUP BY state, quality",
+            shown,
+        ),
+        troubles=ask.troubles(reader, recent),
+        jobs=jobs,
+        running=ask.jobs(reader, "running", recent),
+        failed=failed,
+        workers=workers,
+        latency_s=ask.latency(reader, shown),
+    )
+
+
+def judge(
+    workers: Sequence[WorkerLine],
+    jobs: Mapping[str, int],
+    files: Mapping[str, int],
+    long_held: int = 0,
+) -> tuple[str, tuple[str, ...]]:
+    """Return the verdict and every reason for it, the gravest first.
+
+    Parameters
+    ----------
+    long_held
+        Files held for longer than any delivery takes.
+    """
+    why = []
+    down = not any(worker.age_s <= SILENT_AFTER_S for worker in workers)
+    if down and not workers:
+        why.append("the daemon is not running: start it with `alfoscd run DIR`")
+    elif down:
+        age = min(worker.age_s for worker in workers)
+        why.append(f"the daemon gave no sign of life for {duration(age)}: see its log, restart it")
+    if jobs.get("failed"):
+        why.append(f"{jobs['failed']} failed job{'s' * (jobs['failed'] > 1)}")
+    for state, count in (("quarantined", files.get("quarantined", 0)), ("held", long_held)):
+        if count:
+            why.append(f"{count} file{'s' * (count > 1)} {state}")
+    silent = [w.who for w in workers if w.age_s > SILENT_AFTER_S]
+    if silent and not down:
+        why.append(f"silent: {', '.join(silent)}")
+    return ("down" if down else "degraded" if why else "ok"), tuple(why)
+
+
+def _json_value(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,133 @@
+"""What `alfoscd status` and the night report say, as fixed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+_EXIT_CODES = {"ok": 0, "degraded": 1, "down": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameLine:
+    """One exposure; `state` says in words what has become of it."""
+
+    stem: str
+    kind: str
+    target: str
+    observed_at: datetime | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterLine:
+    """One master calibration in hand."""
+
+    role: str
+    setup: str
+    frames: int
+    observed_at: datetime | None
+    state: str
+    reason: str
+    path: str
+    measurements: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductSummary:
+    """One current product; `flags` are (name, sentence)."""
+
+    stem: str
+    kind: str
+    target: str
+    state: str
+    quality: int
+    observed_at: datetime | None
+    exposure_s: float | None
+    setup: str
+    flags: tuple[tuple[str, str], ...]
+    measurements: Mapping[str, float]
+    choices: Mapping[str, str]
+    paths: Mapping[str, str]
+    version: int
+    latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleLine:
+    """One file that is held or quarantined, and why."""
+
+    path: str
+    state: str
+    reason: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobLine:
+    """One running or failed job."""
+
+    kind: str
+    about: str
+    state: str
+    attempts: int
+    error: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLine:
+    """One process and the age of its last sign of life."""
+
+    who: str
+    pid: int
+    state: str
+    age_s: float
+    progress: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything that `alfoscd status` and the night report say.
+
+    Attributes
+    ----------
+    verdict : str
+        'ok', 'degraded' or 'down', with its reasons in `why`.
+    files : mapping
+        How many files are in which state.
+    on_disk : int or None
+        Files in the watched tree; None when not counted.
+    frames, products : mapping
+        Of `night`: frames by kind, current products by 'state quality'.
+    jobs : mapping
+        How many jobs are in which state.
+    latency_s : mapping
+        'p50', 'p95', 'max' from arrival to first product.
+    """
+
+    at: datetime
+    database: str
+    verdict: str
+    why: tuple[str, ...]
+    night: str = ""
+    files: Mapping[str, int] = field(default_factory=dict)
+    on_disk: int | None = None
+    frames_total: int = 0
+    frames: Mapping[str, int] = field(default_factory=dict)
+    last_frames: tuple[FrameLine, ...] = ()
+    masters: tuple[MasterLine, ...] = ()
+    products: tuple[ProductSummary, ...] = ()
+    product_counts: Mapping[str, int] = field(default_factory=dict)
+    troubles: tuple[TroubleLine, ...] = ()
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    running: tuple[JobLine, ...] = ()
+    failed: tuple[JobLine, ...] = ()
+    workers: tuple[WorkerLine, ...] = ()
+    latency_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all is well, 1 when something wants attention, 2 when the daemon is down."""
+        return _EXIT_CODES[self.verdict]
