@@ -109,6 +109,7 @@ def _read(
         verdict=verdict,
         why=why,
         night=shown,
+        nights=ask.nights(reader),
         files=files,
         on_disk=on_disk,
         frames_total=reader.value("SELECT count(*) FROM revision WHERE current = 1"),

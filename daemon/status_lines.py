@@ -95,6 +95,8 @@ class Status:
     ----------
     verdict : str
         'ok', 'degraded' or 'down', with its reasons in `why`.
+    nights : tuple of str
+        Every night with frames, oldest first.
     files : mapping
         How many files are in which state.
     on_disk : int or None
@@ -112,6 +114,7 @@ class Status:
     verdict: str
     why: tuple[str, ...]
     night: str = ""
+    nights: tuple[str, ...] = ()
     files: Mapping[str, int] = field(default_factory=dict)
     on_disk: int | None = None
     frames_total: int = 0

@@ -280,3 +280,16 @@ def held_since(reader: Reader, when: datetime) -> int:
     """Return how many files have been held since before this time."""
     query = "SELECT count(*) FROM file WHERE state = 'held' AND first_seen < ?"
     return int(reader.value(query, when.strftime("%Y-%m-%d %H:%M:%S")))
+
+
+def nights(reader: Reader) -> tuple[str, ...]:
+    """Return every night with frames, oldest first."""
+    return tuple(str(row["night"]) for row in reader.rows(_NIGHTS))
+
+
+#: Steps from night to night along the index instead of reading every frame.
+_NIGHTS = (
+    "WITH RECURSIVE n(night) AS (SELECT min(night) FROM revision WHERE current = 1 UNION ALL"
+    " SELECT (SELECT min(night) FROM revision WHERE current = 1 AND night > n.night) FROM n"
+    " WHERE n.night IS NOT NULL) SELECT night FROM n WHERE night IS NOT NULL"
+)

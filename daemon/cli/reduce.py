@@ -1,0 +1,134 @@
+"""`alfoscd reduce`: reduce a directory once, with the daemon's own code."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daemon.cli.options import add_config, configuration, paint
+from daemon.publish.words import clean, number, table
+from daemon.status import read_status
+
+if TYPE_CHECKING:
+    import argparse
+
+    from daemon.config import Config
+    from daemon.status_lines import ProductSummary
+    from daemon.work.batch import Event
+
+_ALL = 100_000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the sub-command and its options."""
+    parser = subparsers.add_parser(
+        "reduce",
+        help="reduce a directory once and stop",
+        description="Reduce every raw frame below DIR, print the products, and stop. "
+        "Exit code 0: every frame reduced, 1: something failed or was refused.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="raw frames; never changed")
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reduce the directory; return 1 when something failed."""
+    folder: Path = args.directory
+    if not folder.is_dir():
+        return _refuse(f"{folder} is not a directory")
+    config = configuration(args, folder)
+    from daemon.work.batch import reduce_directory
+    from daemon.work.supervisor import AlreadyRunning
+
+    print(f"reducing {folder.resolve()} into {config.root}", flush=True)
+    began = datetime.now(UTC)
+    progress = Progress()
+    try:
+        outcome = reduce_directory(config, folder, progress.show)
+    except AlreadyRunning:
+        return _refuse(f"a daemon works on {config.database}: stop it, or give another --root")
+    progress.end()
+    bad = print_products(config)
+    took = (datetime.now(UTC) - began).total_seconds()
+    print(f"\n{outcome.done} jobs done, {outcome.failed} failed, in {took:.0f} s")
+    return 1 if outcome.failed or bad or not outcome.finished else 0
+
+
+class Progress:
+    """Shows jobs as they end: one line that changes on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+
+    def show(self, event: Event) -> None:
+        """Show one job that has ended."""
+        line = f"{event.job.state:<6} {describe(event)}"
+        failed = bool(event.job.error) and event.job.state == "failed"
+        if not self._live or failed:
+            said = (
+                f"{line}: {clean(event.job.error.strip().splitlines()[-1], 160)}"
+                if failed
+                else line
+            )
+            print(("\r\x1b[K" if self._live else "") + said, flush=True)
+        else:
+            print(f"\r\x1b[K{clean(line, 70)}  ({event.unfinished} left)", end="", flush=True)
+
+    def end(self) -> None:
+        """Leave the changing line."""
+        if self._live:
+            print("\r\x1b[K", end="")
+
+
+def describe(event: Event) -> str:
+    """Return what a job did in a few words."""
+    payload = event.job.payload
+    verb = {"ingest_frame": "taken in", "build_master": "master", "reduce_frame": "reduced"}
+    about = payload.get("role") or str(payload.get("path", "")).rsplit("/", 1)[-1]
+    about = about or f"frame {payload.get('frame_id', event.job.key)}"
+    return f"{verb[event.job.kind]:<9} {clean(about, 60)}"
+
+
+def print_products(config: Config) -> int:
+    """Print the products of every night, and what was refused; return how many are unusable."""
+    now = datetime.now(UTC)
+    shown = paint()
+    latest = read_status(config.database, now=now, recent=_ALL)
+    products = [
+        line
+        for night in latest.nights
+        for line in read_status(config.database, now=now, night=night, recent=_ALL).products[::-1]
+    ]
+    rows = [_row(line) for line in products]
+    head = ("frame", "object", "S/N", "rms A", "5577 A", "Q", "sec", "spectrum")
+    print(shown("PRODUCTS", "bold"))
+    print("\n".join(table(head, rows, 200)) or "  none")
+    for line in products:
+        for name, said in line.flags:
+            print(f"  {line.stem}  {name}: {clean(said)}")
+    refused = [line for line in latest.troubles]
+    for trouble in refused:
+        print(f"  {trouble.state}: {clean(trouble.path)}: {clean(trouble.reason)}")
+    return len(refused)
+
+
+def _row(line: ProductSummary) -> tuple[str, ...]:
+    found = line.measurements
+    return (
+        line.stem,
+        clean(line.target, 20),
+        number(found.get("snr"), ".1f"),
+        number(found.get("arc_rms_angstrom"), ".3f"),
+        number(found.get("sky5577_angstrom"), ".2f"),
+        str(line.quality),
+        number(line.latency_s, ".0f"),
+        line.paths.get("spectrum", "none"),
+    )
+
+
+def _refuse(sentence: str) -> int:
+    print(f"alfoscd: {sentence}", file=sys.stderr)
+    return 2

@@ -1,0 +1,171 @@
+"""The report of one night as plain text: the verdict first, then what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from daemon.publish.words import clean, clock, counted, number, table
+from daemon.status_words import advice_on, completeness, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from daemon.status_lines import ProductSummary, Status
+
+WIDTH = 90
+_SCIENCE = ("SPEC_OBJECT", "SPEC_STD")
+_CHECKS = {
+    "BIAS": ("level_adu", "read_noise_adu"),
+    "FLAT": ("level_adu",),
+    "ARC": ("rms_px", "lines"),
+    "RESPONSE": ("rms_mag", "points"),
+}
+
+
+def render_report(status: Status, advice: Mapping[str, str] | None = None) -> str:
+    """Return the report of the night that `status` was read for.
+
+    Parameters
+    ----------
+    status
+        Read with `recent` large enough to hold the whole night.
+    advice
+        Flag name -> what to do about it.
+    """
+    advice = advice or {}
+    colour, rule = verdict(status)
+    lines = [
+        f"ALFOSC night {status.night or 'unknown'}  {colour}: {rule}",
+        f"written {status.at:%Y-%m-%d %H:%M} UT",
+        "",
+        *_actions(status, advice),
+        "",
+        "COMPLETENESS",
+        f"  {completeness(status)}",
+        f"  frames of the night: {counted(dict(status.frames))}",
+        f"  science {_science(status)}",
+        "",
+        *_spectra(status),
+        "",
+        *_calibrations(status),
+        "",
+        *_errors(status),
+        "",
+        *_system(status),
+    ]
+    return (
+        "\n".join(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines) + "\n"
+    )
+
+
+def verdict(status: Status) -> tuple[str, str]:
+    """Return GREEN, AMBER or RED and the rule that made it."""
+    bad = [line for line in status.products if line.quality >= 3]
+    if status.jobs.get("failed"):
+        return "RED", f"{status.jobs['failed']} jobs failed"
+    if bad:
+        return "AMBER", f"{len(bad)} spectra of quality 3 or worse"
+    if any(line.state == "rejected" for line in status.masters):
+        return "AMBER", "a master was rejected"
+    if status.troubles:
+        return "AMBER", f"{len(status.troubles)} files held or quarantined"
+    if not status.frames:
+        return "GREEN", "nothing was taken"
+    return "GREEN", "every frame accounted for, no spectrum worse than quality 2"
+
+
+def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
+    wanted = []
+    for line in status.products:
+        if line.quality >= 3:
+            name, said = line.flags[0] if line.flags else ("", "no reason recorded")
+            todo = advice.get(name) or "look at the verification plot"
+            wanted.append((f"{line.stem} {clean(line.target, 30)}: {clean(said)}", todo))
+            wanted[-1] = (wanted[-1][0], f"{todo} (alfoscd redo {line.stem})")
+    for job in status.failed:
+        wanted.append((f"{job.kind} {job.about}: {_last_line(job.error)}", "alfoscd status"))
+    wanted += [
+        (f"{line.role} {line.setup}: {clean(line.reason)}", "take this calibration again")
+        for line in status.masters
+        if line.state == "rejected"
+    ]
+    wanted += [(f"{line.path}: {clean(line.reason)}", advice_on(line)) for line in status.troubles]
+    lines = [f"ACTIONS NEEDED ({len(wanted)})"]
+    for count, (what, todo) in enumerate(wanted, start=1):
+        lines += [f" {count}. {what}", f"      -> {todo}"]
+    return lines if wanted else ["ACTIONS NEEDED: none"]
+
+
+def _science(status: Status) -> str:
+    total = sum(status.frames.get(kind, 0) for kind in _SCIENCE)
+    made = Counter(line.state for line in status.products)
+    rest = total - sum(made.values())
+    terms = f"{total} = final {made['final']} + provisional {made['provisional']}"
+    return f"{terms} + not reduced {rest}"
+
+
+def _spectra(status: Status) -> list[str]:
+    head = ("target", "frame", "UT", "exp", "air", "set-up", "Q", "S/N", "shift", "state")
+    lines = table(head, [_spectrum(line) for line in reversed(status.products)], WIDTH)
+    reasons = {name: said for line in status.products for name, said in line.flags}
+    notes = [f"  {name}: {clean(said, 80)}" for name, said in sorted(reasons.items())]
+    return ["SCIENCE", *(lines or ["  no spectrum yet"]), *notes]
+
+
+def _spectrum(line: ProductSummary) -> tuple[str, ...]:
+    found = line.measurements
+    return (
+        clean(line.target, 14),
+        clean(line.stem, 12),
+        clock(line.observed_at),
+        number(line.exposure_s, ".0f"),
+        number(found.get("airmass"), ".2f"),
+        line.setup.replace("Grism_", "").replace("Slit_", ""),
+        str(line.quality),
+        number(found.get("snr"), ".0f"),
+        number(found.get("flexure_px"), "+.1f"),
+        f"{line.state[:5]} v{line.version}",
+    )
+
+
+def _calibrations(status: Status) -> list[str]:
+    rows = [
+        (
+            line.role,
+            line.setup.replace("Grism_", "").replace("Slit_", ""),
+            str(line.frames),
+            clock(line.observed_at),
+            " ".join(
+                f"{name}={line.measurements[name]:.4g}"
+                for name in _CHECKS.get(line.role, ())
+                if name in line.measurements
+            ),
+            line.state,
+        )
+        for line in status.masters
+    ]
+    lines = table(("role", "set-up", "n", "UT", "measured", "verdict"), rows, WIDTH)
+    return ["CALIBRATIONS", *(lines or ["  no master yet"])]
+
+
+def _errors(status: Status) -> list[str]:
+    grouped = Counter((job.kind, _last_line(job.error)) for job in status.failed)
+    lines = [f"  {count} x {kind}: {said}" for (kind, said), count in grouped.most_common()]
+    return ["ERRORS (grouped)", *(lines or ["  none"])]
+
+
+def _system(status: Status) -> list[str]:
+    if not status.latency_s:
+        return ["SYSTEM", "  latency unknown: no product yet"]
+    said = ", ".join(f"{name} {duration(value)}" for name, value in status.latency_s.items())
+    return [
+        "SYSTEM",
+        f"  arrival to first product: {said}",
+        f"  jobs: {counted(dict(status.jobs))}",
+    ]
+
+
+def _last_line(error: str) -> str:
+    lines = error.strip().splitlines()
+    return clean(lines[-1], 160) if lines else "no reason recorded"
