@@ -138,4 +138,5 @@ def _latest(session: Session, recent: int) -> list[ProductLine]:
 
 
 def _last_arrival(session: Session) -> datetime | None:
-    return session.scalar(select(func.max(RevisionRow.arrived_at)))
+    query = select(func.max(RevisionRow.arrived_at)).where(RevisionRow.current.is_(True))
+    return session.scalar(query)

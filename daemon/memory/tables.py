@@ -61,7 +61,7 @@ class RevisionRow(Base):
         ),
         Index("ix_revision_overview", "current", "night", "kind"),
         Index("ix_revision_kind", "kind", "current", "instrument", "observed_at"),
-        Index("ix_revision_arrived", "arrived_at"),
+        Index("ix_revision_arrived", "current", "arrived_at"),
         Index("ix_revision_path", "path"),
     )
 

@@ -216,7 +216,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("frame_id", "revision", name=op.f("uq_revision_frame_id_revision")),
         sa.UniqueConstraint("sha256", name=op.f("uq_revision_sha256")),
     )
-    op.create_index("ix_revision_arrived", "revision", ["arrived_at"], unique=False)
+    op.create_index("ix_revision_arrived", "revision", ["current", "arrived_at"], unique=False)
     op.create_index(
         "ix_revision_kind",
         "revision",
