@@ -612,14 +612,15 @@ def test_everyday_calls_stay_quick_with_100_000_frames(engine, archive, clock):
         "next_due": queue.next_due,
         "unfinished": queue.unfinished,
     }
-    for call in calls.values():
-        call()
     taken = {}
     for name, call in calls.items():
-        start = time.perf_counter()
-        call()
-        taken[name] = time.perf_counter() - start
-    assert max(taken.values()) < 0.1
+        tries = []
+        for _ in range(4):
+            start = time.perf_counter()
+            call()
+            tries.append(time.perf_counter() - start)
+        taken[name] = min(tries)
+    assert {name: s for name, s in taken.items() if s > 0.1} == {}
 
 
 def test_status_does_not_import_what_only_the_daemon_needs(engine, tmp_path):

@@ -355,7 +355,7 @@ def test_four_processes_hand_out_every_job_once_though_some_are_killed(engine, t
     assert handed.total() == 205
 
 
-KEYS = st.sampled_from(["a", "b", "c"])
+KEYS = st.sampled_from(["a", "b"])
 
 
 @pytest.fixture
@@ -372,7 +372,12 @@ def machine(tmp_path):
             self.wanted = set()
             self.running = {}
 
-        @rule(key=KEYS, priority=st.integers(0, 3), wait=st.integers(0, 5), postpone=st.booleans())
+        @rule(
+            key=KEYS,
+            priority=st.integers(0, 3),
+            wait=st.sampled_from([0, 0, 3]),
+            postpone=st.booleans(),
+        )
         def submit(self, key, priority, wait, postpone):
             start = self.clock.now() + timedelta(seconds=wait)
             wish = request(key, priority=priority, not_before=start)
@@ -432,7 +437,7 @@ def test_no_order_of_events_loses_a_request_or_hands_a_key_out_twice(machine):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=50,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
