@@ -100,7 +100,11 @@ def measure_flexure(
     around, reach = 0.0, LIMIT_PX
     for line in lines:  # the brightest comes first and tells where the others are
         expected = solution.row(line.wavelength_angstrom, detector_x)
+        if expected.min() - 30 < detector_y.min() or expected.max() + 30 > detector_y.max():
+            continue
         shift = _line_shift(counts, detector_y, expected, profile, around, reach)
+        if shift is None and not found:
+            break  # a fainter line alone could be mistaken for its neighbour
         if shift is None:
             continue
         if not found:
@@ -137,8 +141,6 @@ def _line_shift(
     reach_px: float,
 ) -> tuple[float, float, float] | None:
     """Return (shift px, error px, signal-to-noise) of one line, or None when it is too weak."""
-    if expected.min() - 30 < detector_y.min() or expected.max() + 30 > detector_y.max():
-        return None
     offset = detector_y - expected[:, None]
     local = np.abs(offset) <= 30
     usable = np.isfinite(counts)

@@ -1,0 +1,99 @@
+"""Flexure: a known shift of the sky is found; nothing is invented where there is no sky."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reducers.frame import Geometry
+from reducers.instrument import Grism
+from reducers.spectroscopy.flexure import measure_flexure
+from reducers.spectroscopy.lines import SKY_LINES
+from reducers.spectroscopy.wavelength import WavelengthSolution
+
+GRISM = Grism(
+    name="Grism_#4",
+    first_guess=(5984.154, -3541.833, 207.814, 126.992, 108.758, 41.680),
+    reference_px=1000.0,
+    scale_px=1000.0,
+    slit_reference_px=1057.37,
+    valid_px=(100.0, 1650.0),
+    range_angstrom=(3200.0, 9600.0),
+    flat_floor_angstrom=4000.0,
+    degree=5,
+    rms_limit_angstrom=0.6,
+)
+SOLUTION = WavelengthSolution(
+    grism=GRISM,
+    coefficients=np.array([[0.0, 0.5]]),
+    domain_y_px=(100.0, 1650.0),
+    domain_x_px=(850.0, 1250.0),
+    rms_angstrom=0.2,
+    rms_px=0.06,
+    n_lines=35,
+    fwhm_px=4.6,
+    shift_px=0.0,
+    correlation=0.95,
+    line_wavelength=np.array([3889.75, 9151.2]),
+    line_row=np.array([1630.0, 138.0]),
+    line_residual_angstrom=np.zeros(2),
+    line_used=np.ones(2, bool),
+    line_ion=("HeI", "NeI"),
+    slit_px=4.6,
+    blur_px=0.6,
+)
+PLACE = Geometry(x0=850, y0=0, x_binning=1, y_binning=2)
+SHAPE = (1030, 400)
+
+
+def sky(shift: float, *, strength: float = 1.0, seed: int = 0) -> Any:
+    """Return a sky image whose lines lie `shift` px above where the arc puts them."""
+    y = PLACE.detector_y(np.arange(SHAPE[0]))[:, None]
+    x = PLACE.detector_x(np.arange(SHAPE[1]))
+    image = np.full(SHAPE, 30.0)
+    for line, height in zip(SKY_LINES, (320.0, 150.0, 50.0), strict=True):
+        row = SOLUTION.row(line.wavelength_angstrom, x)[None, :] + shift
+        inside = [np.abs(y + part - row) < 2.3 for part in np.linspace(-0.975, 0.975, 40)]
+        image += strength * height * np.mean(inside, axis=0)
+    return np.random.default_rng(seed).normal(image, np.sqrt(image + 25.0))
+
+
+@pytest.mark.parametrize("shift", [-6.0, -2.1, -0.4, 0.3, 1.7, 5.5])
+def test_known_shift_is_recovered_within_a_tenth_of_a_pixel(shift: float) -> None:
+    found = measure_flexure(sky(shift), SOLUTION, PLACE, SHAPE)
+    assert found.applied
+    assert found.shift_px == pytest.approx(shift, abs=0.1)
+    assert found.oxygen_5577_angstrom == pytest.approx(5578.89, abs=0.4)
+
+
+def test_no_shift_is_not_applied() -> None:
+    found = measure_flexure(sky(0.0), SOLUTION, PLACE, SHAPE)
+    assert not found.applied
+    assert abs(found.shift_px) < 0.1
+
+
+def test_shifted_solution_has_no_flexure_left() -> None:
+    image = sky(2.0)
+    found = measure_flexure(image, SOLUTION, PLACE, SHAPE)
+    again = measure_flexure(image, SOLUTION.shifted(found.shift_px), PLACE, SHAPE)
+    assert abs(again.shift_px) < 0.02
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sky_without_lines_says_nothing(seed: int) -> None:
+    found = measure_flexure(sky(0.0, strength=0.0, seed=seed), SOLUTION, PLACE, SHAPE)
+    assert found.n_lines == 0
+    assert not found.applied
+    assert np.isnan(found.shift_px)
+
+
+def test_a_shift_too_large_for_flexure_is_not_applied() -> None:
+    assert not measure_flexure(sky(14.0), SOLUTION, PLACE, SHAPE).applied
+
+
+def test_missing_pixels_do_not_stop_the_measurement() -> None:
+    image = sky(1.0)
+    image[400:500, 100:200] = np.nan
+    assert measure_flexure(image, SOLUTION, PLACE, SHAPE).shift_px == pytest.approx(1.0, abs=0.1)
