@@ -10,14 +10,19 @@ import numpy as np
 
 from reducers.detector.combine import combine, gain_of, read_noise_of
 from reducers.detector.correct import (
-    apply_gain,
-    divide_flat,
     estimate_variance,
     subtract_bias,
 )
 from reducers.detector.flat import normalise_flat
-from reducers.detector.start import correct_overscan, overscan_level, start_frame, trim
-from reducers.errors import PoorResponse, SetupMismatch
+from reducers.detector.start import overscan_level, start_frame
+from reducers.errors import PoorResponse
+from reducers.preparation import (
+    electrons,
+    gain_and_read_noise,
+    grism_of,
+    levelled,
+    slit_offset,
+)
 from reducers.quality import judge, load_limits
 from reducers.reduced import (
     Built,
@@ -35,9 +40,9 @@ from reducers.spectroscopy.wavelength import solve_wavelength
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reducers.frame import Frame, Image
+    from reducers.frame import Frame
     from reducers.identity import Identity
-    from reducers.instrument import Grism, Instrument, Standard
+    from reducers.instrument import Instrument, Standard
 
 __all__ = [
     "RECIPE_VERSION",
@@ -56,67 +61,6 @@ __all__ = [
 
 #: Enters every product key: raise it whenever numbers change.
 RECIPE_VERSION = "1"
-
-
-def levelled(exposure: Exposure, instrument: Instrument) -> Frame:
-    """Return the exposure's lit pixels in adu above the overscan level."""
-    detector = instrument.detector
-    frame = start_frame(exposure.raw.data, exposure.identity.setup, detector)
-    frame = correct_overscan(frame, detector.overscan)
-    return trim(frame, detector.image)
-
-
-def electrons(
-    exposure: Exposure, given: SpectrumCalibrations, instrument: Instrument
-) -> tuple[Frame, float, Image]:
-    """Return flat-fielded electrons, the read noise (e) and the masters' variance (e^2)."""
-    frame = levelled(exposure, instrument)
-    gain, read_noise_adu = gain_and_read_noise(exposure.identity, given, instrument)
-    if given.bias is not None:
-        frame = subtract_bias(frame, given.bias)
-    masters = frame.variance * np.float32(gain**2)
-    frame = estimate_variance(frame, gain, read_noise_adu)
-    frame = apply_gain(frame, gain)
-    if given.flat is not None:
-        frame = divide_flat(frame, given.flat)
-    return frame, read_noise_adu * gain, masters
-
-
-def gain_and_read_noise(
-    identity: Identity, given: SpectrumCalibrations, instrument: Instrument
-) -> tuple[float, float]:
-    """Return gain (e/adu) and read noise (adu): measured where known, else header, else profile."""
-    facts = given.facts
-    gain = facts.get("flat_gain_e_per_adu", math.nan)
-    error = facts.get("flat_gain_error", math.inf)
-    # A photon-transfer gain counts when it is good to 2 %.
-    if not (gain > 0 and error < 0.02 * gain):
-        gain = identity.gain_e_per_adu or instrument.detector.gain_e_per_adu
-    noise = facts.get("bias_read_noise_adu", math.nan)
-    if not noise > 0:
-        noise = instrument.detector.read_noise_adu
-    return gain, noise
-
-
-def grism_of(identity: Identity, instrument: Instrument) -> Grism:
-    """Return the facts of the grism in the beam.
-
-    Raises
-    ------
-    SetupMismatch
-        If the profile does not know it.
-    """
-    grism = instrument.grisms.get(identity.setup.grism)
-    if grism is None:
-        raise SetupMismatch(f"the profile knows no grism {identity.setup.grism!r}")
-    return grism
-
-
-def slit_offset(identity: Identity, grism: Grism) -> float:
-    """Return how far the slit stands from where the grism's first guess was measured (px)."""
-    if identity.aperture_y_px is None or identity.aperture_y_px == 0:
-        return 0.0
-    return identity.aperture_y_px - grism.slit_reference_px
 
 
 def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
@@ -164,25 +108,20 @@ def build_flat(
         frames = [subtract_bias(f, given.bias) for f in frames]
     header_gain, noise = gain_and_read_noise(identity, given, instrument)
     gain, gain_error = gain_of(frames, noise)
-    levels = [float(np.median(f.data)) for f in frames]
-    reference = float(np.median(levels))
-    good = [level > 0.3 * reference for level in levels]
-    frames = [f for f, ok in zip(frames, good, strict=True) if ok]
+    lit, reference = _lit(frames)
     scaled = [
         estimate_variance(f, header_gain, noise).after(
-            "scale to the set's level", data=f.data * np.float32(reference / level)
+            "scale to the set's level", data=f.data * np.float32(reference / np.median(f.data))
         )
-        for f, level in zip(
-            frames, [v for v, ok in zip(levels, good, strict=True) if ok], strict=True
-        )
+        for f in lit
     ]
     stacked = combine(scaled)
     rows = stacked.geometry.detector_y(np.arange(stacked.shape[0]))
     row_wavelength = guess_wavelength(grism, rows - slit_offset(identity, grism))
     flat, measured = normalise_flat(stacked, row_wavelength, grism.flat_floor_angstrom)
     measurements = {
-        "frames": float(len(frames)),
-        "left_out": float(len(good) - len(frames)),
+        "frames": float(len(lit)),
+        "left_out": float(len(frames) - len(lit)),
         "level_adu": float(np.percentile(stacked.data, 99)),
         "gain_e_per_adu": gain,
         "gain_error": gain_error,
@@ -194,6 +133,14 @@ def build_flat(
     elif measurements["level_adu"] > instrument.detector.nonlinear_adu:
         verdict = "the flats are saturated"
     return Built(role="FLAT", value=flat, measurements=measurements, verdict=verdict)
+
+
+def _lit(frames: Sequence[Frame]) -> tuple[list[Frame], float]:
+    """Return the flats on which the lamp was on, and their median level."""
+    levels = [float(np.median(frame.data)) for frame in frames]
+    reference = float(np.median(levels))
+    lit = [f for f, level in zip(frames, levels, strict=True) if level > 0.3 * reference]
+    return lit, reference
 
 
 def build_arc(

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from reducers.spectroscopy.trace import Trace
 
 
+#: Moffat exponent of ordinary seeing, held where an object is too faint to fit it.
+TYPICAL_BETA = 3.0
+BETA_SNR = 80.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Moffat profile along the slit whose width changes linearly with the row.
@@ -105,11 +110,11 @@ def fit_profile(
     fits = [_fit_moffat(m, trace.fwhm_px) for m in measured if m is not None]
     usable = [f for f in fits if f is not None]
     if not usable:
-        return Profile(beta=3.5, fwhm_px=trace.fwhm_px, slope=0.0)
+        return Profile(beta=TYPICAL_BETA, fwhm_px=trace.fwhm_px, slope=0.0)
     weight = np.array([f[2] for f in usable])
     beta = float(np.clip(np.average([f[1] for f in usable], weights=weight), 2.0, 5.0))
     widths = np.array([f[0] for f in usable])
-    if len(usable) == 3:
+    if len(usable) == 3 and weight.min() > BETA_SNR:
         slope, middle = np.polyfit([-2 / 3, 0, 2 / 3], widths, 1, w=np.sqrt(weight))
         relative = float(np.clip(slope / middle, -0.3, 0.3))
         return Profile(beta=beta, fwhm_px=float(middle), slope=relative)
@@ -152,13 +157,15 @@ def _fit_moffat(
         core = np.array(p[1] / (2 * np.sqrt(2 ** (1 / p[2]) - 1)))
         return np.asarray(p[0] * _pixel_moffat(distance - p[3], core, float(p[2])))
 
-    start = np.array([max(value[near].max(), 1e-3), guess_fwhm, 3.0, 0.0])
-    low = [0.0, 0.4 * guess_fwhm, 2.0, -1.0]
-    high = [np.inf, 2.5 * guess_fwhm, 5.0, 1.0]
+    snr = float(value[near].sum() / np.sqrt((error[near] ** 2).sum()))
+    # Wings and core trade against each other: below this the data cannot tell them apart.
+    beta = (2.0, 5.0) if snr > BETA_SNR else (TYPICAL_BETA - 1e-6, TYPICAL_BETA + 1e-6)
+    start = np.array([max(value[near].max(), 1e-3), guess_fwhm, TYPICAL_BETA, 0.0])
+    low = [0.0, 0.4 * guess_fwhm, beta[0], -1.0]
+    high = [np.inf, 2.5 * guess_fwhm, beta[1], 1.0]
     result = optimize.least_squares(
         lambda p: (model(p) - value) / error, start, bounds=(low, high), loss="soft_l1"
     )
-    snr = float(value[near].sum() / np.sqrt((error[near] ** 2).sum()))
     return float(result.x[1]), float(result.x[2]), snr
 
 

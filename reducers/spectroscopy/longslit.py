@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from reducers.spectroscopy.extract import (
     fit_profile,
     model_variance,
 )
-from reducers.spectroscopy.flexure import measure_flexure
+from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.response import calibrate_flux, mark_telluric
 from reducers.spectroscopy.sky import dispersion_coordinate, fit_sky, rough_sky
@@ -211,7 +211,7 @@ def _sky_measurements(
     return {"sky_chi2": robust, "sky_level_e": float(np.median(sky))}
 
 
-def _flexure_measurements(flexure: Any) -> dict[str, float]:
+def _flexure_measurements(flexure: Flexure) -> dict[str, float]:
     if flexure.n_lines == 0:
         return {"flexure_unknown": 1.0}
     return {

@@ -1,0 +1,216 @@
+"""Detector steps: the arithmetic carries level, variance and mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reducers.detector.combine import combine, gain_of, read_noise_of
+from reducers.detector.correct import (
+    apply_gain,
+    divide_flat,
+    estimate_variance,
+    subtract_bias,
+)
+from reducers.detector.start import (
+    box,
+    clipped_mean,
+    correct_overscan,
+    overscan_level,
+    start_frame,
+    trim,
+)
+from reducers.errors import NoOverscan, NotEnoughFrames, SetupMismatch
+from reducers.frame import Frame, Geometry, Mask
+from reducers.identity import Setup
+from reducers.profiles import load_instrument
+
+WINDOW = Setup(x_binning=1, y_binning=2, window=(851, 1250, 1, 2102), readout="D-8-200")
+
+
+def frame(value: float, variance: float = 1.0, shape: tuple[int, int] = (20, 30)) -> Frame:
+    return Frame(
+        data=np.full(shape, value, np.float32),
+        variance=np.full(shape, variance, np.float32),
+        mask=np.zeros(shape, np.uint16),
+    )
+
+
+def raw_window(level: float = 11700.0, noise: float = 32.0) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return rng.normal(level, noise, (1051, 400)).astype(np.float32)
+
+
+def test_a_frame_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        frame(1.0).data[0, 0] = 2.0
+
+
+def test_planes_of_different_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        Frame(
+            data=np.zeros((2, 2), np.float32),
+            variance=np.zeros((2, 3), np.float32),
+            mask=np.zeros((2, 2), np.uint16),
+        )
+
+
+def test_bias_subtraction_adds_the_variances() -> None:
+    result = subtract_bias(frame(10.0, 4.0), frame(3.0, 1.5))
+    assert np.all(result.data == 7.0)
+    assert np.all(result.variance == 5.5)
+
+
+def test_a_bias_of_another_window_is_refused() -> None:
+    other = frame(1.0).after("moved", geometry=Geometry(x0=100))
+    with pytest.raises(SetupMismatch):
+        subtract_bias(frame(1.0), other)
+
+
+def test_gain_scales_signal_and_variance() -> None:
+    result = apply_gain(frame(100.0, 25.0), 0.2)
+    assert result.unit == "electron"
+    assert np.allclose(result.data, 20.0)
+    assert np.allclose(result.variance, 1.0)
+
+
+def test_photon_noise_is_poisson_in_electrons() -> None:
+    electrons = apply_gain(estimate_variance(frame(5000.0, 0.0), 0.18, 0.0), 0.18)
+    assert np.allclose(electrons.variance, electrons.data)
+
+
+def test_dividing_by_a_flat_propagates_its_error() -> None:
+    result = divide_flat(frame(100.0, 9.0), frame(0.5, 0.0001))
+    assert np.allclose(result.data, 200.0)
+    assert np.allclose(result.variance, 9.0 / 0.25 + 0.0001 / 0.25 * 200.0**2)
+
+
+def test_a_dead_flat_pixel_is_masked_and_keeps_its_value() -> None:
+    flat = frame(1.0)
+    data = flat.data.copy()
+    data[3, 4] = 0.0
+    result = divide_flat(frame(100.0), flat.after("dead", data=data))
+    assert result.mask[3, 4] & Mask.BAD
+    assert result.data[3, 4] == 100.0
+
+
+def test_the_overscan_above_the_image_gives_the_level() -> None:
+    detector = load_instrument("alfosc").detector
+    raw = raw_window()
+    level, error = overscan_level(start_frame(raw, WINDOW, detector), detector.overscan)
+    assert abs(level - 11700) < 5 * error
+    assert error == pytest.approx(32 / np.sqrt(12 * 400), rel=0.2)
+
+
+def test_light_in_the_image_does_not_move_the_overscan() -> None:
+    detector = load_instrument("alfosc").detector
+    raw = raw_window()
+    lit = raw.copy()
+    lit[:1032] += 50000
+    before = overscan_level(start_frame(raw, WINDOW, detector), detector.overscan)[0]
+    after = overscan_level(start_frame(lit, WINDOW, detector), detector.overscan)[0]
+    assert before == after
+
+
+def test_a_window_without_overscan_says_so() -> None:
+    setup = Setup(x_binning=1, y_binning=1, window=(851, 1250, 101, 500), readout="D")
+    detector = load_instrument("alfosc").detector
+    plain = start_frame(np.zeros((400, 400), np.float32), setup, detector)
+    with pytest.raises(NoOverscan):
+        correct_overscan(plain, detector.overscan)
+
+
+def test_trimming_keeps_track_of_the_detector() -> None:
+    detector = load_instrument("alfosc").detector
+    setup = Setup(x_binning=1, y_binning=1, window=(1, 2148, 1, 2102), readout="D")
+    whole = start_frame(np.zeros((2102, 2148), np.float32), setup, detector)
+    lit = trim(whole, detector.image)
+    assert lit.shape == (2064, 2048)
+    assert lit.geometry.x0 == 50
+    assert float(lit.geometry.detector_x(0)) == 50.0
+
+
+def test_a_box_counts_only_pixels_wholly_inside() -> None:
+    detector = load_instrument("alfosc").detector
+    windowed = start_frame(raw_window(), WINDOW, detector)
+    rows, columns = box(detector.overscan[0], windowed)
+    assert (rows.start, rows.stop) == (1034, 1046)
+    assert (columns.start, columns.stop) == (0, 400)
+
+
+def test_an_image_of_the_wrong_size_is_refused() -> None:
+    detector = load_instrument("alfosc").detector
+    with pytest.raises(SetupMismatch, match="declare 400 x 1051"):
+        start_frame(np.zeros((1051, 399), np.float32), WINDOW, detector)
+
+
+def test_saturated_pixels_are_masked_at_the_limit_of_the_binning() -> None:
+    detector = load_instrument("alfosc").detector
+    raw = raw_window()
+    raw[5, 5], raw[5, 6] = 860_000, 800_000
+    started = start_frame(raw, WINDOW, detector)
+    assert started.mask[5, 5] & Mask.SATURATED
+    assert not started.mask[5, 6] & Mask.SATURATED
+    assert started.mask[5, 6] & Mask.NONLINEAR
+
+
+def test_a_cosmic_ray_in_one_member_does_not_reach_the_master() -> None:
+    rng = np.random.default_rng(2)
+    frames = [
+        frame(0.0).after("noise", data=rng.normal(0, 3, (20, 30)).astype(np.float32))
+        for _ in range(7)
+    ]
+    hit = frames[3].data.copy()
+    hit[10, 10] = 5000.0
+    frames[3] = frames[3].after("hit", data=hit)
+    assert abs(combine(frames).data[10, 10]) < 6
+
+
+def test_the_variance_of_a_mean_falls_with_the_number() -> None:
+    rng = np.random.default_rng(3)
+    shape = (200, 200)
+    frames = [
+        frame(0.0, 9.0, shape).after("noise", data=rng.normal(0, 3, shape).astype(np.float32))
+        for _ in range(9)
+    ]
+    master = combine(frames)
+    pulls = master.data / np.sqrt(master.variance)
+    assert 0.95 < pulls.std() < 1.1
+
+
+def test_too_few_frames_are_refused() -> None:
+    with pytest.raises(NotEnoughFrames, match="2 frames, 3 needed"):
+        combine([frame(1.0), frame(1.0)], at_least=3)
+
+
+def test_the_read_noise_is_found_in_spite_of_row_drift() -> None:
+    rng = np.random.default_rng(4)
+    frames = [
+        frame(0.0, shape=(300, 300)).after(
+            "noise",
+            data=(rng.normal(0, 32, (300, 300)) + rng.normal(0, 5, (300, 1))).astype(np.float32),
+        )
+        for _ in range(4)
+    ]
+    assert read_noise_of(frames) == pytest.approx(32, rel=0.02)
+
+
+def test_photon_transfer_finds_the_gain() -> None:
+    rng = np.random.default_rng(5)
+    gain, noise = 0.18, 32.0
+    light = np.linspace(5000, 25000, 200)[:, None] * np.ones((1, 200))
+
+    def flat(scale: float) -> Frame:
+        adu = rng.poisson(light * scale) / gain + rng.normal(0, noise, light.shape)
+        return frame(0.0, shape=(200, 200)).after("light", data=adu.astype(np.float32))
+
+    found, error = gain_of([flat(1.0), flat(1.01), flat(0.99), flat(1.0)], noise)
+    assert abs(found - gain) < 4 * error
+    assert error < 0.01 * gain
+
+
+def test_the_clipped_mean_forgets_outliers() -> None:
+    values = np.concatenate([np.random.default_rng(6).normal(5, 1, 1000), np.full(20, 1e6)])
+    mean, scatter = clipped_mean(values)
+    assert mean == pytest.approx(5, abs=0.15)
+    assert scatter == pytest.approx(1, rel=0.1)
