@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from daemon.publish.words import clean, clock, counted, number, table
+from daemon.publish.words import clean, clock, counted, last_line, number, table
 from daemon.status_words import advice_on, completeness, duration
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
             wanted.append((f"{line.stem} {clean(line.target, 30)}: {clean(said)}", todo))
             wanted[-1] = (wanted[-1][0], f"{todo} (alfoscd redo {line.stem})")
     for job in status.failed:
-        wanted.append((f"{job.kind} {job.about}: {_last_line(job.error)}", "alfoscd status"))
+        wanted.append(
+            (f"{job.kind} {job.about}: {clean(last_line(job.error), 160)}", "alfoscd status")
+        )
     wanted += [
         (f"{line.role} {line.setup}: {clean(line.reason)}", "take this calibration again")
         for line in status.masters
@@ -150,7 +152,7 @@ def _calibrations(status: Status) -> list[str]:
 
 
 def _errors(status: Status) -> list[str]:
-    grouped = Counter((job.kind, _last_line(job.error)) for job in status.failed)
+    grouped = Counter((job.kind, clean(last_line(job.error), 160)) for job in status.failed)
     lines = [f"  {count} x {kind}: {said}" for (kind, said), count in grouped.most_common()]
     return ["ERRORS (grouped)", *(lines or ["  none"])]
 
@@ -164,8 +166,3 @@ def _system(status: Status) -> list[str]:
         f"  arrival to first product: {said}",
         f"  jobs: {counted(dict(status.jobs))}",
     ]
-
-
-def _last_line(error: str) -> str:
-    lines = error.strip().splitlines()
-    return clean(lines[-1], 160) if lines else "no reason recorded"

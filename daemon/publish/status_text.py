@@ -10,6 +10,7 @@ from daemon.publish.words import (
     clean,
     clock,
     counted,
+    last_line,
     no_paint,
     number,
     table,
@@ -110,7 +111,7 @@ def _jobs(status: Status, width: int) -> list[str]:
     lines = [f"  running: {job.kind} {clean(job.about, 60)}" for job in status.running]
     for job in status.failed:
         lines.append(f"  failed after {job.attempts}: {job.kind} {clean(job.about, 60)}")
-        lines.append(f"    why: {clean(job.error.strip().splitlines()[-1:] or '', width - 10)}")
+        lines.append(f"    why: {clean(last_line(job.error), width - 10)}")
         if job.kind == "reduce_frame":
             lines.append(f"    do:  alfoscd redo {clean(job.about, 60)}")
     return lines or ["  nothing running, nothing failed"]

@@ -64,3 +64,9 @@ def counted(counts: dict[str, int] | Iterable[tuple[str, int]]) -> str:
     """Return 'BIAS 11, ARC 3', or 'none'."""
     pairs = counts.items() if isinstance(counts, dict) else counts
     return ", ".join(f"{name} {count}" for name, count in pairs) or "none"
+
+
+def last_line(error: str) -> str:
+    """Return the last line of an error, where its sentence is."""
+    lines = error.strip().splitlines()
+    return lines[-1] if lines else "no reason recorded"

@@ -1,0 +1,246 @@
+"""`status` tells the truth, quickly, whatever state the database is in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from daemon.clock import SystemClock
+from daemon.memory.archive import Archive
+from daemon.memory.database import open_database, writing
+from daemon.memory.records import FileRecord, FileState
+from daemon.publish.report import WIDTH, render_report, verdict
+from daemon.publish.status_text import render
+from daemon.publish.words import clean, table
+from daemon.status import SILENT_AFTER_S, count_files, judge, read_status, to_json
+from daemon.status_lines import JobLine, ProductSummary, Status, TroubleLine, WorkerLine
+from daemon.status_words import advice_on, completeness, duration
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+
+
+def worker(age_s: float) -> WorkerLine:
+    return WorkerLine(who="supervisor", pid=1, state="watching", age_s=age_s, progress=5)
+
+
+def product(quality: int, stem: str = "ALDc200205") -> ProductSummary:
+    flags = (("NO_TRACE", "No object was found on the slit."),) if quality else ()
+    return ProductSummary(
+        stem=stem, kind="SPEC_OBJECT", target="AT2026abc", state="final", quality=quality,
+        observed_at=NOW, exposure_s=1800.0, setup="Grism_#4 Slit_1.0 1x1", flags=flags,
+        measurements={"snr": 21.0}, choices={}, paths={}, version=1, latency_s=30.0,
+    )  # fmt: skip
+
+
+def status(**changed: object) -> Status:
+    plain = Status(
+        at=NOW, database="x.sqlite", verdict="ok", why=(), night="2026-11-20",
+        frames={"SPEC_OBJECT": 1}, files={"ingested": 3, "ignored": 1}, on_disk=4,
+    )  # fmt: skip
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "alfoscd.sqlite"
+    open_database(path).dispose()
+    return path
+
+
+def test_without_a_database_it_says_how_to_begin(tmp_path: Path) -> None:
+    found = read_status(tmp_path / "none.sqlite", now=NOW)
+    assert found.exit_code == 2
+    assert "alfoscd run" in found.why[0]
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_a_file_that_is_no_database_is_a_sentence_not_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "alfoscd.sqlite"
+    path.write_bytes(b"SIMPLE  = T" * 500)
+    assert "cannot be read" in read_status(path, now=NOW).why[0]
+
+
+def test_an_empty_database_reads_and_renders(database: Path) -> None:
+    found = read_status(database, now=NOW)
+    assert found.verdict == "down"
+    assert "not running" in render(found)
+
+
+def test_a_read_only_database_in_a_read_only_folder_is_read(database: Path) -> None:
+    database.chmod(0o444)
+    database.parent.chmod(0o555)
+    try:
+        assert read_status(database, now=NOW).frames_total == 0
+    finally:
+        database.parent.chmod(0o755)
+
+
+def test_a_fresh_sign_of_life_makes_it_ok_and_an_old_one_down(database: Path) -> None:
+    engine = open_database(database)
+    Archive(engine, SystemClock()).heartbeat("supervisor", 7, "watching")
+    engine.dispose()
+    now = datetime.now(UTC)
+    assert read_status(database, now=now).exit_code == 0
+    late = now + timedelta(seconds=SILENT_AFTER_S + 5)
+    assert read_status(database, now=late).exit_code == 2
+
+
+def test_a_quarantined_file_degrades_and_is_named_with_reason_and_advice(database: Path) -> None:
+    engine = open_database(database)
+    archive = Archive(engine, SystemClock())
+    archive.heartbeat("supervisor", 7, "watching")
+    archive.record_file(
+        FileRecord(
+            path=Path("/raw/bad.fits"), state=FileState.QUARANTINED, size=1, mtime_ns=1,
+            reason="The file is shorter than its headers declare.",
+        )
+    )  # fmt: skip
+    engine.dispose()
+    found = read_status(database, now=datetime.now(UTC))
+    assert found.exit_code == 1
+    shown = render(found)
+    for words in ("/raw/bad.fits", "shorter than its headers", "copy the file again"):
+        assert words in shown
+
+
+def test_json_holds_everything_and_is_json(database: Path) -> None:
+    told = json.loads(to_json(read_status(database, now=NOW)))
+    assert told["verdict"] == "down"
+    assert datetime.fromisoformat(told["at"]) == NOW
+
+
+def test_a_hundred_thousand_frames_are_answered_in_under_0_3_seconds(database: Path) -> None:
+    engine = open_database(database)
+    with writing(engine) as session:
+        many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+        day = "'2026-01-' || substr('0' || (1 + i % 28), -2)"
+        when = "'2026-01-01 00:00:00.000000'"
+        for columns in (
+            f"INSERT INTO frame(id, stem, night) {many} SELECT i, 'AL' || i, {day} FROM n",
+            "INSERT INTO revision(id, frame_id, revision, current, sha256, path, size, night, kind,"
+            f" instrument, observed_at, identity, ingested_at, arrived_at) {many}"
+            f" SELECT i, i, 1, 1, 's' || i, '/r/' || i, 1, {day}, 'BIAS', 'ALFOSC', {when}, '{{}}',"
+            f" {when}, {when} FROM n",
+            "INSERT INTO file(path, state, reason, size, mtime_ns, sha256, first_seen, last_seen)"
+            f" {many} SELECT '/r/' || i, 'ingested', '', 1, 1, 's' || i, {when}, {when} FROM n",
+            "INSERT INTO job(kind, key, payload, priority, state, attempts, not_before, worker,"
+            f" error, submitted_at) {many} SELECT 'ingest_frame', 'k' || i, '{{}}', 10, 'done', 1,"
+            f" {when}, '', '', {when} FROM n",
+        ):
+            session.execute(text(columns))
+    engine.dispose()
+    best = min(_timed(database) for _ in range(3))
+    assert best < 0.3
+
+
+def _timed(database: Path) -> float:
+    start = time.perf_counter()
+    assert read_status(database, now=NOW).frames_total == 100_000
+    return time.perf_counter() - start
+
+
+def test_status_imports_no_numerics() -> None:
+    code = (
+        "import sys; from daemon.cli.main import main; main(['status', '--root', '/nowhere']);"
+        "heavy = {'astropy', 'scipy', 'matplotlib', 'numpy', 'sqlalchemy'} & set(sys.modules);"
+        "sys.exit(','.join(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "words"),
+    [(4, "unexplained 0"), (6, "not yet seen 2"), (3, "since removed 1"), (None, "not counted")],
+)
+def test_the_files_add_up_in_words(on_disk: int | None, words: str) -> None:
+    assert words in completeness(status(on_disk=on_disk))
+
+
+def test_every_file_in_the_tree_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.fits", "deep/b.fits", "deep/.hidden"):
+        (tmp_path / name).touch()
+    assert count_files([tmp_path]) == 3
+    assert count_files([tmp_path / "absent"]) == 0
+    assert count_files([]) is None
+
+
+def test_silence_is_worse_than_failure_is_worse_than_nothing() -> None:
+    assert judge([worker(1)], {}, {})[0] == "ok"
+    assert judge([worker(1)], {"failed": 1}, {})[0] == "degraded"
+    assert judge([worker(1)], {}, {"held": 1})[0] == "ok"
+    assert judge([worker(1)], {}, {"held": 1}, long_held=1)[0] == "degraded"
+    assert judge([worker(999)], {"failed": 1}, {})[0] == "down"
+
+
+def test_flags_are_said_in_words() -> None:
+    assert "No object was found on the slit" in render(status(products=(product(3),)))
+
+
+def test_a_failed_reduction_comes_with_the_command_that_repeats_it() -> None:
+    job = JobLine(
+        kind="reduce_frame", about="ALDc200205", state="failed", attempts=3, error="a\nlast", at=NOW
+    )
+    shown = render(status(failed=(job,)))
+    assert "alfoscd redo ALDc200205" in shown
+    assert "why: last" in shown
+
+
+def test_hostile_names_cannot_command_the_terminal() -> None:
+    evil = TroubleLine(path="/raw/\x1b[2J\n.fits", state="held", reason="\x07", since=None)
+    shown = render(status(troubles=(evil,)))
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+@pytest.mark.parametrize("reason", ["permission denied", "The file is shorter", "strange"])
+def test_every_trouble_has_advice(reason: str) -> None:
+    line = TroubleLine(path="x", state="quarantined", reason=reason, since=None)
+    assert len(advice_on(line)) > 10
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3, "3 s"), (240, "4 min"), (9000, "2.5 h"), (259200, "3.0 d")]
+)
+def test_times_are_said_as_people_do(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_a_table_keeps_its_width_and_columns() -> None:
+    lines = table(("a", "b"), [("1", "x" * 300), ("22", "y")], 60)
+    assert max(map(len, lines)) <= 60
+    assert lines[0].index("b") == lines[2].index("y")
+    assert clean("é\t\x00", 9) == "é ?"
+
+
+def test_the_report_leads_with_the_verdict_and_stays_within_90_columns() -> None:
+    told = render_report(status(products=(product(3),)), {"NO_TRACE": "Look at the plot."})
+    lines = told.splitlines()
+    assert "AMBER" in lines[0]
+    assert lines[3] == "ACTIONS NEEDED (1)"
+    assert "Look at the plot. (alfoscd redo ALDc200205)" in told
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_night_without_frames_is_a_report_too() -> None:
+    assert verdict(status(frames={})) == ("GREEN", "nothing was taken")
+    assert "ACTIONS NEEDED: none" in render_report(status(frames={}))
+
+
+def test_three_hundred_frames_fit_the_report() -> None:
+    many = tuple(product(0, f"ALDc{i:06d}") for i in range(300))
+    told = render_report(status(products=many, frames={"SPEC_OBJECT": 300}))
+    assert told.count("AT2026abc") == 300
+    assert "not reduced 0" in told
