@@ -96,7 +96,7 @@ def _build_group(
     own_set = key if role in ("BIAS", "FLAT") else f"{key}#{first.stem}"
     versions = bench.store.versions(own_set, first.night, role)
     version = known.version if known else 1 + max((m.version for m in versions), default=0)
-    path = bench.layout.master(first.night, role, _label(role, first), version=version)
+    path = bench.layout.master(first.night, role, _label(role, first, master_key))
     write_fits_atomically(path, master_hdus(built, provenance_of(group, selections)))
     verdict = built.verdict or judge(role, built.measurements, _previous(bench, role, first))
     record = _record(
@@ -253,9 +253,9 @@ def _where(frame: FrameRecord) -> dict[str, float]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _label(role: str, first: FrameRecord) -> str:
-    """Name a master readably; the first raw frame makes the name unique."""
+def _label(role: str, first: FrameRecord, key: str) -> str:
+    """Name a master readably, and by its key: other content never takes the same name."""
     setup = first.identity.setup
     binning = f"{setup.x_binning}x{setup.y_binning}"
     light = () if role == "BIAS" else (setup.grism, setup.slit)
-    return "_".join(part for part in (binning, *light, first.stem) if part)
+    return "_".join(part for part in (binning, *light, first.stem, key[:8]) if part)
