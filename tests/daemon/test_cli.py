@@ -1,0 +1,157 @@
+"""The command line: exit codes, refusals that say what to do, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from daemon.cli.main import COMMANDS, main
+from daemon.clock import SystemClock
+from daemon.memory.archive import Archive
+from daemon.memory.database import open_database
+from daemon.memory.records import JobState
+from daemon.work.jobs import JobQueue
+from reducers.identity import FrameKind, Identity, Setup
+
+NIGHT = "2026-11-20"
+
+
+def identity(kind: FrameKind) -> Identity:
+    setup = Setup(x_binning=1, y_binning=1, window=(1, 500, 1, 2102), readout="D-8-200")
+    when = datetime(2026, 11, 20, 22, tzinfo=UTC)
+    return Identity(
+        instrument="ALFOSC", kind=kind, setup=setup, observed_at=when, exposure_s=60.0, target="SN"
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a root whose archive knows a spectrum and a bias."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ALFOSCD_CONFIG", raising=False)
+    engine = open_database(tmp_path / "reduced" / "alfoscd.sqlite")
+    archive = Archive(engine, SystemClock())
+    now = datetime.now(UTC)
+    for stem, kind in (("ALDc200205", FrameKind.SPEC_OBJECT), ("ALDc200206", FrameKind.BIAS)):
+        archive.record_frame(
+            stem=stem, night=NIGHT, sha256=stem.ljust(64, "0"), path=Path("/raw") / f"{stem}.fits",
+            size=1, identity=identity(kind), arrived_at=now, set_keys=(),
+        )  # fmt: skip
+    engine.dispose()
+    return tmp_path / "reduced"
+
+
+def waiting(root: Path) -> list[dict[str, object]]:
+    engine = open_database(root / "alfoscd.sqlite")
+    jobs = JobQueue(engine, SystemClock()).jobs(JobState.WAITING)
+    engine.dispose()
+    return [dict(job.payload) for job in jobs]
+
+
+@pytest.mark.parametrize("name", ["ALDc200205", "ALDc200205.fits", "/raw/ALDc200205.fits", "1"])
+def test_redo_finds_a_frame_by_stem_name_path_or_number(
+    root: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["redo", name, "--centroid", "512", "--root", str(root)]) == 0
+    assert "centroid_px = 512" in capsys.readouterr().out
+    (payload,) = waiting(root)
+    assert payload["redo"] is True
+    assert payload["settings"] == {"centroid_px": 512.0}
+
+
+def test_redo_of_an_unknown_frame_names_the_nearest(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["redo", "ALDc200250", "--root", str(root)]) == 2
+    assert "nearest: ALDc20020" in capsys.readouterr().err
+    assert waiting(root) == []
+
+
+def test_redo_of_a_bias_says_why_not(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["redo", "ALDc200206", "--root", str(root)]) == 2
+    assert "is BIAS" in capsys.readouterr().err
+
+
+def test_redo_without_a_database_makes_none(tmp_path: Path) -> None:
+    assert main(["redo", "X", "--root", str(tmp_path / "none")]) == 2
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_misspelt_key_is_named_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("[watch]\nsetle_s = 3\n")
+    assert main(["check-config", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "line 2" in said
+    assert "setle_s" in said
+
+
+def test_check_config_prints_what_is_in_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("[work]\nworkers = 3\n")
+    assert main(["check-config", "--config", str(file)]) == 0
+    assert "workers = 3" in capsys.readouterr().out
+
+
+def test_run_without_a_directory_says_what_is_missing(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--root", str(root)]) == 2
+    assert "[paths] raw" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["reduce", "demo"])
+def test_a_directory_that_will_not_do_is_refused(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "left over").touch()
+    where = [str(tmp_path / "absent")] if command == "reduce" else ["--into", str(tmp_path)]
+    assert main([command, *where]) == 2
+    assert capsys.readouterr().err.startswith("alfoscd: ")
+
+
+def test_status_of_a_stopped_daemon_shows_frames_and_exits_with_2(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", "--root", str(root)]) == 2
+    told = capsys.readouterr().out
+    assert "ALDc200205" in told
+    assert "SPEC_OBJECT" in told
+    assert "\x1b" not in told
+
+
+def test_report_of_a_night_without_products_is_printed(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--root", str(root)]) == 0
+    assert f"ALFOSC night {NIGHT}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert "usage: alfoscd" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_causes_no_traceback(repository: Path) -> None:
+    code = "import sys; from daemon.cli.main import main; sys.exit(main(['status', '--json']))"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False,
+        cwd=repository,
+    )  # fmt: skip
+    os.close(write)
+    assert "Traceback" not in done.stderr
