@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from reducers.reduced import Built
 
 #: Layout version of the products, in the card that marks a file as ours.
@@ -98,22 +100,25 @@ def master_hdus(built: Built, provenance: Sequence[Provenance]) -> fits.HDUList:
 
 
 def _arrays_hdus(arrays: dict[str, Any], header: fits.Header) -> fits.HDUList:
-    """Store a dictionary of arrays and scalars, one table column each."""
-    columns = []
-    for name, value in arrays.items():
-        array = np.atleast_1d(np.asarray(value))
-        if array.dtype.kind == "U":
-            width = max(array.dtype.itemsize // 4, 1) * array.size
-            code, cell = f"{width}A{width // array.size}", array.reshape(1, -1)
-            columns.append(
-                fits.Column(name, code, dim=f"({width // array.size},{array.size})", array=cell)
-            )
-            continue
-        kind = {"f": "D", "i": "K", "u": "K", "b": "L"}[array.dtype.kind]
-        dim = "(" + ",".join(str(n) for n in reversed(array.shape)) + ")"
-        columns.append(fits.Column(name, f"{array.size}{kind}", dim=dim, array=array[None]))
+    """Store a dictionary of arrays and scalars as one table row, a column each."""
+    columns = [_cell(name, np.asarray(value)) for name, value in arrays.items()]
     table = fits.BinTableHDU.from_columns(columns, name="SOLUTION")
     return fits.HDUList([fits.PrimaryHDU(header=header), table])
+
+
+def _cell(name: str, value: NDArray[Any]) -> fits.Column:
+    """Return one table cell: numbers without a TDIM, so that they come back as numbers."""
+    if value.dtype.kind == "U":
+        letters = max(value.dtype.itemsize // 4, 1)
+        if value.ndim == 0:
+            return fits.Column(name, f"{letters}A", array=[str(value)])
+        dim = f"({letters},{value.size})"
+        return fits.Column(name, f"{letters * value.size}A", dim=dim, array=value[None])
+    code = {"f": "D", "i": "K", "u": "K", "b": "L"}[value.dtype.kind]
+    if value.ndim == 0:
+        return fits.Column(name, code, array=value[None])
+    dim = "(" + ",".join(str(n) for n in reversed(value.shape)) + ")"
+    return fits.Column(name, f"{value.size}{code}", dim=dim, array=value[None])
 
 
 def _response_hdus(response: Response, header: fits.Header) -> fits.HDUList:
@@ -175,7 +180,7 @@ def read_wavelengths(path: Path) -> WavelengthSolution:
 def _native(value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype.kind in "SU":
-        return array.astype(str)
+        return array.astype(str) if array.ndim else str(array)
     return array.astype(array.dtype.newbyteorder("="))
 
 

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 #: Measurements that go into the header: name -> (keyword, comment).
 HEADER_MEASUREMENTS = {
     "snr": ("SNR", "median signal-to-noise per pixel"),
-    "arc_rms_angstrom": ("WAVERMS", "[Angstrom] rms of the arc lines"),
+    "arc_rms_angstrom": ("WAVERMS", "[Angstrom] arc rms"),
     "arc_lines": ("WAVENLIN", "arc lines used"),
-    "flexure_px": ("FLEXURE", "[pix] shift applied from sky lines (unbinned)"),
-    "sky5577_angstrom": ("SKY5577", "[Angstrom] [O I] 5577 measured, vacuum"),
+    "flexure_px": ("FLEXURE", "[pix] sky lines against arc"),
+    "sky5577_angstrom": ("SKY5577", "[Angstrom] [O I] 5577"),
     "fwhm_arcsec": ("FWHM", "[arcsec] width along the slit"),
-    "object_column": ("OBJCOL", "[pix] column of the target, 0-based in the trimmed frame"),
-    "sky_chi2": ("SKYCHI2", "reduced chi-squared of the sky model"),
+    "object_column": ("OBJCOL", "[pix] target, 0-based"),
+    "sky_chi2": ("SKYCHI2", "chi2 of the sky"),
     "gain_e_per_adu": ("GAINUSED", "[electron/adu] gain used"),
     "read_noise_e": ("RONUSED", "[electron] read noise used"),
 }
@@ -129,19 +129,22 @@ def spectrum_table(target: ExtractedObject, name: str) -> fits.BinTableHDU:
     """Return the table WAVE FLUX ERR MASK SKY COUNTS COUNTS_ERR BOXCAR DQ of one object."""
     spectrum = target.spectrum
     bad = ~spectrum.good
+    # FITS knows no unit "electron" for tables; the name in the header says what is counted.
+    unit = "count" if spectrum.unit == "electron" else spectrum.unit
     columns = [
         fits.Column("WAVE", "D", unit="Angstrom", array=spectrum.wavelength),
-        fits.Column("FLUX", "D", unit=spectrum.unit, array=spectrum.flux),
-        fits.Column("ERR", "D", unit=spectrum.unit, array=spectrum.error),
+        fits.Column("FLUX", "D", unit=unit, array=spectrum.flux),
+        fits.Column("ERR", "D", unit=unit, array=spectrum.error),
         fits.Column("MASK", "J", array=bad.astype(np.int32)),
-        fits.Column("SKY", "D", unit=spectrum.unit, array=spectrum.sky),
-        fits.Column("COUNTS", "D", unit="electron", array=target.counts.flux),
-        fits.Column("COUNTS_ERR", "D", unit="electron", array=target.counts.error),
-        fits.Column("BOXCAR", "D", unit="electron", array=target.boxcar.flux),
+        fits.Column("SKY", "D", unit=unit, array=spectrum.sky),
+        fits.Column("COUNTS", "D", unit="count", array=target.counts.flux),
+        fits.Column("COUNTS_ERR", "D", unit="count", array=target.counts.error),
+        fits.Column("BOXCAR", "D", unit="count", array=target.boxcar.flux),
         fits.Column("DQ", "J", array=spectrum.mask.astype(np.int32)),
     ]
     table = fits.BinTableHDU.from_columns(columns, name=name)
-    table.header["OBJCOL"] = (float(np.median(target.trace.columns)), "[pix] column on the slit")
+    table.header["COUNTED"] = ("electron", "what a count is")
+    table.header["OBJCOL"] = (float(np.median(target.trace.columns)), "[pix] column")
     table.header["SNR"] = (target.snr, "median signal-to-noise per pixel")
     return table
 

@@ -100,7 +100,7 @@ def measure_slit(
     sources, _ = _find(data, sky, frame.good, floor, seeing_px)
     sky, kept = _sky(data, frame.good, coordinate, sources, floor)
     sources, profile = _find(data, sky, frame.good, floor, seeing_px)
-    flexure = measure_flexure(_slit_sky(sky, coordinate), solution, frame.geometry, frame.shape)
+    flexure = measure_flexure(sky, solution, frame.geometry, frame.shape)
     if arc is not None and flexure.applied:
         solution = solution.shifted(flexure.shift_px)
         wavelengths = solution.map_for(frame.shape, frame.geometry)
@@ -153,14 +153,6 @@ def _sky(
     sky, _ = fit_sky(data, variance, use, coordinate, rounds=2)
     variance = model_variance(sky, np.zeros_like(sky), floor)
     return fit_sky(data, variance, use, coordinate, rounds=2)
-
-
-def _slit_sky(sky: NDArray[np.float64], coordinate: NDArray[np.float64]) -> Vector:
-    """Return the sky spectrum on the rows of the middle column, averaged along the slit."""
-    rows = np.arange(sky.shape[0], dtype=np.float64)
-    picked = range(0, sky.shape[1], max(1, sky.shape[1] // 40))
-    lined_up = [np.interp(rows, coordinate[:, c], sky[:, c]) for c in picked]
-    return np.asarray(np.mean(lined_up, axis=0))
 
 
 def _trace(

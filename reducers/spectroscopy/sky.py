@@ -46,7 +46,7 @@ def fit_sky(
     coordinate: NDArray[np.float64],
     *,
     knot_px: float = 0.7,
-    slit_degree: int = 1,
+    slit_degree: int = 2,
     clip_sigma: float = 4.0,
     rounds: int = 3,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -112,6 +112,8 @@ class WavelengthSolution:
         """Return True where vacuum `wavelength` lies beyond the first or last used line."""
         used = self.line_wavelength[self.line_used]
         w = np.asarray(wavelength)
+        if not used.size:
+            return np.ones(w.shape, bool)
         return np.asarray((w < used.min() - 1.0) | (w > used.max() + 1.0))
 
     def row(self, wavelength: Any, detector_x: Any) -> Array:
