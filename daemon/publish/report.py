@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,15 @@ def render_report(status: Status, advice: Mapping[str, str] | None = None) -> st
         "",
         *_system(status),
     ]
-    return (
-        "\n".join(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines) + "\n"
-    )
+    return "\n".join(folded for line in lines for folded in _fold(line)) + "\n"
+
+
+def _fold(line: str) -> list[str]:
+    """Return the line, continued on further ones where it is wider than the report."""
+    if len(line) <= WIDTH:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent)
 
 
 def verdict(status: Status) -> tuple[str, str]:
@@ -65,7 +72,7 @@ def verdict(status: Status) -> tuple[str, str]:
     if status.jobs.get("failed"):
         return "RED", f"{status.jobs['failed']} jobs failed"
     if bad:
-        return "AMBER", f"{len(bad)} spectra of quality 3 or worse"
+        return "AMBER", f"spectra of quality 3 or worse: {len(bad)}"
     if any(line.state == "rejected" for line in status.masters):
         return "AMBER", "a master was rejected"
     if status.troubles:
@@ -120,7 +127,7 @@ def _spectrum(line: ProductSummary) -> tuple[str, ...]:
     return (
         clean(line.target, 14),
         clean(line.stem, 12),
-        clock(line.observed_at),
+        clock(line.observed_at)[:5],
         number(line.exposure_s, ".0f"),
         number(found.get("airmass"), ".2f"),
         line.setup.replace("Grism_", "").replace("Slit_", ""),
