@@ -38,8 +38,8 @@ def flag_cosmic_rays(
     """
     data = frame.data.astype(np.float32)
     smooth = np.clip(data - sky, 0, None)
-    # An object changes slowly along the rows: its median over 11 rows holds no cosmic ray.
-    smooth = _row_median(smooth, 11)
+    # An object changes slowly along the rows: its median over 31 rows holds no cosmic ray.
+    smooth = _row_median(smooth, 31)
     variance = model_variance(sky, smooth, read_noise_e**2).astype(np.float32)
     bad = ~frame.good
     hits, _ = astroscrappy.detect_cosmics(
@@ -59,8 +59,9 @@ def flag_cosmic_rays(
     )
     # The core of a bright, sharp object looks like a cosmic ray across the slit, not along it:
     # what agrees with its neighbours in the dispersion within a quarter stays.
-    excess = data - sky - smooth
-    hits &= ~bad & (excess > sigma_limit * np.sqrt(variance) / 2 + 0.25 * smooth)
+    noise = np.sqrt(variance)
+    core = (smooth > 3 * noise) & (data - sky - smooth < sigma_limit * noise + 0.25 * smooth)
+    hits &= ~bad & ~core
     mask = frame.mask.copy()
     mask[hits] |= np.uint16(Mask.COSMIC)
     return frame.after(
