@@ -12,6 +12,25 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create every table, those that others point to first."""
+    _create_file()
+    _create_frame()
+    _create_heartbeat()
+    _create_job()
+    _create_master()
+    _create_notice()
+    _create_master_input()
+    _create_master_parent()
+    _create_product()
+    _create_revision()
+    _create_decision()
+    _create_flag()
+    _create_measurement()
+    _create_product_input()
+    _create_revision_set()
+
+
+def _create_file() -> None:
     op.create_table(
         "file",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -28,6 +47,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_file_sha256", "file", ["sha256"], unique=False)
     op.create_index("ix_file_state", "file", ["state", "last_seen"], unique=False)
+
+
+def _create_frame() -> None:
     op.create_table(
         "frame",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -37,6 +59,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("stem", "night", name=op.f("uq_frame_stem_night")),
     )
     op.create_index("ix_frame_night", "frame", ["night"], unique=False)
+
+
+def _create_heartbeat() -> None:
     op.create_table(
         "heartbeat",
         sa.Column("who", sa.Text(), nullable=False),
@@ -46,6 +71,9 @@ def upgrade() -> None:
         sa.Column("progress", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("who", name=op.f("pk_heartbeat")),
     )
+
+
+def _create_job() -> None:
     op.create_table(
         "job",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -83,6 +111,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('waiting', 'blocked')"),
         postgresql_where=sa.text("state IN ('waiting', 'blocked')"),
     )
+
+
+def _create_master() -> None:
     op.create_table(
         "master",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -111,6 +142,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_master_set", "master", ["set_key", "night", "role", "version"], unique=False
     )
+
+
+def _create_notice() -> None:
     op.create_table(
         "notice",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -127,6 +161,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("dedup_key", name=op.f("uq_notice_dedup_key")),
     )
     op.create_index("ix_notice_due", "notice", ["state", "next_try"], unique=False)
+
+
+def _create_master_input() -> None:
     op.create_table(
         "master_input",
         sa.Column("master_id", sa.Integer(), nullable=False),
@@ -142,6 +179,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("master_id", "position", name=op.f("pk_master_input")),
     )
     op.create_index("ix_master_input_sha256", "master_input", ["sha256"], unique=False)
+
+
+def _create_master_parent() -> None:
     op.create_table(
         "master_parent",
         sa.Column("master_id", sa.Integer(), nullable=False),
@@ -157,6 +197,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("master_id", "position", name=op.f("pk_master_parent")),
     )
     op.create_index("ix_master_parent_key", "master_parent", ["key"], unique=False)
+
+
+def _create_product() -> None:
     op.create_table(
         "product",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -193,6 +236,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state <> 'superseded'"),
         postgresql_where=sa.text("state <> 'superseded'"),
     )
+
+
+def _create_revision() -> None:
     op.create_table(
         "revision",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -233,6 +279,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("current = 1"),
         postgresql_where=sa.text("current"),
     )
+
+
+def _create_decision() -> None:
     op.create_table(
         "decision",
         sa.Column("product_id", sa.Integer(), nullable=False),
@@ -250,6 +299,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("product_id", "position", name=op.f("pk_decision")),
     )
+
+
+def _create_flag() -> None:
     op.create_table(
         "flag",
         sa.Column("product_id", sa.Integer(), nullable=False),
@@ -269,6 +321,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "position", name=op.f("pk_flag")),
     )
     op.create_index("ix_flag_name", "flag", ["name"], unique=False)
+
+
+def _create_measurement() -> None:
     op.create_table(
         "measurement",
         sa.Column("product_id", sa.Integer(), nullable=False),
@@ -283,6 +338,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "name", name=op.f("pk_measurement")),
     )
     op.create_index("ix_measurement_name", "measurement", ["name"], unique=False)
+
+
+def _create_product_input() -> None:
     op.create_table(
         "product_input",
         sa.Column("product_id", sa.Integer(), nullable=False),
@@ -298,6 +356,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("product_id", "position", name=op.f("pk_product_input")),
     )
     op.create_index("ix_product_input_key", "product_input", ["key"], unique=False)
+
+
+def _create_revision_set() -> None:
     op.create_table(
         "revision_set",
         sa.Column("revision_id", sa.Integer(), nullable=False),
