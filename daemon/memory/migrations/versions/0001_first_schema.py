@@ -375,66 +375,22 @@ def _create_revision_set() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index("ix_revision_set_key", table_name="revision_set")
-    op.drop_table("revision_set")
-    op.drop_index("ix_product_input_key", table_name="product_input")
-    op.drop_table("product_input")
-    op.drop_index("ix_measurement_name", table_name="measurement")
-    op.drop_table("measurement")
-    op.drop_index("ix_flag_name", table_name="flag")
-    op.drop_table("flag")
-    op.drop_table("decision")
-    op.drop_index(
-        "uq_revision_current",
-        table_name="revision",
-        sqlite_where=sa.text("current = 1"),
-        postgresql_where=sa.text("current"),
-    )
-    op.drop_index("ix_revision_path", table_name="revision")
-    op.drop_index("ix_revision_overview", table_name="revision")
-    op.drop_index("ix_revision_kind", table_name="revision")
-    op.drop_index("ix_revision_arrived", table_name="revision")
-    op.drop_table("revision")
-    op.drop_index(
-        "uq_product_current",
-        table_name="product",
-        sqlite_where=sa.text("state <> 'superseded'"),
-        postgresql_where=sa.text("state <> 'superseded'"),
-    )
-    op.drop_index("ix_product_overview", table_name="product")
-    op.drop_index("ix_product_frame", table_name="product")
-    op.drop_index("ix_product_created", table_name="product")
-    op.drop_table("product")
-    op.drop_index("ix_master_parent_key", table_name="master_parent")
-    op.drop_table("master_parent")
-    op.drop_index("ix_master_input_sha256", table_name="master_input")
-    op.drop_table("master_input")
-    op.drop_index("ix_notice_due", table_name="notice")
-    op.drop_table("notice")
-    op.drop_index("ix_master_set", table_name="master")
-    op.drop_index("ix_master_night", table_name="master")
-    op.drop_index("ix_master_choice", table_name="master")
-    op.drop_table("master")
-    op.drop_index(
-        "uq_job_waiting",
-        table_name="job",
-        sqlite_where=sa.text("state IN ('waiting', 'blocked')"),
-        postgresql_where=sa.text("state IN ('waiting', 'blocked')"),
-    )
-    op.drop_index(
-        "uq_job_running",
-        table_name="job",
-        sqlite_where=sa.text("state = 'running'"),
-        postgresql_where=sa.text("state = 'running'"),
-    )
-    op.drop_index("ix_job_next", table_name="job")
-    op.drop_index("ix_job_key", table_name="job")
-    op.drop_index("ix_job_due", table_name="job")
-    op.drop_index("ix_job_count", table_name="job")
-    op.drop_table("job")
-    op.drop_table("heartbeat")
-    op.drop_index("ix_frame_night", table_name="frame")
-    op.drop_table("frame")
-    op.drop_index("ix_file_state", table_name="file")
-    op.drop_index("ix_file_sha256", table_name="file")
-    op.drop_table("file")
+    """Drop every table with its indices, those that point to others first."""
+    for table in (
+        "revision_set",
+        "product_input",
+        "measurement",
+        "flag",
+        "decision",
+        "revision",
+        "product",
+        "master_parent",
+        "master_input",
+        "notice",
+        "master",
+        "job",
+        "heartbeat",
+        "frame",
+        "file",
+    ):
+        op.drop_table(table)
