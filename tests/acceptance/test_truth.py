@@ -1,0 +1,159 @@
+"""What went into a simulated night comes out again, with errors that are true."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from numpy.polynomial import polynomial
+
+from reducers.fits import read_raw
+from reducers.frame import UNUSABLE, Mask
+from reducers.identify import identify
+from reducers.identity import FrameKind
+from reducers.profiles import load_instrument
+from reducers.recipes import (
+    Exposure,
+    SpectrumCalibrations,
+    build_arc,
+    build_bias,
+    build_flat,
+    build_response,
+    reduce_spectrum,
+)
+from reducers.simulate.frames import simulate, truth_as_json
+from reducers.simulate.night import plan_night
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+ALFOSC = load_instrument("alfosc")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """Return (exposure, truth) of every frame of a small night, by kind."""
+    folder = tmp_path_factory.mktemp("night")
+    frames = {}
+    for planned in plan_night(seed=11):
+        simulated = simulate(planned, ALFOSC)
+        path = folder / simulated.name
+        path.write_bytes(simulated.content)
+        raw = read_raw(path, ALFOSC.detector)
+        identity = identify(raw.header, ALFOSC)
+        exposure = Exposure(raw=raw, identity=identity, stem=path.stem)
+        frames.setdefault(identity.kind, []).append((exposure, simulated.truth))
+    return frames
+
+
+@pytest.fixture(scope="module")
+def reduced(night):
+    """Return (reduced, exposure, truth) of every science spectrum, and what the masters say."""
+    bias = build_bias([e for e, _ in night[FrameKind.BIAS]], ALFOSC)
+    facts = {"bias_read_noise_adu": bias.measurements["read_noise_adu"]}
+    given = SpectrumCalibrations(bias=bias.value, facts=facts)
+    flat = build_flat([e for e, _ in night[FrameKind.SPEC_FLAT]], given, ALFOSC)
+    facts |= {
+        "flat_gain_e_per_adu": flat.measurements["gain_e_per_adu"],
+        "flat_gain_error": flat.measurements["gain_error"],
+    }
+    arcs = [(e, build_arc([e], given, ALFOSC).value) for e, _ in night[FrameKind.ARC]]
+
+    def given_for(exposure, response=None):
+        nearest = min(
+            arcs, key=lambda a: abs(a[0].identity.observed_at - exposure.identity.observed_at)
+        )
+        return SpectrumCalibrations(
+            bias=bias.value, flat=flat.value, wavelengths=nearest[1], response=response, facts=facts
+        )
+
+    star, _ = night[FrameKind.SPEC_STD][0]
+    response = build_response(star, given_for(star), ALFOSC)
+    science = [
+        (reduce_spectrum(e, given_for(e, response.value), ALFOSC), e, truth)
+        for e, truth in night[FrameKind.SPEC_OBJECT]
+    ]
+    return science, flat, response
+
+
+def true_object(found, truth):
+    """Return the truth of the object nearest to a trace."""
+    column = 850 + float(np.median(found.trace.columns))
+    return min(truth.objects, key=lambda o: abs(np.median(o.detector_x) - column))
+
+
+def true_wavelength(truth, detector_y, detector_x):
+    t, u0 = (detector_x - 1050) / 100, (detector_y - 1050) / 1000
+    a, b, c = truth.bend_px
+    bend = (a * t + b * t**2) * (1 + c * u0)
+    u = (detector_y - truth.shift_px - bend - 1000) / 1000
+    return polynomial.polyval(u, np.array(truth.dispersion))
+
+
+def test_the_gain_is_the_true_one_not_the_headers(reduced, night) -> None:
+    _, flat, _ = reduced
+    truth = night[FrameKind.SPEC_FLAT][0][1]
+    assert flat.measurements["gain_e_per_adu"] == pytest.approx(truth.gain_e_per_adu, rel=0.02)
+
+
+def test_wavelengths_are_true_within_a_tenth_of_a_pixel(reduced) -> None:
+    for result, exposure, truth in reduced[0]:
+        trace, geometry = result.objects[0].trace, result.image.geometry
+        y, x = geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
+        found = result.solution.wavelength(y, x)
+        inside = ~result.solution.is_extrapolated(found)
+        dispersion = np.abs(np.gradient(found)) / 2
+        error_px = (found - true_wavelength(truth, y, x)) / dispersion
+        rms = float(np.sqrt(np.mean(error_px[inside] ** 2)))
+        print(f"{exposure.stem}: wavelength error {rms:.3f} px rms")  # noqa: T201
+        assert rms < 0.1
+
+
+def test_flux_is_true_within_three_per_cent(reduced) -> None:
+    for result, exposure, truth in reduced[0]:
+        if result.objects[0].snr < 15:
+            continue
+        found, real = result.objects[0].spectrum, true_object(result.objects[0], truth)
+        expected = np.interp(found.wavelength, real.wavelength_angstrom, real.flux)
+        ratios = []
+        for low in range(4000, 8000, 500):
+            inside = (found.wavelength > low) & (found.wavelength < low + 500) & found.good
+            inside &= (found.mask & np.uint16(Mask.TELLURIC)) == 0
+            ratios.append(float(np.sum(found.flux[inside]) / np.sum(expected[inside])))
+        print(exposure.stem, "flux", np.round(ratios, 3))  # noqa: T201
+        assert abs(np.median(ratios) - 1) < 0.03
+        assert np.abs(np.array(ratios) - 1).max() < 0.04
+
+
+def test_errors_are_true(reduced) -> None:
+    for result, exposure, truth in reduced[0]:
+        counts = result.objects[0].counts
+        real = true_object(result.objects[0], truth)
+        width = np.abs(np.gradient(counts.wavelength))
+        expected = width * np.interp(
+            counts.wavelength, real.wavelength_angstrom, real.electrons_per_angstrom
+        )
+        use = (counts.wavelength > 4000) & (counts.wavelength < 8000) & counts.good
+        use &= (counts.mask & np.uint16(UNUSABLE | Mask.TELLURIC)) == 0
+        ratio = counts.flux[use] / expected[use]
+        # Broad-band differences (slit, flat) are flux errors; the pull is about the noise.
+        smooth = np.convolve(np.pad(ratio, 25, mode="edge"), np.ones(51) / 51, mode="valid")
+        pulls = (counts.flux[use] - smooth * expected[use]) / counts.error[use]
+        width_of_pulls = 1.4826 * float(np.median(np.abs(pulls - np.median(pulls))))
+        print(f"{exposure.stem}: pull {width_of_pulls:.3f}")  # noqa: T201
+        assert 0.85 < width_of_pulls < 1.2
+
+
+def test_both_objects_of_the_slit_are_extracted(reduced) -> None:
+    doubles = [(r, t) for r, _, t in reduced[0] if len(t.objects) > 1]
+    assert doubles
+    for result, truth in doubles:
+        columns = sorted(850 + float(np.median(o.trace.columns)) for o in result.objects)
+        for real in truth.objects:
+            assert min(abs(np.median(real.detector_x) - c) for c in columns) < 2
+
+
+def test_the_truth_is_readable_beside_the_frames(night) -> None:
+    _, truth = night[FrameKind.SPEC_OBJECT][0]
+    stored = json.load(io.StringIO(truth_as_json(truth)))
+    assert stored["gain_e_per_adu"] == truth.gain_e_per_adu
