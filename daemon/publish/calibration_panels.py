@@ -29,7 +29,7 @@ def say(axes: Axes, text: str) -> None:
 def draw_arc(axes: Axes, seen: View) -> None:
     """Draw the residual of every arc line against wavelength."""
     solution = seen.reduced.solution
-    if solution is None:
+    if solution is None or solution.n_lines == 0:
         label(axes, "arc lines")
         say(axes, "no arc: wavelengths come from the grism's template")
         return

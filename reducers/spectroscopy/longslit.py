@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from reducers.frame import UNUSABLE, Frame, Mask, Vector
+from reducers.frame import Frame, Mask, Vector
 from reducers.reduced import ExtractedObject
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
 from reducers.spectroscopy.extract import (
@@ -270,7 +270,10 @@ def _calibrated(
             exposure_s=identity.exposure_s,
             airmass=identity.airmass or 1.0,
         )
-    usable = counts.good & ((counts.mask & np.uint16(UNUSABLE | Mask.WAVE_EXTRAPOLATED)) == 0)
+    usable = counts.good
+    # The ends beyond the arc lines hold little light; without an arc everything is beyond.
+    known = usable & ((counts.mask & np.uint16(Mask.WAVE_EXTRAPOLATED)) == 0)
+    usable = known if known.any() else usable
     snr = float(np.median(counts.flux[usable] / counts.error[usable])) if usable.any() else 0.0
     return ExtractedObject(
         name=f"OBJ{index + 1}", spectrum=calibrated, counts=counts, boxcar=box, trace=trace,
