@@ -214,8 +214,11 @@ def extract(
         fluxes, inverse = _solve_rows(residual, variance, usable, shapes)
         signal = _model([_smoothed(f) for f in fluxes], shapes)
         fitted = _model(fluxes, shapes)
-        # 5 sigma plus 5 % of the model: an imperfect profile must not be eaten as cosmic rays.
-        usable = good & (residual - fitted < 5 * np.sqrt(variance) + 0.05 * np.abs(fitted))
+        # An imperfect profile must not be eaten as cosmic rays, neither in the core (5 % of the
+        # model) nor in the wings (3 % of the row's peak).
+        peak = fitted.max(axis=1, keepdims=True)
+        allowed = 5 * np.sqrt(variance) + 0.05 * np.abs(fitted) + 0.03 * np.clip(peak, 0, None)
+        usable = good & (residual - fitted < allowed)
     return tuple(
         _one_extraction(k, residual, sky, variance, mask, usable, good, shapes, fluxes, inverse)
         for k in range(len(shapes))
