@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Folders of a night that no target may take.
 RESERVED = frozenset({"calibrations", "plots", "report"})
 _LONGEST = 60
+#: Names that `_replace` gives to files it has not finished.
+_UNFINISHED = re.compile(r"\.\d+-[0-9a-f]{8}\.tmp$")
 
 
 def slug(text: str) -> str:
@@ -115,6 +117,14 @@ def write_fits_atomically(path: Path, hdus: HDUList) -> None:
     for hdu in hdus:
         hdu.add_checksum(when="of the whole HDU")
     _replace(path, lambda stream: hdus.writeto(stream, output_verify="exception"))
+
+
+def remove_unfinished(root: Path) -> int:
+    """Delete what a killed writer left half written below the root; return how many files."""
+    left = [path for path in root.rglob(".*.tmp") if _UNFINISHED.search(path.name)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def _replace(path: Path, fill: Callable[[IO[bytes]], object]) -> None:

@@ -19,6 +19,7 @@ from daemon.arrival.intake import Intake
 from daemon.arrival.sighting import RawNames
 from daemon.arrival.watch import Watcher
 from daemon.clock import SystemClock
+from daemon.layout import remove_unfinished
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
@@ -69,6 +70,7 @@ class EngineRoom:
 
     def open(self) -> None:
         """Take back what a killed predecessor left, and begin to watch."""
+        remove_unfinished(self.config.root)
         limit = attempts_limit(self.config.work.attempts, killed=True)
         for job in self.queue.jobs(JobState.RUNNING, _MANY):
             # We hold the lock and workers end with their daemon: nobody is doing these.

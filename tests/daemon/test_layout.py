@@ -9,7 +9,14 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.layout import RESERVED, Layout, slug, write_atomically, write_fits_atomically
+from daemon.layout import (
+    RESERVED,
+    Layout,
+    remove_unfinished,
+    slug,
+    write_atomically,
+    write_fits_atomically,
+)
 
 NASTY = [
     "", ".", "..", "../../etc/passwd", "/etc/passwd", "a/../b", "\x00", "a\x00b", "~root", "-rf",
@@ -87,3 +94,15 @@ def test_the_same_content_gives_the_same_bytes_with_valid_checksums(tmp_path: Pa
     assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
     with fits.open(tmp_path / "a.fits", checksum=True) as opened:
         assert all(hdu.verify_checksum() == 1 and hdu.verify_datasum() == 1 for hdu in opened)
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    night = tmp_path / "2026-01-15" / "target"
+    night.mkdir(parents=True)
+    left = night / ".ALDc200205_1d.fits.4711-0a1b2c3d.tmp"
+    kept = [night / "ALDc200205_1d.fits", night / "notes.tmp", night / ".mine.tmp"]
+    for path in (left, *kept):
+        path.write_bytes(b"x")
+    assert remove_unfinished(tmp_path) == 1
+    assert not left.exists()
+    assert all(path.exists() for path in kept)
