@@ -66,7 +66,7 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     given = read_calibrations(bench, selections)
     instrument = bench.instrument(frame.identity.instrument)
     reduced = reduce_spectrum(exposure, given, instrument, _settings(job))
-    made = _Made(bench, frame, _version(bench, frame, before))
+    made = _Made(bench, frame, _version(bench, frame, before, redo=redo))
     made.write(spectrum_products(reduced, exposure, provenance_of([frame], selections)))
     if job.attempts < SAFE_MODE_ATTEMPT:
         made.draw(draw, reduced, exposure, _notes(selections))
@@ -173,13 +173,16 @@ def _settings(job: Job) -> SpectrumSettings:
     return SpectrumSettings(**job.payload.get("settings", {}))
 
 
-def _version(bench: Bench, frame: FrameRecord, before: ProductRecord | None) -> int:
-    """Return the number in the file names: a provisional product is replaced under its name."""
+def _version(bench: Bench, frame: FrameRecord, before: ProductRecord | None, *, redo: bool) -> int:
+    """Return the number in the file names: what a person asks for never replaces a file.
+
+    An upgrade of a provisional product is written under its name.
+    """
     if before is None:
         return 1
     history = bench.archive.product_history(frame.id)
     names = {path for item in history for role, path in item.paths.items() if role == "spectrum"}
-    return len(names) + (before.state is ProductState.FINAL)
+    return len(names) + (redo or before.state is ProductState.FINAL)
 
 
 def _last_generation(bench: Bench, frame: FrameRecord) -> int:
