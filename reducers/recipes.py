@@ -280,7 +280,7 @@ def reduce_spectrum(
     gain, _ = gain_and_read_noise(identity, given, instrument)
     measurements = {
         **slit.measurements,
-        **_object_measurements(objects[0], slit.measurements, identity, instrument),
+        **_object_measurements(objects[0], identity, instrument),
         **_calibration_measurements(given),
         "gain_e_per_adu": gain,
         "read_noise_e": read_noise_e,
@@ -320,7 +320,6 @@ def _calibration_measurements(given: SpectrumCalibrations) -> dict[str, float]:
 
 def _object_measurements(
     target: ExtractedObject,
-    slit: dict[str, float],
     identity: Identity,
     instrument: Instrument,
 ) -> dict[str, float]:
@@ -329,7 +328,9 @@ def _object_measurements(
     scale = instrument.detector.pixel_scale_arcsec * identity.setup.x_binning
     fwhm_arcsec = target.fwhm_px * scale
     width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
-    resolution_px = 4.3 / identity.setup.y_binning * (width / 1.0 if width > 0 else 1.0)
+    # A resolution element is the image of the slit.
+    resolution_px = width / instrument.detector.pixel_scale_arcsec / identity.setup.y_binning
+    resolution_px = max(resolution_px, 1.0) if width > 0 else 1.0
     negative = counts.flux[good] < -counts.error[good]
     both = good & box.good & (counts.flux > 5 * counts.error)
     ratio = (
@@ -338,11 +339,11 @@ def _object_measurements(
     column = float(np.median(target.trace.columns))
     return {
         "snr": target.snr,
-        "snr_resolution": target.snr * math.sqrt(max(resolution_px, 1.0)),
+        "snr_resolution": target.snr * math.sqrt(resolution_px),
         "negative_fraction": float(negative.mean()) if good.any() else 1.0,
         "fwhm_arcsec": fwhm_arcsec,
         "fwhm_over_slit": fwhm_arcsec / width if width > 0 else math.nan,
-        "object_column": column + slit.get("first_column", 0.0),
+        "object_column": column,
         "trace_rms_px": target.trace.rms_px,
         "forced": float(target.trace.forced),
         "masked_fraction": float(((spectrum.mask & 0x17) != 0).mean()),

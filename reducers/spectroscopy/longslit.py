@@ -112,7 +112,6 @@ def measure_slit(
         "cosmic_pixels": float(((frame.mask & Mask.COSMIC) != 0).sum()),
         "cosmic_events": float(ndimage.label((frame.mask & Mask.COSMIC) != 0)[1]),
         "objects": float(sum(not t.forced for t in traces)),
-        "first_column": 0.0,
     }
     return Slit(
         frame=frame, sky=sky, wavelengths=wavelengths, profile=profile, solution=solution,
