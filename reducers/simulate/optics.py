@@ -121,7 +121,35 @@ def seeing_at(wavelength_angstrom: Any, seeing_arcsec: float) -> Any:
     return seeing_arcsec * (np.asarray(wavelength_angstrom) / 5500) ** -0.2
 
 
-def slit_transmission(wavelength_angstrom: Any, slit_arcsec: float, seeing_arcsec: float) -> Any:
-    """Return the share of a centred star's light that passes the slit."""
-    fwhm = seeing_at(wavelength_angstrom, seeing_arcsec)
-    return 1 - 2 * light_below(-slit_arcsec / 2, fwhm)
+def slit_transmission(
+    wavelength_angstrom: Any,
+    slit_arcsec: float,
+    seeing_arcsec: float,
+    *,
+    off_slit_arcsec: float = 0.0,
+    extent_arcsec: float = 0.0,
+) -> Any:
+    """Return the share of a source's light that passes the slit."""
+    fwhm = np.hypot(seeing_at(wavelength_angstrom, seeing_arcsec), extent_arcsec)
+    far, near = off_slit_arcsec + slit_arcsec / 2, off_slit_arcsec - slit_arcsec / 2
+    return light_below(far, fwhm) - light_below(near, fwhm)
+
+
+def along_slit(edges_px: Any, centre_px: Any, fwhm_px: Any, trail_px: float) -> Any:
+    """Return the share of a source's light in each column, (rows, columns).
+
+    Parameters
+    ----------
+    edges_px : (columns + 1,)
+    centre_px, fwhm_px : (rows,)
+    trail_px
+        The image drifts evenly over so many pixels.
+    """
+    steps = np.linspace(-0.5, 0.5, 9) if trail_px else np.zeros(1)
+    shares = [
+        np.diff(
+            light_below(edges_px[None, :] - (centre_px + step * trail_px)[:, None], fwhm_px), axis=1
+        )
+        for step in steps
+    ]
+    return np.mean(shares, axis=0)

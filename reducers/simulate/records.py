@@ -24,6 +24,12 @@ class Source:
         AB magnitude at 5500 A above the atmosphere; not used for a standard.
     detector_x, detector_y : float
         Unbinned 0-based detector pixel; on the slit, `detector_x` is where 6000 A falls.
+    off_slit_arcsec : float
+        How far the source stands from the middle of the slit, across it.
+    extent_arcsec : float
+        FWHM of an extended source before the seeing; 0 is a point.
+    trail_px : float
+        How far the source drifts along the slit while the shutter is open.
     """
 
     name: str
@@ -31,6 +37,9 @@ class Source:
     ab_magnitude: float = 0.0
     detector_x: float = 954.5
     detector_y: float = 1050.0
+    off_slit_arcsec: float = 0.0
+    extent_arcsec: float = 0.0
+    trail_px: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,10 @@ class PlannedExposure:
         FWHM at 5500 A as it falls on the detector.
     transparency, sky_brightness : float
         Factors on object light and on the dark sky.
+    burning : tuple of str or None
+        The lamps that truly burn, when they are not those of the header.
+    lamp_power : float
+        Factor on the light of the lamps: 0 is a dead lamp.
     scripted : bool
         Written by a script or an observing block: its card order, DATE at the start.
     night_seed : int
@@ -80,10 +93,17 @@ class PlannedExposure:
     seeing_arcsec: float = 1.1
     transparency: float = 1.0
     sky_brightness: float = 1.0
+    burning: tuple[str, ...] | None = None
+    lamp_power: float = 1.0
     bias_level_adu: float = 11700.0
     sources: tuple[Source, ...] = ()
     scripted: bool = False
     night_seed: int = 0
+
+    @property
+    def light(self) -> tuple[str, ...]:
+        """The lamps that truly burn."""
+        return self.lamps if self.burning is None else self.burning
 
     @property
     def is_dispersed(self) -> bool:

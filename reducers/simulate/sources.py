@@ -55,6 +55,9 @@ ARC_SCATTER = (
     (3300, 4600, 3900, 2750, 2800, 1780, 1420, 1200, 960, 900),
 )
 
+#: The lamps at the calibration unit and what shines in them.
+LAMP_IONS = {"He": ("HeI",), "Ne": ("NeI",), "ThAr": ("ThAr",)}
+
 
 @cache
 def line_table(name: str) -> tuple[tuple[float, str, float], ...]:

@@ -125,14 +125,14 @@ def expose_slit(
 def _lamps(planned: PlannedExposure, disperser: Disperser, optics: Optics) -> tuple[Any, Any]:
     rows = disperser.window.y / 2
     binning = disperser.window.y_binning / 2
-    width = optics.slit_arcsec * sources.GAIN_E_PER_ADU
+    width = optics.slit_arcsec * sources.GAIN_E_PER_ADU * planned.lamp_power
     straight, scattered = np.zeros(disperser.window.shape), np.zeros((len(rows), 1))
-    if "Halogen" in planned.lamps:
+    if "Halogen" in planned.light:
         scale = width * planned.exposure_s / 5
         per_pixel = np.interp(disperser.fine_wavelength, *sources.HALOGEN, left=0, right=0)
         straight = disperser.spread(per_pixel * scale / (2 * disperser.fine_dispersion))
         scattered = scattered + _at_rows(rows, sources.HALOGEN_SCATTER) * scale * binning
-    ions = [ion for lamp, ion in (("He", "HeI"), ("Ne", "NeI")) if lamp in planned.lamps]
+    ions = {ion for lamp in planned.light for ion in sources.LAMP_IONS.get(lamp, ())}
     if ions:
         scale = width * planned.exposure_s / 3
         lines = [
@@ -170,17 +170,22 @@ def _object(
     flux = sources.flux_of(source, w, instrument)
     photons = flux * w / sources.PLANCK_C_ERG_ANGSTROM * sources.COLLECTING_AREA_CM2
     extinction = np.interp(w, instrument.extinction_angstrom, instrument.extinction_mag_per_airmass)
-    kept = optical.slit_transmission(w, optics.slit_arcsec, planned.seeing_arcsec)
+    kept = optical.slit_transmission(
+        w,
+        optics.slit_arcsec,
+        planned.seeing_arcsec,
+        off_slit_arcsec=source.off_slit_arcsec,
+        extent_arcsec=source.extent_arcsec,
+    )
     rate = photons * sources.photon_throughput(w) * kept * planned.transparency
     rate = rate * 10 ** (-0.4 * extinction * pointing.airmass)
     electrons = rate * sources.telluric(w, pointing.airmass) * planned.exposure_s
     centre = optics.trace(source.detector_x, source.detector_x, pointing.altitude_deg, window.y)
-    fwhm_px = (
-        optical.seeing_at(optics.wavelength(source.detector_x, window.y), planned.seeing_arcsec)
-        / optics.scale_arcsec
+    seeing = optical.seeing_at(
+        optics.wavelength(source.detector_x, window.y), planned.seeing_arcsec
     )
-    distance = window.x_edges[None, :] - centre[:, None]
-    across = np.diff(optical.light_below(distance, fwhm_px[:, None]), axis=1)
+    fwhm_px = np.hypot(seeing, source.extent_arcsec) / optics.scale_arcsec
+    across = optical.along_slit(window.x_edges, centre, fwhm_px[:, None], source.trail_px)
     image = disperser.spread(electrons) * across * slit_illumination(window.x)[None, :]
     return image, _object_truth(source, disperser, centre, flux, electrons, kept)
 
