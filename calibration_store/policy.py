@@ -88,6 +88,7 @@ def is_complete(
     quiet_s: float,
     followed: bool = False,
     closes_after_s: float | None = None,
+    twilight_in_s: float | None = None,
 ) -> Completeness:
     """Tell whether a set has all its frames.
 
@@ -101,6 +102,9 @@ def is_complete(
         A frame of another set-up was taken after the last member.
     closes_after_s
         Overrides the quiet time of the rule.
+    twilight_in_s
+        Seconds until the twilight that ends the time in which such frames are taken; from zero on
+        nothing more is waited for. A frame that comes later opens the set again.
     """
     limit = rule.closes_after_s if closes_after_s is None else closes_after_s
     if len(members) < rule.at_least:
@@ -114,9 +118,12 @@ def is_complete(
         return Completeness(complete=True, reason="the set-up was changed")
     if quiet_s >= limit:
         return Completeness(complete=True, reason=f"no further frame for {limit:.0f} s")
-    return Completeness(
-        complete=False, reason="further frames may come", due_at_s=max(0.0, limit - quiet_s)
-    )
+    if twilight_in_s is not None and twilight_in_s <= 0:
+        return Completeness(complete=True, reason="its twilight is over")
+    due_at_s = max(0.0, limit - quiet_s)
+    if twilight_in_s is not None:
+        due_at_s = min(due_at_s, twilight_in_s)
+    return Completeness(complete=False, reason="further frames may come", due_at_s=due_at_s)
 
 
 def choose(

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
+
+#: Altitude of the Sun's centre when its upper limb is on the horizon, with refraction.
+SUNRISE_DEG = -0.833
+CIVIL_TWILIGHT_DEG = -6.0
+_J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
+#: Halvings of twelve hours that leave less than a second.
+_HALVINGS = 16
 
 
 class Clock(Protocol):
@@ -43,3 +52,99 @@ def observing_night(when: datetime, longitude_deg: float = 0.0) -> date:
     """
     local = when.astimezone(UTC) + timedelta(hours=longitude_deg / 15)
     return (local - timedelta(hours=12)).date()
+
+
+class Site(Protocol):
+    """A place on Earth; an instrument's profile is one."""
+
+    @property
+    def longitude_deg(self) -> float:
+        """East longitude."""
+        ...
+
+    @property
+    def latitude_deg(self) -> float:
+        """Geographic latitude."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twilights:
+    """When one night begins and ends; None where the Sun does not cross that altitude.
+
+    Attributes
+    ----------
+    evening
+        End of evening civil twilight: the Sun sinks below -6 degrees.
+    sunrise
+        The Sun's upper limb rises.
+    noon
+        Local mean noon, at which the next night begins.
+    """
+
+    evening: datetime | None
+    sunrise: datetime | None
+    noon: datetime
+
+
+def twilights(night: date, site: Site) -> Twilights:
+    """Return the times that end the taking of calibrations in one observing night."""
+    noon = datetime(night.year, night.month, night.day, 12, tzinfo=UTC) - timedelta(
+        hours=site.longitude_deg / 15
+    )
+    midnight, end = noon + timedelta(hours=12), noon + timedelta(hours=24)
+    return Twilights(
+        evening=_crossing(noon, midnight, CIVIL_TWILIGHT_DEG, site),
+        sunrise=_crossing(end, midnight, SUNRISE_DEG, site),
+        noon=end,
+    )
+
+
+def next_twilight(when: datetime, site: Site) -> datetime:
+    """Return the first of evening twilight's end, sunrise and noon that comes after `when`."""
+    found = twilights(observing_night(when, site.longitude_deg), site)
+    times = (found.evening, found.sunrise, found.noon)
+    return min(moment for moment in times if moment is not None and moment > when)
+
+
+def sun_altitude_deg(when: datetime, site: Site) -> float:
+    """Return the altitude of the Sun's centre without refraction, good to 0.02 degrees.
+
+    Low-precision solar position of Meeus, Astronomical Algorithms, chapter 25; UT stands for TT.
+    """
+    days = (when - _J2000).total_seconds() / 86400
+    centuries = days / 36525
+    anomaly = math.radians(357.52911 + 35999.05029 * centuries)
+    centre = (
+        (1.914602 - 0.004817 * centuries) * math.sin(anomaly)
+        + 0.019993 * math.sin(2 * anomaly)
+        + 0.000289 * math.sin(3 * anomaly)
+    )
+    node = math.radians(125.04 - 1934.136 * centuries)
+    longitude = math.radians(
+        280.46646 + 36000.76983 * centuries + centre - 0.00569 - 0.00478 * math.sin(node)
+    )
+    obliquity = math.radians(23.439291 - 0.0130042 * centuries + 0.00256 * math.cos(node))
+    ascension = math.atan2(math.cos(obliquity) * math.sin(longitude), math.cos(longitude))
+    declination = math.asin(math.sin(obliquity) * math.sin(longitude))
+    sidereal = math.radians(280.46061837 + 360.98564736629 * days + site.longitude_deg)
+    latitude = math.radians(site.latitude_deg)
+    sine = math.sin(latitude) * math.sin(declination) + math.cos(latitude) * math.cos(
+        declination
+    ) * math.cos(sidereal - ascension)
+    return math.degrees(math.asin(max(-1.0, min(1.0, sine))))
+
+
+def _crossing(
+    by_day: datetime, by_night: datetime, altitude_deg: float, site: Site
+) -> datetime | None:
+    """Return when the Sun crosses an altitude between a noon and a midnight; None if never."""
+    if not (sun_altitude_deg(by_day, site) > altitude_deg >= sun_altitude_deg(by_night, site)):
+        return None
+    for _ in range(_HALVINGS):
+        middle = by_day + (by_night - by_day) / 2
+        if sun_altitude_deg(middle, site) > altitude_deg:
+            by_day = middle
+        else:
+            by_night = middle
+    return by_night

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from calibration_store.policy import is_complete, same_pointing, set_key
+from daemon.clock import next_twilight
 from daemon.memory.records import (
     PRIORITY_CALIBRATION,
     PRIORITY_SCIENCE,
@@ -217,10 +218,17 @@ def _grow_set(
 ) -> Step:
     rule = rule_of(role, instrument)
     members = members_of(role, set_key(frame.identity, rule), night, instrument)
-    state = is_complete([m.identity for m in members], rule, quiet_s=0.0, closes_after_s=quiet_s)
+    twilight_in_s = (next_twilight(now, instrument) - now).total_seconds()
+    state = is_complete(
+        [member.identity for member in members],
+        rule,
+        quiet_s=0.0,
+        closes_after_s=quiet_s,
+        twilight_in_s=twilight_in_s,
+    )
     wait_s = 0.0 if state.complete else state.due_at_s
     if wait_s is None:
-        wait_s = rule.closes_after_s if quiet_s is None else quiet_s
+        wait_s = min(rule.closes_after_s if quiet_s is None else quiet_s, twilight_in_s)
     request = master_request(role, frame, instrument, now + timedelta(seconds=wait_s))
     return Step(request=request, postpone=not state.complete)
 

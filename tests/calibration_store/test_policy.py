@@ -100,6 +100,16 @@ def test_a_set_is_complete_when_the_set_up_was_changed_or_it_was_quiet():
     assert (waits.complete, waits.due_at_s) == (False, 70.0)
 
 
+def test_a_set_closes_at_its_twilight_though_it_is_neither_quiet_nor_counted():
+    members = [frame(sequence=(number, 11)) for number in range(1, 7)]
+    at_dusk = is_complete(members, rule(), quiet_s=5.0, twilight_in_s=0.0)
+    assert (at_dusk.complete, at_dusk.reason) == (True, "its twilight is over")
+    before = is_complete(members, rule(), quiet_s=5.0, twilight_in_s=40.0)
+    assert (before.complete, before.due_at_s) == (False, 40.0)
+    assert is_complete(members, rule(), quiet_s=5.0, twilight_in_s=4e4).due_at_s == 115.0
+    assert not is_complete(members[:4], rule(), quiet_s=5.0, twilight_in_s=0.0).complete
+
+
 def test_too_few_frames_are_never_a_set_however_long_it_was_quiet():
     state = is_complete([frame()] * 4, rule(), quiet_s=1e9, followed=True)
     assert not state.complete

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon.clock import next_twilight
 from daemon.memory.records import PRIORITY_SCIENCE, FrameRecord, JobKind
 from daemon.work.plan import (
     PRIORITY_UPGRADE,
@@ -180,3 +181,20 @@ def test_a_redo_folds_into_the_waiting_look_of_the_same_frame():
     redo = reduce_request(own, priority=PRIORITY_SCIENCE, now=NOW, redo=True)
     assert look.key == redo.key
     assert redo.payload["redo"] is True
+
+
+def test_a_set_waits_for_quiet_but_not_beyond_its_twilight():
+    dusk = next_twilight(NOW, ALFOSC)
+    biases = [frame(number, FrameKind.BIAS, minutes=number) for number in range(1, 7)]
+    for before_s, wait_s in ((600.0, 120.0), (30.0, 30.0)):
+        now = dusk - timedelta(seconds=before_s)
+        (step,) = follow_up(biases[-1], biases, ALFOSC, now)
+        assert step.request.not_before == now + timedelta(seconds=wait_s)
+
+
+def test_a_frame_that_comes_after_twilight_opens_its_set_again():
+    late = next_twilight(NOW, ALFOSC) + timedelta(seconds=10)
+    biases = [frame(number, FrameKind.BIAS, minutes=number) for number in range(1, 8)]
+    (step,) = follow_up(biases[-1], biases, ALFOSC, late)
+    assert step.request.not_before == late + timedelta(seconds=120)
+    assert step.postpone
