@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import astroscrappy
 import numpy as np
@@ -13,6 +13,9 @@ from reducers.spectroscopy.extract import model_variance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+#: Pixels along every edge that astroscrappy's filters do not look at, with one to spare.
+BORDER = 4
 
 
 def flag_cosmic_rays(
@@ -37,16 +40,14 @@ def flag_cosmic_rays(
     and the variance of a smoothed model, so that a hit does not raise its own threshold.
     """
     data = frame.data.astype(np.float32)
-    smooth = np.clip(data - sky, 0, None)
-    # An object changes slowly along the rows: its median over 31 rows holds no cosmic ray.
-    smooth = _row_median(smooth, 31)
-    variance = model_variance(sky, smooth, read_noise_e**2).astype(np.float32)
+    signal = _smooth_signal(data - sky, np.sqrt(model_variance(sky, sky * 0, read_noise_e**2)))
+    variance = model_variance(sky, signal, read_noise_e**2).astype(np.float32)
     bad = ~frame.good
     hits, _ = astroscrappy.detect_cosmics(
-        data,
-        inmask=bad,
-        inbkg=sky.astype(np.float32),
-        invar=variance,
+        _mirrored(data),
+        inmask=_mirrored(bad),
+        inbkg=_mirrored(sky.astype(np.float32)),
+        invar=_mirrored(variance),
         gain=1.0,
         readnoise=read_noise_e,
         satlevel=np.inf,
@@ -57,10 +58,11 @@ def flag_cosmic_rays(
         sepmed=True,
         cleantype="medmask",
     )
+    hits = hits[BORDER:-BORDER, BORDER:-BORDER]
     # The core of a bright, sharp object looks like a cosmic ray across the slit, not along it:
-    # what agrees with its neighbours in the dispersion within a quarter stays.
+    # what agrees with the smooth signal within a quarter stays.
     noise = np.sqrt(variance)
-    core = (smooth > 3 * noise) & (data - sky - smooth < sigma_limit * noise + 0.25 * smooth)
+    core = (signal > 3 * noise) & (data - sky - signal < sigma_limit * noise + 0.25 * signal)
     hits &= ~bad & ~core
     mask = frame.mask.copy()
     mask[hits] |= np.uint16(Mask.COSMIC)
@@ -70,5 +72,30 @@ def flag_cosmic_rays(
     )
 
 
-def _row_median(image: NDArray[np.floating], rows: int) -> NDArray[np.float64]:
-    return np.asarray(median_filter(image, size=(rows, 1)), dtype=np.float64)
+def _mirrored(image: NDArray[Any]) -> NDArray[Any]:
+    """Continue an image past its edges by its mirror image: the search skips a border."""
+    return np.pad(image, BORDER, mode="reflect")
+
+
+def _smooth_signal(
+    residual: NDArray[np.float64], noise: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the light of objects without cosmic rays, emission lines included.
+
+    An object's continuum is the median over 31 rows. In an emission line a row is brighter than
+    that continuum by one factor in all columns of the object; an extended line is as bright in
+    all columns around it. A cosmic ray does neither.
+    """
+    continuum = np.clip(_median(residual, (31, 1)), 0, None)
+    brighter = _median(
+        np.where(continuum > noise, residual, 0) / np.maximum(continuum, noise), (1, 7)
+    )
+    line = np.maximum(brighter, 1) * continuum
+    along = _median(residual, (1, 15))
+    # A track along the slit is one row high, the image of the slit is two or more.
+    above_and_below = np.roll(along, 1, axis=0) + np.roll(along, -1, axis=0)
+    return np.maximum(line, np.minimum(along, above_and_below))
+
+
+def _median(image: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
+    return np.asarray(median_filter(image.astype(np.float32), size=size), dtype=np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from reducers.frame import Frame, Mask
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
@@ -46,6 +47,32 @@ def test_tracks_on_the_sky_are_masked() -> None:
         data[100 + step, 20 + step // 2] += 400.0
     found = hits(frame.after("track", data=data), sky)
     assert sum(found[100 + step, 20 + step // 2] for step in range(8)) >= 7
+
+
+def test_tracks_along_the_edges_are_masked() -> None:
+    frame, sky = spectrum_frame(500.0, fwhm_px=5.0)
+    data = frame.data.copy()
+    for step in range(9):
+        data[200 + step, step // 3] += 1500.0
+        data[step // 3, 10 + step] += 1500.0
+    found = hits(frame.after("tracks", data=data), sky)
+    assert all(found[200 + step, step // 3] for step in range(9))
+    assert all(found[step // 3, 10 + step] for step in range(9))
+
+
+@pytest.mark.parametrize("fwhm_px", [2.0, 3.0])
+def test_bright_emission_lines_are_not_eaten(fwhm_px: float) -> None:
+    frame, sky = spectrum_frame(300.0, fwhm_px=4.0)
+    rows, columns = np.arange(ROWS)[:, None], np.arange(COLUMNS)[None, :]
+
+    def line(row: float) -> np.ndarray:
+        return np.asarray(np.exp(-0.5 * ((rows - row) / (fwhm_px / 2.3548)) ** 2))
+
+    on_the_star = 20_000.0 * line(100.3) * np.exp(-0.5 * ((columns - 51.0) / 1.7) ** 2)
+    nebula = 20_000.0 * line(250.7) * np.exp(-0.5 * ((columns - 50.0) / 15.0) ** 2)
+    light = on_the_star + nebula
+    noisy = frame.data + np.random.default_rng(2).poisson(light)
+    assert not hits(frame.after("lines", data=noisy), sky)[light > 50].any()
 
 
 def test_a_hit_on_a_faint_object_is_masked() -> None:
