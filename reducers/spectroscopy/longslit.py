@@ -22,7 +22,14 @@ from reducers.spectroscopy.extract import (
 from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.response import calibrate_flux, mark_telluric
-from reducers.spectroscopy.sky import dispersion_coordinate, fit_sky, rough_sky
+from reducers.spectroscopy.sky import (
+    SkyFit,
+    dispersion_coordinate,
+    fit_sky,
+    line_chi2,
+    rough_sky,
+    spline_for,
+)
 from reducers.spectroscopy.trace import (
     Source,
     Trace,
@@ -92,13 +99,14 @@ def measure_slit(
     seeing_px = how.seeing_arcsec / pixel_scale_arcsec
     sources, _ = _find(data, rough_sky(data, frame.good), frame.good, floor, seeing_px)
     coordinate = dispersion_coordinate(wavelengths)
-    sky, kept = _sky(data, frame.good, coordinate, sources, floor)
+    sky = _sky(data, frame.good, coordinate, sources, floor).sky
     if how.clean_cosmics:
         frame = flag_cosmic_rays(
             frame, sky, read_noise_e=read_noise_e, sigma_limit=how.cosmic_sigma
         )
     sources, _ = _find(data, sky, frame.good, floor, seeing_px)
-    sky, kept = _sky(data, frame.good, coordinate, sources, floor)
+    fit = _sky(data, frame.good, coordinate, sources, floor, before=sky)
+    sky = fit.sky
     sources, profile = _find(data, sky, frame.good, floor, seeing_px)
     flexure = measure_flexure(sky, solution, frame.geometry, frame.shape)
     if arc is not None and flexure.applied:
@@ -107,7 +115,7 @@ def measure_slit(
     traces = _trace(data - sky, sky, frame, sources, floor, seeing_px, how)
     widths, extractions = _extract(data - sky, sky, frame, traces, floor)
     measurements = {
-        **_sky_measurements(data, sky, kept, floor),
+        **_sky_measurements(data, fit, coordinate, floor),
         **_flexure_measurements(flexure),
         "cosmic_pixels": float(((frame.mask & Mask.COSMIC) != 0).sum()),
         "cosmic_events": float(ndimage.label((frame.mask & Mask.COSMIC) != 0)[1]),
@@ -137,8 +145,9 @@ def _sky(
     coordinate: NDArray[np.float64],
     sources: Sequence[Source],
     floor: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Fit the sky beside the objects; the variance is that of a smoothed rough sky."""
+    before: NDArray[np.float64] | None = None,
+) -> SkyFit:
+    """Fit the sky beside the objects."""
     columns = np.arange(data.shape[1])
     free = np.ones(columns.size, bool)
     for source in sources:
@@ -148,10 +157,7 @@ def _sky(
         if (free & beside).sum() > columns.size / 3:
             free &= beside
     use = good & free[None, :]
-    variance = model_variance(rough_sky(data, use), np.zeros_like(data), floor)
-    sky, _ = fit_sky(data, variance, use, coordinate, rounds=2)
-    variance = model_variance(sky, np.zeros_like(sky), floor)
-    return fit_sky(data, variance, use, coordinate, rounds=2)
+    return fit_sky(data, use, spline_for(coordinate, free), floor, before=before)
 
 
 def _trace(
@@ -190,16 +196,19 @@ def _extract(
 
 def _sky_measurements(
     data: NDArray[np.float64],
-    sky: NDArray[np.float64],
-    kept: NDArray[np.bool_],
+    fit: SkyFit,
+    coordinate: NDArray[np.float64],
     floor: NDArray[np.float64],
 ) -> dict[str, float]:
-    variance = model_variance(sky, np.zeros_like(sky), floor)
-    deviation = ((data - sky) / np.sqrt(variance))[kept]
+    variance = model_variance(fit.sky, np.zeros_like(fit.sky), floor)
+    deviation = ((data - fit.sky) / np.sqrt(variance))[fit.kept]
     if deviation.size == 0:
         return {"sky_chi2": math.nan}
     robust = (1.4826 * float(np.median(np.abs(deviation - np.median(deviation))))) ** 2
-    return {"sky_chi2": robust, "sky_level_e": float(np.median(sky))}
+    measured = {"sky_chi2": robust, "sky_level_e": float(np.median(fit.sky))}
+    in_lines, between = line_chi2(data, fit, coordinate, floor)
+    measured |= {"sky_chi2_lines": in_lines, "sky_chi2_between_lines": between}
+    return measured
 
 
 def _flexure_measurements(flexure: Flexure) -> dict[str, float]:

@@ -7,15 +7,36 @@ are sampled more finely than the detector does and no noise is resampled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import BSpline
-from scipy.linalg import LinAlgError, solveh_banded
-from scipy.sparse import csr_array, diags_array
+from numpy.typing import NDArray
+from scipy import ndimage
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from reducers.spectroscopy.slit_spline import SlitSpline
+
+#: (columns of sky at least, knot spacing in rows, degree along the slit), the finest first.
+_BASES = ((250, 0.6, 2), (100, 0.8, 2), (50, 0.8, 1), (30, 1.0, 1), (0, 1.0, 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkyFit:
+    """A sky model.
+
+    Attributes
+    ----------
+    sky : (ny, nx) electrons
+        The model at every pixel.
+    kept : (ny, nx)
+        Pixels that carry it.
+    spline
+        The basis in which it was fitted.
+    """
+
+    sky: NDArray[np.float64]
+    kept: NDArray[np.bool_]
+    spline: SlitSpline
 
 
 def dispersion_coordinate(wavelengths: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -39,112 +60,125 @@ def dispersion_coordinate(wavelengths: NDArray[np.float64]) -> NDArray[np.float6
     return inner
 
 
-def fit_sky(
-    data: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    use: NDArray[np.bool_],
-    coordinate: NDArray[np.float64],
-    *,
-    knot_px: float = 0.7,
-    slit_degree: int = 2,
-    clip_sigma: float = 4.0,
-    rounds: int = 3,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Fit sky as cubic B-spline x Legendre polynomial and evaluate it everywhere.
+def spline_for(coordinate: NDArray[np.float64], free: NDArray[np.bool_]) -> SlitSpline:
+    """Return the basis that so many columns of sky can bear.
 
     Parameters
     ----------
-    data, variance : (ny, nx) electrons, electrons^2
-        The variance should be a model's, not the data's own.
-    use : (ny, nx)
-        Pixels of sky: good and away from objects.
     coordinate : (ny, nx)
         From `dispersion_coordinate`.
-    knot_px
-        Spacing of the spline's knots, rows.
-    slit_degree
-        Degree of the polynomial along the slit.
+    free : (nx,)
+        Columns without an object.
 
-    Returns
-    -------
-    sky : (ny, nx) electrons
-    kept : (ny, nx)
-        Pixels that survived the clipping.
+    Notes
+    -----
+    Knots of 0.6 px follow lines of 2 px FWHM; with fewer columns the noise of the fit itself
+    would count, so that the basis becomes coarser (at most 3 % of the variance is added).
     """
-    columns = data.shape[1]
-    along = np.linspace(-1, 1, columns)
-    slit = np.polynomial.legendre.legvander(along, slit_degree)
-    # The middle column has coordinate = row; tilted columns see between the rows.
-    spacing = knot_px if np.ptp(coordinate - np.arange(data.shape[0])[:, None]) > 0.8 else 1.0
-    basis = _spline_basis(coordinate, spacing)
-    design = _interleave(basis, np.broadcast_to(slit, (data.shape[0], columns, slit_degree + 1)))
-    kept = use.copy()
-    sky = np.zeros_like(data)
-    for _ in range(rounds):
-        sky = _solve(design, data, variance, kept, slit_degree).reshape(data.shape)
-        deviation = np.abs(data - sky) / np.sqrt(np.maximum(variance, 1e-6))
-        scale = max(1.0, 1.4826 * float(np.median(deviation[kept]))) if kept.any() else 1.0
-        survivors = use & (deviation < clip_sigma * scale)
-        if (survivors == kept).all():
-            break
-        kept = survivors
-    return sky, kept
+    columns = int(free.sum())
+    knot_px, slit_degree = next(basis for least, *basis in _BASES if columns >= least)
+    return SlitSpline(coordinate, knot_px=knot_px, slit_degree=int(slit_degree))
 
 
-def _spline_basis(coordinate: NDArray[np.float64], spacing: float) -> csr_array:
-    low, high = float(coordinate.min()) - 1e-6, float(coordinate.max()) + 1e-6
-    inner = np.linspace(low, high, max(round((high - low) / spacing) + 1, 6))
-    step = inner[1] - inner[0]
-    knots = np.concatenate([low - step * np.arange(3, 0, -1), inner, high + step * np.arange(1, 4)])
-    return csr_array(BSpline.design_matrix(coordinate.ravel(), knots, 3))
-
-
-def _interleave(basis: csr_array, slit: NDArray[np.float64]) -> csr_array:
-    """Return the design matrix with the slit terms of one knot side by side."""
-    terms = slit.shape[2]
-    pixels, splines = basis.shape
-    values = basis.data.reshape(pixels, 4)
-    first = basis.indices.reshape(pixels, 4)
-    weights = slit.reshape(pixels, terms)
-    data = values[:, :, None] * weights[:, None, :]
-    indices = first[:, :, None] * terms + np.arange(terms)[None, None, :]
-    pointers = np.arange(pixels + 1) * 4 * terms
-    return csr_array((data.ravel(), indices.ravel(), pointers), shape=(pixels, splines * terms))
-
-
-def _solve(
-    design: csr_array,
+def fit_sky(
     data: NDArray[np.float64],
+    use: NDArray[np.bool_],
+    spline: SlitSpline,
+    floor: NDArray[np.float64] | float,
+    *,
+    before: NDArray[np.float64] | None = None,
+    clip_sigma: float = 4.0,
+    rounds: int = 3,
+) -> SkyFit:
+    """Fit the sky and evaluate it everywhere, also under the objects.
+
+    Parameters
+    ----------
+    data : (ny, nx) electrons
+    use : (ny, nx)
+        Pixels of sky: good and away from objects.
+    spline
+        From `spline_for`.
+    floor : (ny, nx) or float, electrons^2
+        Read noise squared and what the masters add.
+    before : (ny, nx) electrons
+        An earlier model of the sky, which gives the variance; without it the fit is made twice.
+    clip_sigma, rounds
+        Pixels farther from the model are left out, in so many rounds.
+    """
+    rough = rough_sky(data, use) if before is None else before
+    fit = _fit(data, use, spline, _variance(rough, floor), clip_sigma, rounds)
+    if before is None:
+        fit = _fit(data, use, spline, _variance(fit.sky, floor), clip_sigma, rounds)
+    return fit
+
+
+def _fit(
+    data: NDArray[np.float64],
+    use: NDArray[np.bool_],
+    spline: SlitSpline,
     variance: NDArray[np.float64],
-    kept: NDArray[np.bool_],
-    slit_degree: int,
-) -> NDArray[np.float64]:
-    """Solve the banded normal equations and return the model at every pixel."""
-    weight = np.where(kept, 1 / np.maximum(variance, 1e-6), 0.0).ravel()
-    weighted = diags_array(weight) @ design
-    normal = (design.T @ weighted).todia()
-    width = 4 * (slit_degree + 1)
-    size = normal.shape[0]
-    banded = np.zeros((width, size))
-    for offset, diagonal in zip(normal.offsets, normal.data, strict=True):
-        if 0 <= offset < width:
-            banded[width - 1 - offset] = diagonal[:size]
-    # Knots without data (a masked row) take a negligible ridge instead of failing.
-    banded[-1] += 1e-8 * max(float(banded[-1].max()), 1e-12)
-    right = np.asarray(weighted.T @ data.ravel())
-    try:
-        coefficients = solveh_banded(banded, right, check_finite=False)
-    except LinAlgError:
-        banded[-1] += 1e-4 * float(banded[-1].max())
-        coefficients = solveh_banded(banded, right, check_finite=False)
-    return np.asarray(design @ coefficients)
+    clip_sigma: float,
+    rounds: int,
+) -> SkyFit:
+    weight = np.where(use, 1 / variance, 0.0)
+    data = np.where(use, data, 0.0)  # what is not used may be NaN
+    sums = spline.sums(data, weight)
+    kept = use
+    for left in range(rounds, 0, -1):
+        sky = spline.evaluate(spline.solve(sums))
+        squares = (data - sky) ** 2 * weight
+        some = squares[:, ::4][kept[:, ::4]]
+        scale = 2.1981 * float(np.median(some)) if some.size else 1.0
+        survivors = use & (squares < clip_sigma**2 * max(1.0, scale))
+        if left == 1 or (survivors == kept).all():
+            break
+        # Few pixels change sides: their share is taken out or put back.
+        sums = sums.without(spline.sums_of(data, weight, kept & ~survivors))
+        sums = sums.plus(spline.sums_of(data, weight, survivors & ~kept))
+        kept = survivors
+    return SkyFit(sky=sky, kept=kept, spline=spline)
+
+
+def line_chi2(
+    data: NDArray[np.float64],
+    fit: SkyFit,
+    coordinate: NDArray[np.float64],
+    floor: NDArray[np.float64] | float,
+) -> tuple[float, float]:
+    """Return the reduced chi2 at the cores of sky lines and of the continuum between them.
+
+    A core is where a line rises above its surroundings by more than five times the noise of one
+    pixel; NaN where there are fewer than 200 pixels.
+    """
+    middle = fit.sky[:, fit.sky.shape[1] // 2]
+    excess = middle - ndimage.median_filter(middle, size=min(61, middle.size | 1))
+    noise = np.sqrt(np.median(_variance(fit.sky, floor), axis=1))
+    is_core = ndimage.maximum_filter1d(excess > 5 * noise, 3) & (excess > 0)
+    near = np.clip(np.rint(coordinate), 0, middle.size - 1).astype(np.intp)
+    core = is_core[near] & (np.abs(coordinate - near) <= 0.5)
+    squares = (data - fit.sky) ** 2 / _variance(fit.sky, floor)
+    # Every parameter of the fit takes its share of the noise with it.
+    share = 1 - fit.spline.parameters / max(int(fit.kept.sum()), 1)
+
+    def reduced(where: NDArray[np.bool_]) -> float:
+        chosen = squares[where & fit.kept]
+        return float(chosen.mean()) / share if chosen.size >= 200 and share > 0.5 else math.nan
+
+    return reduced(core), reduced(~core)
+
+
+def _variance(sky: NDArray[np.float64], floor: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    return np.asarray(np.maximum(np.clip(sky, 0, None) + floor, 1e-6))
 
 
 def rough_sky(data: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the median of every row, spread over the row: enough to find objects."""
+    # Sorting puts NaN last; much faster than np.nanmedian on short rows.
+    ordered = np.sort(np.where(good, data, np.nan), axis=1)
+    count = np.isfinite(ordered).sum(axis=1)
+    rows, half = np.arange(count.size), np.maximum(count - 1, 0) / 2
     level = (
-        np.nanmedian(np.where(good, data, np.nan), axis=1)
-        if good.any()
-        else np.zeros(data.shape[0])
-    )
-    return np.broadcast_to(np.nan_to_num(level)[:, None], data.shape).copy()
+        ordered[rows, np.floor(half).astype(int)] + ordered[rows, np.ceil(half).astype(int)]
+    ) / 2
+    return np.broadcast_to(np.where(count > 0, level, 0.0)[:, None], data.shape).copy()

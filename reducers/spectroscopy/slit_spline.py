@@ -1,0 +1,219 @@
+"""A function of wavelength and place along the slit: cubic B-spline times Legendre polynomial.
+
+Kelson (2003, PASP 115, 688), section 2. Uniform knots make a cubic B-spline, within one knot
+interval, a polynomial in the distance t from the interval's start. The normal equations therefore
+need only the sums of w, w t, ..., w t^6 in every cell (interval, column); what the columns share
+follows from these by matrix products, without a row per pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, solveh_banded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.frame import Vector
+
+#: Row a: the polynomial in t of the a-th cubic B-spline that reaches into an interval.
+_CUBIC = np.array([[1, -3, 3, -1], [4, 0, -6, 3], [1, 3, 3, -3], [0, 0, 0, 1]]) / 6
+#: Polynomial in t of the product of two of them: (4, 4, 7).
+_PRODUCTS = np.array([[np.convolve(a, b) for b in _CUBIC] for a in _CUBIC])
+#: Share of its own weight with which a coefficient is drawn towards a straight line through its
+#: neighbours: it decides only what no pixel decides (the gaps between the rows of straight lines).
+_STIFFNESS = 1e-6
+
+
+#: Image rows that are taken together: their cells stay in the processor's cache.
+_SLAB = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a set of pixels says about the coefficients.
+
+    Attributes
+    ----------
+    weights : (7, intervals, pairs) float64
+        Sums of w t^m P_k P_l over each interval, for every pair k <= l of Legendre terms.
+    values : (4, intervals, terms) float64
+        Sums of w t^m P_k times the data.
+    """
+
+    weights: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    def without(self, other: Sums) -> Sums:
+        """Return the sums over the pixels that are not in `other`."""
+        return Sums(self.weights - other.weights, self.values - other.values)
+
+    def plus(self, other: Sums) -> Sums:
+        """Return the sums over the pixels of both."""
+        return Sums(self.weights + other.weights, self.values + other.values)
+
+
+class SlitSpline:
+    """The basis on the pixels of one image.
+
+    Parameters
+    ----------
+    coordinate : (ny, nx) rows
+        Wavelength of every pixel as a row number, rising along the rows.
+    knot_px
+        Spacing of the knots, rows.
+    slit_degree
+        Degree of the polynomial along the slit.
+    """
+
+    def __init__(
+        self, coordinate: NDArray[np.float64], *, knot_px: float, slit_degree: int
+    ) -> None:
+        rows, columns = self.shape = coordinate.shape
+        self.legendre = legendre.legvander(np.linspace(-1, 1, columns), slit_degree)
+        terms = slit_degree + 1
+        self._pairs = [(k, other) for k in range(terms) for other in range(k, terms)]
+        products = [self.legendre[:, k] * self.legendre[:, other] for k, other in self._pairs]
+        self._paired = np.stack(products, axis=1)
+        place = (coordinate - coordinate.min()) / knot_px
+        interval = place.astype(np.intp)
+        self.intervals = int(interval.max()) + 1
+        self._t = place - interval
+        self._cell = interval * columns + np.arange(columns)
+        # Rows that may share a cell are summed one after the other.
+        step = float(np.diff(place, axis=0).min(initial=1.0)) if rows > 1 else 1.0
+        self._layers = max(1, math.ceil(1 / max(step, 0.05)))
+
+    @property
+    def parameters(self) -> int:
+        """Number of coefficients."""
+        return (self.intervals + 3) * int(self.legendre.shape[1])
+
+    def sums(self, data: NDArray[np.float64], weight: NDArray[np.float64]) -> Sums:
+        """Return the sums over all pixels of nonzero weight."""
+        total = Sums(
+            np.zeros((7, self.intervals, len(self._pairs))),
+            np.zeros((4, self.intervals, self.legendre.shape[1])),
+        )
+        rows = self.shape[0]
+        for first in range(0, rows, _SLAB):
+            for layer in range(self._layers):
+                chosen = slice(first + layer, min(first + _SLAB, rows), self._layers)
+                if chosen.start < rows:
+                    self._add_rows(total, data[chosen], weight[chosen], chosen)
+        return total
+
+    def _add_rows(
+        self, total: Sums, data: NDArray[np.float64], weight: NDArray[np.float64], rows: slice
+    ) -> None:
+        """Add rows of which no two share a cell."""
+        low, high, cell = self._local_cells(rows)
+        w, v, t = (np.zeros((high - low, self.shape[1])) for _ in range(3))
+        w.ravel()[cell] = weight
+        v.ravel()[cell] = weight * data
+        t.ravel()[cell] = self._t[rows]
+        for m in range(7):
+            total.weights[m, low:high] += w @ self._paired
+            w *= t
+        for m in range(4):
+            total.values[m, low:high] += v @ self.legendre
+            v *= t
+
+    def _local_cells(self, rows: slice) -> tuple[int, int, NDArray[np.intp]]:
+        """Return the first interval of these rows, the one after the last, and their cells."""
+        cell, columns = self._cell[rows], self.shape[1]
+        low, high = int(cell.min()) // columns, int(cell.max()) // columns + 1
+        return low, high, cell - low * columns
+
+    def sums_of(
+        self, data: NDArray[np.float64], weight: NDArray[np.float64], only: NDArray[np.bool_]
+    ) -> Sums:
+        """Return the sums over a few pixels."""
+        where = np.nonzero(only)
+        t, w, d = self._t[where], weight[where], data[where]
+        interval, column = self._cell[where] // self.shape[1], where[1]
+
+        def summed(values: Vector) -> Vector:
+            return np.bincount(interval, values, self.intervals).astype(np.float64)
+
+        pairs, terms = self._paired[column].T, self.legendre[column].T
+        weights = [[summed(w * t**m * pair) for pair in pairs] for m in range(7)]
+        values = [[summed(w * d * t**m * term) for term in terms] for m in range(4)]
+        return Sums(np.moveaxis(np.array(weights), 1, 2), np.moveaxis(np.array(values), 1, 2))
+
+    def solve(self, sums: Sums) -> NDArray[np.float64]:
+        """Return the (intervals + 3, degree + 1) coefficients of the least-squares fit."""
+        terms = self.legendre.shape[1]
+        size = (self.intervals + 3) * terms
+        band = np.zeros((4 * terms, self.intervals + 3, terms))
+        right = np.zeros((self.intervals + 3, terms))
+        for k in range(terms):
+            by_spline = _CUBIC @ sums.values[:, :, k]
+            for a in range(4):
+                right[a : a + self.intervals, k] += by_spline[a]
+        for n, (k, other) in enumerate(self._pairs):
+            self._add_pair(band, sums.weights[:, :, n], k, other)
+            if k != other:
+                self._add_pair(band, sums.weights[:, :, n], other, k)
+        self._stiffen(band)
+        # Upper form of solveh_banded: row -1 is the diagonal.
+        matrix = band[::-1].reshape(4 * terms, size)
+        try:
+            found = solveh_banded(matrix, right.ravel(), check_finite=False, overwrite_ab=False)
+        except LinAlgError:
+            matrix[-1] += 1e-4 * matrix[-1].max()
+            found = solveh_banded(matrix, right.ravel(), check_finite=False)
+        return np.asarray(found).reshape(-1, terms)
+
+    def _add_pair(
+        self, band: NDArray[np.float64], moments: NDArray[np.float64], k: int, other: int
+    ) -> None:
+        """Add the products of term `k` and term `other` of all splines to the upper band."""
+        terms = self.legendre.shape[1]
+        for a in range(4):
+            for b in range(a, 4):
+                offset = (b - a) * terms + other - k
+                if offset >= 0:
+                    band[offset, b : b + self.intervals, other] += _PRODUCTS[a, b] @ moments
+
+    def _stiffen(self, band: NDArray[np.float64]) -> None:
+        terms = self.legendre.shape[1]
+        weight = band[0, :, :].max(axis=1)
+        floor = max(1e-3 * float(np.median(weight)), 1e-9)
+        strength = _STIFFNESS * np.maximum(weight, floor)[1:-1]
+        bends: Sequence[float] = (1.0, -2.0, 1.0)
+        for a in range(3):
+            for b in range(a, 3):
+                place = slice(b, b + strength.size)
+                band[(b - a) * terms, place, :] += (strength * bends[a] * bends[b])[:, None]
+        band[0] += 1e-6 * _STIFFNESS * floor + 1e-12 * weight[:, None]
+
+    def evaluate(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the function at every pixel, (ny, nx)."""
+        per_column = coefficients @ self.legendre.T
+        total = np.empty(self.shape)
+        for first in range(0, self.shape[0], _SLAB):
+            rows = slice(first, first + _SLAB)
+            total[rows] = self._evaluate_rows(per_column, rows)
+        return total
+
+    def _evaluate_rows(self, per_column: NDArray[np.float64], rows: slice) -> NDArray[np.float64]:
+        low, high, cell = self._local_cells(rows)
+        t = self._t[rows]
+        splines = [per_column[low + a : high + a] for a in range(4)]
+        value = np.zeros(t.shape)
+        # Horner in t; the coefficient of each power belongs to the cell.
+        for power in (3, 2, 1, 0):
+            table = splines[0] * _CUBIC[0, power]
+            for a in (1, 2, 3):
+                if _CUBIC[a, power]:
+                    table += _CUBIC[a, power] * splines[a]
+            value *= t
+            value += table.ravel().take(cell)
+        return value

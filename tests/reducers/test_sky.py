@@ -1,0 +1,97 @@
+"""The sky model: as good as the noise at the cores of tilted lines, and blind to everything else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import erf
+
+from reducers.spectroscopy.sky import dispersion_coordinate, fit_sky, line_chi2, spline_for
+
+READ_NOISE_E = 5.7
+ROWS = 500
+
+
+def slit(columns=500, *, tilt_px, fwhm_px=2.5, seed=1):
+    """Return expected electrons, the coordinate of every pixel and where the line cores are."""
+    rng = np.random.default_rng(seed)
+    along = np.linspace(-1, 1, columns)
+    coordinate = np.arange(ROWS)[:, None] - tilt_px / 2 * along[None, :]
+    sky = np.full(coordinate.shape, 60.0)
+    core = np.zeros(coordinate.shape, bool)
+    sigma = fwhm_px / 2.3548 * np.sqrt(2)
+    for centre in rng.uniform(12, ROWS - 12, 20):
+        below, above = coordinate - centre - 0.5, coordinate - centre + 0.5
+        peak = 3000 * 10 ** rng.uniform(-1, 0)
+        sky += peak * (erf(above / sigma) - erf(below / sigma)) * fwhm_px * 0.532
+        core |= np.abs(coordinate - centre) < fwhm_px / 2
+    return sky * (1 + 0.03 * along**2), coordinate, core
+
+
+def observed(sky, seed=2):
+    rng = np.random.default_rng(seed)
+    return rng.poisson(sky) + rng.normal(0, READ_NOISE_E, sky.shape)
+
+
+@pytest.mark.parametrize("tilt_px", [0.0, 0.45, 2.0, 6.0])
+def test_chi2_at_the_cores_of_tilted_lines_is_one(tilt_px) -> None:
+    sky, coordinate, core = slit(tilt_px=tilt_px)
+    data, use = observed(sky), np.ones(sky.shape, bool)
+    free = np.ones(sky.shape[1], bool)
+    fit = fit_sky(data, use, spline_for(coordinate, free), READ_NOISE_E**2)
+    variance = sky + READ_NOISE_E**2
+    assert np.mean(((data - fit.sky) ** 2 / variance)[core]) == pytest.approx(1, abs=0.05)
+    # What the model itself gets wrong is far below the noise of a pixel.
+    assert np.mean(((sky - fit.sky) ** 2 / variance)[core]) < 0.02
+    in_lines, between = line_chi2(data, fit, coordinate, READ_NOISE_E**2)
+    assert in_lines == pytest.approx(1, abs=0.05)
+    assert between == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("tilt_px", [2.0, 6.0])
+def test_without_noise_the_model_is_right_to_a_thousandth_of_a_line(tilt_px) -> None:
+    sky, coordinate, _ = slit(tilt_px=tilt_px)
+    free = np.ones(sky.shape[1], bool)
+    fit = fit_sky(sky, np.ones(sky.shape, bool), spline_for(coordinate, free), 1.0)
+    assert np.abs(fit.sky - sky).max() < 1e-3 * sky.max()
+
+
+def test_few_columns_of_sky_do_not_make_the_model_noisy() -> None:
+    sky, coordinate, core = slit(60, tilt_px=0.3)
+    fit = fit_sky(
+        observed(sky),
+        np.ones(sky.shape, bool),
+        spline_for(coordinate, np.ones(60, bool)),
+        READ_NOISE_E**2,
+    )
+    assert np.mean(((sky - fit.sky) ** 2 / (sky + READ_NOISE_E**2))[~core]) < 0.06
+
+
+def test_cosmic_rays_and_masked_pixels_leave_no_trace() -> None:
+    sky, coordinate, _ = slit(tilt_px=2.0)
+    data, use = observed(sky), np.ones(sky.shape, bool)
+    rng = np.random.default_rng(3)
+    hits = rng.uniform(size=sky.shape) < 1e-3
+    data[hits] += rng.exponential(2000, int(hits.sum())) + 300
+    use[:, 200:260], data[:, 200:260] = False, 1e6
+    use[100] = False
+    fit = fit_sky(data, use, spline_for(coordinate, use.any(axis=0)), READ_NOISE_E**2)
+    pull = (fit.sky - sky) / np.sqrt(sky + READ_NOISE_E**2)
+    assert not fit.kept[hits & use].any()
+    assert np.abs(pull[use]).max() < 1.0
+    # Under the masked object the model interpolates along the slit.
+    assert np.std(pull[:, 200:260]) < 0.2
+
+
+def test_an_image_without_any_sky_gives_a_finite_model() -> None:
+    sky, coordinate, _ = slit(40, tilt_px=1.0)
+    nothing = np.zeros(sky.shape, bool)
+    fit = fit_sky(sky, nothing, spline_for(coordinate, nothing.any(axis=0)), READ_NOISE_E**2)
+    assert np.isfinite(fit.sky).all()
+
+
+def test_the_coordinate_is_the_row_of_the_middle_column() -> None:
+    rows, columns = np.arange(200)[:, None], np.arange(41)[None, :]
+    shifted = rows + 0.1 * (columns - 20)
+    coordinate = dispersion_coordinate(9000 - 3.5 * shifted - 1e-4 * shifted**2)
+    np.testing.assert_allclose(coordinate, shifted, atol=0.01)
