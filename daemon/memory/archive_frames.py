@@ -102,9 +102,11 @@ class FrameArchive(ArchiveWing):
         for suffix in (".gz", ".fits", ".fit", ".fts"):
             name = name.removesuffix(suffix)
             stems.add(name)
+        # By the exposures alone: asked for `current` as well, SQLite would walk all that are.
         named = select(FrameRow.id).where(FrameRow.stem.in_(stems))
-        query = _current().where(RevisionRow.frame_id.in_(named))
-        return self._frames(query.order_by(RevisionRow.night, RevisionRow.id), within)
+        query = select(RevisionRow).where(RevisionRow.frame_id.in_(named))
+        found = self._frames(query.order_by(RevisionRow.night, RevisionRow.id), within)
+        return [frame for frame in found if frame.current]
 
     def current_frames(
         self,

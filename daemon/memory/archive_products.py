@@ -10,7 +10,14 @@ from sqlalchemy import select, update
 
 from calibration_store.columns import decode_name, encode_name
 from daemon.memory.archive_base import ArchiveWing
-from daemon.memory.records import Choice, FlagRecord, ProductRecord, ProductState
+from daemon.memory.records import (
+    Choice,
+    Decision,
+    FlagRecord,
+    ProductRecord,
+    ProductState,
+    Verdict,
+)
 from daemon.memory.tables import (
     DecisionRow,
     FlagRow,
@@ -20,6 +27,8 @@ from daemon.memory.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
@@ -40,7 +49,7 @@ class ProductArchive(ArchiveWing):
                 )
             )
             if record.state is not ProductState.SUPERSEDED:
-                _supersede(session, record)
+                _supersede(session, record.frame_id)
             if row is None:
                 row = ProductRow(key=record.key, generation=record.generation)
             _fill(row, record)
@@ -76,6 +85,41 @@ class ProductArchive(ArchiveWing):
         users = select(ProductInputRow.product_id).where(ProductInputRow.key == key)
         return self._products(_current().where(ProductRow.id.in_(users)), within)
 
+    def decide(
+        self, record: ProductRecord, verdict: Verdict, within: Session | None = None
+    ) -> None:
+        """Note a person's decision on one product; an accepted one is the current one from now."""
+        with self._writing(within) as session:
+            row = _row_of(session, record)
+            if row is None:
+                return
+            _decide(row, verdict)
+            if verdict.decision is Decision.ACCEPTED and row.state == ProductState.SUPERSEDED:
+                _make_current(session, row)
+
+    def make_current(self, record: ProductRecord, within: Session | None = None) -> None:
+        """Go back to an earlier product of an exposure."""
+        with self._writing(within) as session:
+            row = _row_of(session, record)
+            if row is not None and row.state == ProductState.SUPERSEDED:
+                _make_current(session, row)
+
+    def products_not_made_by(
+        self, digests: Collection[str], within: Session | None = None
+    ) -> list[tuple[int, str]]:
+        """Return (frame, recipe version) of the current products that other means have made.
+
+        What a person accepted stays as it is.
+        """
+        query = select(ProductRow.frame_id, ProductRow.recipe_version).where(
+            ProductRow.state != ProductState.SUPERSEDED,
+            ProductRow.verdict != Decision.ACCEPTED,
+            ProductRow.recipe_digest.not_in(digests),
+        )
+        with self._reading(within) as session:
+            found = session.execute(query.order_by(ProductRow.id.desc()))
+            return [(frame_id, version) for frame_id, version in found]
+
     def _first_product(
         self, query: Select[ProductRow], within: Session | None
     ) -> ProductRecord | None:
@@ -87,15 +131,30 @@ class ProductArchive(ArchiveWing):
             return [_product_record(row) for row in session.scalars(query)]
 
 
+def _row_of(session: Session, record: ProductRecord) -> ProductRow | None:
+    return session.scalar(
+        select(ProductRow).where(
+            ProductRow.key == record.key, ProductRow.generation == record.generation
+        )
+    )
+
+
+def _make_current(session: Session, row: ProductRow) -> None:
+    """Let this product of its exposure be the one that counts."""
+    _supersede(session, row.frame_id)
+    lacking = any(not each.master_key for each in row.decisions)
+    row.state = (ProductState.PROVISIONAL if lacking else ProductState.FINAL).value
+
+
 def _current() -> Select[ProductRow]:
     return select(ProductRow).where(ProductRow.state != ProductState.SUPERSEDED)
 
 
-def _supersede(session: Session, record: ProductRecord) -> None:
+def _supersede(session: Session, frame_id: int) -> None:
     session.execute(
         update(ProductRow)
         .where(
-            ProductRow.frame_id == record.frame_id,
+            ProductRow.frame_id == frame_id,
             ProductRow.state != ProductState.SUPERSEDED,
         )
         .values(state=ProductState.SUPERSEDED)
@@ -110,6 +169,8 @@ def _fill(row: ProductRow, record: ProductRecord) -> None:
     row.paths = {role: encode_name(str(path)) for role, path in record.paths.items()}
     row.hashes = dict(record.hashes)
     row.created_at, row.latency_s = record.created_at, record.latency_s
+    row.recipe_digest, row.redo = record.recipe_digest, dict(record.redo)
+    _decide(row, record.verdict)
     chosen = [(each.role, each.master_key) for each in record.choices if each.master_key]
     row.inputs = [
         ProductInputRow(position=position, role=role, key=key)
@@ -121,6 +182,18 @@ def _fill(row: ProductRow, record: ProductRecord) -> None:
         for name, value in record.measurements.items()
     ]
     row.flags = [_flag(position, each) for position, each in enumerate(record.flags)]
+
+
+def _decide(row: ProductRow, verdict: Verdict | None) -> None:
+    row.verdict = verdict.decision.value if verdict else ""
+    row.verdict_by = verdict.user if verdict else ""
+    row.verdict_at = verdict.at if verdict else None
+
+
+def _verdict(row: ProductRow) -> Verdict | None:
+    if not row.verdict or row.verdict_at is None:
+        return None
+    return Verdict(decision=Decision(row.verdict), user=row.verdict_by, at=row.verdict_at)
 
 
 def _decision(position: int, choice: Choice) -> DecisionRow:
@@ -190,4 +263,7 @@ def _product_record(row: ProductRow) -> ProductRecord:
         choices=tuple(_choice(each) for each in row.decisions),
         created_at=row.created_at,
         latency_s=row.latency_s,
+        recipe_digest=row.recipe_digest,
+        redo=dict(row.redo),
+        verdict=_verdict(row),
     )

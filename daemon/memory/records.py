@@ -169,6 +169,22 @@ class Choice:
     rejected: tuple[tuple[str, str], ...] = ()
 
 
+class Decision(StrEnum):
+    """What a person decided about a product."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A person's decision, kept beside the automatic quality."""
+
+    decision: Decision
+    user: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRecord:
     """One reduced exposure.
@@ -181,6 +197,10 @@ class ProductRecord:
         Role ('spectrum', 'spectrum:OBJ2', 'image2d', 'plot', 'ascii', 'iraf') -> file.
     hashes
         Role -> SHA-256 of the file.
+    recipe_digest
+        SHA-256 over recipe, settings and profile: what made it, whatever it was made from.
+    redo
+        What a person asked for, as `daemon.work.redo.Redo` writes it; empty when nobody did.
     """
 
     key: str
@@ -202,6 +222,14 @@ class ProductRecord:
     choices: tuple[Choice, ...]
     created_at: datetime
     latency_s: float | None = None
+    recipe_digest: str = ""
+    redo: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether a person wants it to stay as it is."""
+        return self.verdict is not None and self.verdict.decision is Decision.ACCEPTED
 
 
 class NoticeState(StrEnum):

@@ -63,6 +63,7 @@ class RevisionRow(Base):
         Index("ix_revision_kind", "kind", "current", "instrument", "observed_at"),
         Index("ix_revision_arrived", "current", "arrived_at"),
         Index("ix_revision_path", "path"),
+        Index("ix_revision_taken", "current", "instrument", "night", "observed_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -170,6 +171,11 @@ class ProductRow(Base):
     hashes: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     latency_s: Mapped[float | None]
+    recipe_digest: Mapped[str] = mapped_column(server_default="")
+    redo: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    verdict: Mapped[str] = mapped_column(server_default="")
+    verdict_by: Mapped[str] = mapped_column(server_default="")
+    verdict_at: Mapped[datetime | None]
     inputs: Mapped[list[ProductInputRow]] = relationship(
         cascade="all, delete-orphan", lazy="selectin", order_by="ProductInputRow.position"
     )

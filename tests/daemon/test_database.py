@@ -112,7 +112,7 @@ def test_opening_again_changes_nothing(engine, path):
 def test_a_migration_that_fails_leaves_the_database_as_it_was(path, monkeypatch):
     broken = path.parent / "migrations"
     shutil.copytree(MIGRATIONS, broken, ignore=shutil.ignore_patterns("__pycache__"))
-    script = broken / "versions" / "0001_first_schema.py"
+    script = broken / "versions" / "0002_redo_and_verdicts.py"
     script.write_text(
         script.read_text().replace(
             "\n\ndef downgrade", '\n    op.execute("NONSENSE")\n\ndef downgrade'
