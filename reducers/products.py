@@ -7,6 +7,7 @@ PyNOT, TOPCAT), and a linear image for IRAF.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +30,48 @@ if TYPE_CHECKING:
 
 #: Layout version of the products, in the card that marks a file as ours.
 LAYOUT_VERSION = "1"
+_LONGEST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """One input of a product: file name, SHA-256 of its content, and its role."""
+    """One input of a product.
+
+    Attributes
+    ----------
+    file, sha256, role : str
+        File name, digest of its content, and 'RAW', 'BIAS', 'FLAT', 'ARC' or 'RESPONSE'.
+    reason : str
+        Why this one was chosen.
+    age_h : float
+        Hours between it and the exposure; NaN for the exposure itself.
+    """
 
     file: str
     sha256: str
     role: str
+    reason: str = ""
+    age_h: float = math.nan
+
+
+def printable(text: str, limit: int = 60) -> str:
+    """Return text that a FITS card can hold: ASCII, no control characters, cut to the limit."""
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in text)[:limit]
+
+
+def add_card(header: fits.Header, keyword: str, value: Any, comment: str = "") -> None:
+    """Set a card of any value: text made printable, NaN left undefined.
+
+    A comment that does not fit beside its value is left out, so that nothing is ever cut.
+    """
+    if isinstance(value, str):
+        value = printable(value, _LONGEST_TEXT)
+        room = 65 - max(len(value) + value.count("'"), 8)
+    else:
+        room = 47
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None
+    header[keyword] = (value, comment) if len(comment) <= room else value
 
 
 def base_header(provenance: Sequence[Provenance], history: Sequence[str]) -> fits.Header:
@@ -45,20 +79,28 @@ def base_header(provenance: Sequence[Provenance], history: Sequence[str]) -> fit
     header = fits.Header()
     header[PRODUCT_KEY] = (LAYOUT_VERSION, "product of alfoscd; never taken as raw")
     for number, item in enumerate(provenance, start=1):
-        header[f"PROV{number}"] = item.file
+        add_card(header, f"PROV{number}", item.file)
     for step in history:
-        header.add_history(step)
+        header.add_history(printable(step, _LONGEST_TEXT))
     return header
 
 
 def provenance_hdu(provenance: Sequence[Provenance]) -> fits.BinTableHDU:
-    """Return the table of inputs: FILE, SHA256, ROLE."""
+    """Return the table of inputs: FILE, SHA256, ROLE, REASON, AGE (hours)."""
     columns = [
-        fits.Column("FILE", "80A", array=[item.file for item in provenance]),
-        fits.Column("SHA256", "64A", array=[item.sha256 for item in provenance]),
-        fits.Column("ROLE", "16A", array=[item.role for item in provenance]),
+        _text_column("FILE", [item.file for item in provenance]),
+        _text_column("SHA256", [item.sha256 for item in provenance]),
+        _text_column("ROLE", [item.role for item in provenance]),
+        _text_column("REASON", [item.reason for item in provenance]),
+        fits.Column("AGE", "D", unit="h", array=[item.age_h for item in provenance]),
     ]
     return fits.BinTableHDU.from_columns(columns, name="PROVENANCE")
+
+
+def _text_column(name: str, texts: Sequence[str]) -> fits.Column:
+    """Return a column wide enough for the longest of the texts."""
+    clean = [printable(text, _LONGEST_TEXT) for text in texts]
+    return fits.Column(name, f"{max([len(text) for text in clean] + [1])}A", array=clean)
 
 
 def image_hdus(frame: Frame, header: fits.Header) -> fits.HDUList:
@@ -85,10 +127,11 @@ def master_hdus(built: Built, provenance: Sequence[Provenance]) -> fits.HDUList:
     value = built.value
     history = value.history if isinstance(value, Frame) else ()
     header = base_header(provenance, history)
-    header["ROLE"] = built.role
+    add_card(header, "ROLE", built.role, "what this master is applied as")
+    add_card(header, "VERDICT", built.verdict or "good", "why it is not used, or good")
     for number, (name, measured) in enumerate(sorted(built.measurements.items()), start=1):
-        header[f"MNAME{number}"] = name
-        header[f"MVAL{number}"] = measured if np.isfinite(measured) else "nan"
+        add_card(header, f"MNAME{number}", name)
+        add_card(header, f"MVAL{number}", measured if np.isfinite(measured) else "nan")
     if isinstance(value, Frame):
         hdus = image_hdus(value, header)
     elif isinstance(value, Response):
@@ -141,7 +184,7 @@ def _response_hdus(response: Response, header: fits.Header) -> fits.HDUList:
         ("STANDARD", response.standard), ("RMSMAG", response.rms_mag),
         ("AIRMASS", response.airmass), ("SLIT", response.slit), ("GRISM", response.grism),
     ):  # fmt: skip
-        curve.header[key] = value
+        add_card(curve.header, key, value)
     return fits.HDUList([fits.PrimaryHDU(header=header), curve, points])
 
 

@@ -11,17 +11,21 @@ from astropy.io import fits
 from astropy.time import Time
 
 from reducers.frame import UNUSABLE
-from reducers.products import base_header, image_hdus, provenance_hdu
+from reducers.products import add_card, base_header, image_hdus, printable, provenance_hdu
 from reducers.quality import flag_bits, load_limits
 from reducers.recipes import RECIPE_VERSION
+from reducers.reduced import SpectrumSettings
+from reducers.reduction_log import chosen_settings, reduction_log
+from reducers.spectroscopy.rectify import linear_flux, linear_grid, rectify
 from reducers.spectroscopy.response import FLUX_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reducers.identity import Identity
     from reducers.products import Provenance
     from reducers.reduced import Exposure, ExtractedObject, ReducedSpectrum
+    from reducers.spectroscopy.rectify import LinearGrid
     from reducers.spectrum import Spectrum
 
 #: Measurements that go into the header: name -> (keyword, comment).
@@ -40,44 +44,71 @@ HEADER_MEASUREMENTS = {
 
 
 def spectrum_products(
-    reduced: ReducedSpectrum, exposure: Exposure, provenance: Sequence[Provenance]
+    reduced: ReducedSpectrum,
+    exposure: Exposure,
+    provenance: Sequence[Provenance],
+    *,
+    telescope: str = "",
+    settings: SpectrumSettings | None = None,
+    missing: Mapping[str, str] | None = None,
 ) -> dict[str, fits.HDUList | str]:
     """Return every file of a reduction by role.
+
+    Parameters
+    ----------
+    settings
+        What a person chose about it.
+    missing
+        Role of a master that there was not -> why.
 
     Returns
     -------
     dict
-        'spectrum' (the target), 'spectrum:OBJ2' and so on, 'objects' (all objects in one
-        file, OBJ1, OBJ2, ...), 'image2d', 'iraf' and 'ascii'.
+        'spectrum' (the target), 'objects' (all objects in one file, OBJ1, OBJ2, ...),
+        'image2d' and 'rectified' (the slit), 'iraf', 'ascii' and 'log'; of every other object
+        'spectrum:OBJ2', 'ascii:OBJ2', 'log:OBJ2' and so on.
     """
-    header = product_header(reduced, exposure.identity, provenance)
+    settings = settings or SpectrumSettings()
+    header = product_header(
+        reduced, exposure.identity, provenance, telescope=telescope, settings=settings
+    )
     target = reduced.objects[0]
     files: dict[str, fits.HDUList | str] = {
-        "spectrum": spectrum_hdus(target, header, provenance),
         "objects": objects_hdus(reduced.objects, header, provenance),
         "image2d": _image2d(reduced, header, provenance),
+        "rectified": rectified_hdus(reduced, header, provenance),
         "iraf": iraf_hdus(target.spectrum, header),
-        "ascii": ascii_table(target.spectrum, reduced, exposure),
     }
-    for other in reduced.objects[1:]:
-        files[f"spectrum:{other.name}"] = spectrum_hdus(other, header, provenance)
+    for number, item in enumerate(reduced.objects):
+        which = f":{item.name}" if number else ""
+        files[f"spectrum{which}"] = spectrum_hdus(item, header, provenance)
+        files[f"ascii{which}"] = ascii_table(item, reduced, exposure)
+        files[f"log{which}"] = reduction_log(
+            reduced, exposure, number, provenance=provenance, missing=missing or {},
+            settings=settings, versions={"recipe": RECIPE_VERSION, "limits": load_limits().version},
+        )  # fmt: skip
     return files
 
 
 def product_header(
-    reduced: ReducedSpectrum, identity: Identity, provenance: Sequence[Provenance]
+    reduced: ReducedSpectrum,
+    identity: Identity,
+    provenance: Sequence[Provenance],
+    *,
+    telescope: str = "",
+    settings: SpectrumSettings | None = None,
 ) -> fits.Header:
     """Return the cards of one reduction: what, when, how good, from what."""
     header = base_header(provenance, reduced.objects[0].spectrum.history)
     calibrated = reduced.objects[0].spectrum.unit == FLUX_UNIT
     cards: list[tuple[str, Any, str]] = [
-        ("TELESCOP", "NOT" if identity.instrument == "ALFOSC" else identity.instrument, ""),
+        ("TELESCOP", telescope or "unknown", ""),
         ("INSTRUME", identity.instrument, ""),
         ("OBJECT", printable(identity.target or identity.object_name), "target"),
         ("EXPTIME", identity.exposure_s, "[s] exposure time"),
-        ("GRISM", printable(identity.setup.grism), ""),
-        ("SLIT", printable(identity.setup.slit), ""),
-        ("FILTER", printable(identity.setup.filter), ""),
+        ("GRISM", identity.setup.grism, ""),
+        ("SLIT", identity.setup.slit, ""),
+        ("FILTER", identity.setup.filter, ""),
         ("SPECSYS", "TOPOCENT", "no velocity correction applied"),
         ("WAVETYPE", "vacuum", "wavelengths are in vacuum"),
         ("FLUXCAL", "ABSOLUTE" if calibrated else "UNCALIBRATED", ""),
@@ -85,7 +116,7 @@ def product_header(
         ("RECIPE", "reduce_spectrum", "recipe"),
         ("RECIPVER", RECIPE_VERSION, "version of the recipe"),
         ("LIMITVER", load_limits().version, "version of the quality limits"),
-        ("QUALITY", reduced.quality, "0 perfect .. 5 unusable; above 2 not published"),
+        ("QUALITY", reduced.quality, "0 perfect .. 5 unusable; above 2 unpublished"),
         ("QFLAGS", flag_bits(reduced.flags), "reasons as bits"),
         ("QREASON", " ".join(flag.name for flag in reduced.flags), "reasons by name"),
     ]
@@ -94,8 +125,14 @@ def product_header(
         value = reduced.measurements.get(name, math.nan)
         if math.isfinite(value):
             cards.append((keyword, value, comment))
+    chosen = chosen_settings(settings or SpectrumSettings())
+    cards.append(("NCHOSEN", len(chosen), "settings that a person chose"))
+    cards += [
+        (f"CHOSEN{number}", f"{name} = {value}", "")
+        for number, (name, value) in enumerate(chosen.items(), start=1)
+    ]
     for keyword, value, comment in cards:
-        header[keyword] = (value, comment)
+        add_card(header, keyword, value, comment)
     return header
 
 
@@ -106,6 +143,7 @@ def _time_cards(identity: Identity) -> list[tuple[str, Any, str]]:
     end = start + timedelta(seconds=max(identity.exposure_s, 0.0))
     return [
         ("DATE-OBS", start.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC start"),
+        ("DATE-END", end.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC end"),
         ("MJD-OBS", round(float(Time(start).mjd), 8), "[d] start"),
         ("MJD-END", round(float(Time(end).mjd), 8), "[d] end"),
     ]
@@ -118,11 +156,6 @@ def _position_cards(identity: Identity) -> list[tuple[str, Any, str]]:
         ("AIRMASS", identity.airmass, "at start"),
     ]
     return [(key, value, comment) for key, value, comment in known if value is not None]
-
-
-def printable(text: str) -> str:
-    """Return text that a FITS card can hold: ASCII, no control characters, 60 characters."""
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in text)[:60]
 
 
 def spectrum_table(target: ExtractedObject, name: str) -> fits.BinTableHDU:
@@ -143,16 +176,33 @@ def spectrum_table(target: ExtractedObject, name: str) -> fits.BinTableHDU:
         fits.Column("DQ", "J", array=spectrum.mask.astype(np.int32)),
     ]
     table = fits.BinTableHDU.from_columns(columns, name=name)
-    table.header["COUNTED"] = ("electron", "what a count is")
-    table.header["OBJCOL"] = (float(np.median(target.trace.columns)), "[pix] column")
-    table.header["SNR"] = (target.snr, "median signal-to-noise per pixel")
+    for keyword, value, comment in (
+        ("WAVETYPE", "vacuum", "column WAVE, at pixel centres"),
+        ("COUNTED", "electron", "what a count is"),
+        *_object_cards(target),
+    ):
+        add_card(table.header, keyword, value, comment)
     return table
+
+
+def _object_cards(item: ExtractedObject) -> list[tuple[str, Any, str]]:
+    """Return the cards that differ between the objects of one slit."""
+    return [
+        ("OBJNAME", item.name, "which object on the slit"),
+        ("OBJCOL", float(np.median(item.trace.columns)), "[pix] column, 0-based"),
+        ("OBJFWHM", float(item.fwhm_px), "[pix] width along the slit"),
+        ("OBJFORCE", bool(item.trace.forced), "position was assumed, not found"),
+        ("SNR", item.snr, "median signal-to-noise per pixel"),
+    ]
 
 
 def spectrum_hdus(
     target: ExtractedObject, header: fits.Header, provenance: Sequence[Provenance]
 ) -> fits.HDUList:
     """Return one object's spectrum: empty primary, table, provenance."""
+    header = header.copy()
+    for keyword, value, comment in _object_cards(target):
+        add_card(header, keyword, value, comment)
     return fits.HDUList(
         [
             fits.PrimaryHDU(header=header),
@@ -175,53 +225,98 @@ def _image2d(
 ) -> fits.HDUList:
     frame = reduced.image
     subtracted = frame.after("sky: subtracted", data=frame.data - reduced.sky.astype(np.float32))
-    hdus = image_hdus(subtracted, header.copy())
+    hdus = image_hdus(subtracted, _with_history(header, subtracted.history))
     hdus.append(fits.ImageHDU(reduced.sky.astype(np.float32), name="SKY"))
     hdus.append(fits.ImageHDU(reduced.wavelengths, name="WAVE"))
     hdus.append(provenance_hdu(provenance))
     return hdus
 
 
-def linear_copy(spectrum: Spectrum) -> tuple[float, float, np.ndarray[Any, np.dtype[np.float32]]]:
-    """Return start, step (Angstrom) and the flux interpolated to even wavelengths."""
-    step = float(np.median(np.diff(spectrum.wavelength)))
-    start = float(spectrum.wavelength[0])
-    count = int((spectrum.wavelength[-1] - start) / step) + 1
-    grid = start + step * np.arange(count)
-    finite = np.isfinite(spectrum.flux)
-    if not finite.any():
-        return start, step, np.zeros(count, np.float32)
-    flux = np.interp(grid, spectrum.wavelength[finite], spectrum.flux[finite], left=0, right=0)
-    return start, step, flux.astype(np.float32)
+def _with_history(header: fits.Header, history: Sequence[str]) -> fits.Header:
+    """Return a copy that tells the steps of an image instead of those of the spectrum."""
+    cards = header.copy()
+    cards.remove("HISTORY", remove_all=True, ignore_missing=True)
+    for step in history:
+        cards.add_history(printable(step, limit=1000))
+    return cards
+
+
+def rectified_hdus(
+    reduced: ReducedSpectrum, header: fits.Header, provenance: Sequence[Provenance]
+) -> fits.HDUList:
+    """Return the sky-subtracted slit on a linear wavelength grid: + UNCERT, MASK, DQ and SKY.
+
+    Wavelength runs along the first FITS axis, the image columns along the second; the grid is
+    that of the target's linear spectrum.
+    """
+    grid = linear_grid(reduced.objects[0].spectrum.wavelength)
+    made = rectify(reduced.image, reduced.sky, reduced.wavelengths, grid)
+    steps = (
+        *reduced.image.history,
+        "sky: subtracted",
+        "rectify: neighbouring bins share pixels, their noise correlates",
+    )
+    primary = fits.PrimaryHDU(made.data, header=_with_history(header, steps))
+    cards = (
+        *_wavelength_cards(grid),
+        ("CRPIX2", 1.0, ""), ("CRVAL2", 0.0, "image column, 0-based"), ("CDELT2", 1.0, ""),
+        ("CTYPE2", "SLITCOL", ""), ("BUNIT", reduced.image.unit, "per bin; flux is conserved"),
+    )  # fmt: skip
+    for keyword, value, comment in cards:
+        add_card(primary.header, keyword, value, comment)
+    sigma = fits.ImageHDU(made.error, name="UNCERT")
+    sigma.header["UTYPE"] = "StdDevUncertainty"
+    sigma.header["BUNIT"] = reduced.image.unit
+    unusable = (made.mask & np.uint16(UNUSABLE)) != 0
+    return fits.HDUList(
+        [
+            primary,
+            sigma,
+            fits.ImageHDU(unusable.astype(np.uint8), name="MASK"),
+            fits.ImageHDU(made.mask.astype(np.int32), name="DQ"),
+            fits.ImageHDU(made.sky, name="SKY"),
+            provenance_hdu(provenance),
+        ]
+    )
+
+
+def _wavelength_cards(grid: LinearGrid) -> list[tuple[str, Any, str]]:
+    """Return the cards of a linear first axis; WAVE is FITS for vacuum (Greisen+ 2006)."""
+    return [
+        ("CRPIX1", 1.0, ""), ("CRVAL1", grid.start, "first wavelength"),
+        ("CDELT1", grid.step, ""), ("CTYPE1", "WAVE", "vacuum"), ("CUNIT1", "Angstrom", ""),
+    ]  # fmt: skip
 
 
 def iraf_hdus(spectrum: Spectrum, header: fits.Header) -> fits.HDUList:
     """Return a linear one-dimensional image for IRAF (no errors, not for measuring)."""
-    start, step, flux = linear_copy(spectrum)
+    density = spectrum.unit == FLUX_UNIT
+    grid, flux = linear_flux(spectrum.wavelength, spectrum.flux, density=density)
     cards = header.copy()
-    for keyword, value in (
-        ("CRPIX1", 1.0), ("CRVAL1", start), ("CDELT1", step), ("CD1_1", step),
-        ("CTYPE1", "WAVE"), ("CUNIT1", "Angstrom"), ("DC-FLAG", 0), ("BUNIT", spectrum.unit),
+    for keyword, value, comment in (
+        *_wavelength_cards(grid), ("CD1_1", grid.step, ""), ("DC-FLAG", 0, "linear"),
+        ("BUNIT", spectrum.unit, ""),
     ):  # fmt: skip
-        cards[keyword] = value
+        add_card(cards, keyword, value, comment)
     return fits.HDUList([fits.PrimaryHDU(flux, header=cards)])
 
 
-def ascii_table(spectrum: Spectrum, reduced: ReducedSpectrum, exposure: Exposure) -> str:
+def ascii_table(item: ExtractedObject, reduced: ReducedSpectrum, exposure: Exposure) -> str:
     """Return three columns, wavelength (vacuum Angstrom), flux and error, good pixels only."""
-    identity = exposure.identity
+    identity, spectrum = exposure.identity, item.spectrum
+    when = identity.observed_at
     lines = [
-        f"# OBJECT {printable(identity.target or identity.object_name)}",
-        f"# FRAME {exposure.stem}",
-        f"# DATE-OBS {identity.observed_at.isoformat() if identity.observed_at else 'unknown'}",
+        f"# OBJECT {printable(identity.target or identity.object_name)} {item.name}",
+        f"# FRAME {printable(exposure.stem)}",
+        f"# DATE-OBS {when.replace(tzinfo=None).isoformat() if when else 'unknown'} UTC",
         f"# EXPTIME {identity.exposure_s:g} s",
+        f"# INSTRUMENT {printable(' '.join((identity.instrument, identity.setup.grism)))}",
         f"# QUALITY {reduced.quality} {' '.join(flag.name for flag in reduced.flags)}".rstrip(),
         "# WAVELENGTH vacuum Angstrom, topocentric",
         f"# FLUX and ERROR {spectrum.unit}",
+        "# COLUMNS wavelength flux error; masked pixels are left out",
     ]
-    usable = spectrum.good & ((spectrum.mask & np.uint16(UNUSABLE)) == 0)
-    rows = zip(
-        spectrum.wavelength[usable], spectrum.flux[usable], spectrum.error[usable], strict=True
-    )
+    good = spectrum.good
+    rows = zip(spectrum.wavelength[good], spectrum.flux[good], spectrum.error[good], strict=True)
     lines += [f"{w:.3f} {f:.6e} {e:.6e}" for w, f, e in rows]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,165 @@
+"""The log of one reduced object: every step, every calibration, every warning, as text."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reducers.products import printable
+from reducers.reduced import SpectrumSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reducers.products import Provenance
+    from reducers.quality import Flag
+    from reducers.reduced import Exposure, ExtractedObject, ReducedSpectrum
+
+WIDTH = 90
+
+
+def chosen_settings(settings: SpectrumSettings) -> dict[str, Any]:
+    """Return the settings that differ from the defaults, by name."""
+    usual = SpectrumSettings()
+    names = [field.name for field in fields(SpectrumSettings)]
+    return {
+        name: getattr(settings, name)
+        for name in names
+        if getattr(settings, name) != getattr(usual, name)
+    }
+
+
+def reduction_log(
+    reduced: ReducedSpectrum,
+    exposure: Exposure,
+    object_index: int = 0,
+    *,
+    provenance: Sequence[Provenance] = (),
+    missing: Mapping[str, str] | None = None,
+    settings: SpectrumSettings | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> str:
+    """Return how one object came about, for people: no more than 90 columns where it can be.
+
+    Parameters
+    ----------
+    missing
+        Role of a master that there was not -> why.
+    versions
+        What made it -> its version.
+    """
+    item = reduced.objects[object_index]
+    lines = [
+        *_heading(reduced, exposure, item),
+        "",
+        "WARNINGS",
+        *_warnings(reduced.flags),
+        "",
+        "CALIBRATIONS",
+        *_calibrations(provenance, missing or {}),
+        "",
+        "STEPS",
+        *(f"  {number:2d}. {step}" for number, step in enumerate(item.spectrum.history, start=1)),
+        "",
+        "OBJECT",
+        *_facts(_about(item)),
+        "",
+        "MEASUREMENTS (of the frame, and of OBJ1)",
+        *_facts({name: _number(value) for name, value in sorted(reduced.measurements.items())}),
+        "",
+        "SETTINGS CHOSEN BY A PERSON",
+        *_facts(chosen_settings(settings or SpectrumSettings())),
+        "",
+        "MADE WITH",
+        *_facts(dict(versions or {})),
+        "",
+        "RAW FRAMES",
+        *_facts({item.file: f"sha256 {item.sha256}" for item in provenance if item.role == "RAW"}),
+    ]
+    return "\n".join(folded for line in lines for folded in _fold(line)) + "\n"
+
+
+def _heading(reduced: ReducedSpectrum, exposure: Exposure, item: ExtractedObject) -> list[str]:
+    identity, setup = exposure.identity, exposure.identity.setup
+    when = identity.observed_at
+    airmass = "unknown" if identity.airmass is None else f"{identity.airmass:.2f}"
+    optics = ", ".join(part for part in (setup.grism, setup.slit, setup.filter) if part)
+    x1, x2, y1, y2 = setup.window
+    said = {
+        "target": f"{identity.target or identity.object_name or 'no name'}, {item.name} of "
+        f"{len(reduced.objects)}",
+        "frame": exposure.stem,
+        "taken": f"{f'{when:%Y-%m-%d %H:%M:%S} UT' if when else 'time unknown'}, "
+        f"{identity.exposure_s:g} s, airmass {airmass}",
+        "set-up": f"{optics or 'nothing in the beam'}, binning "
+        f"{setup.x_binning}x{setup.y_binning}, window [{x1}:{x2}, {y1}:{y2}]",
+        "kind": "; ".join((str(identity.kind), *identity.reasons)),
+        "quality": f"{reduced.quality} "
+        f"({', '.join(flag.name for flag in reduced.flags) or 'all checks passed'})",
+        "wavelength": "vacuum Angstrom, topocentric",
+        "flux": item.spectrum.unit,
+    }
+    return ["alfoscd: how this spectrum came about", "", *_facts(said, indent="")]
+
+
+def _warnings(flags: Sequence[Flag]) -> list[str]:
+    lines = []
+    for flag in flags:
+        lines += [
+            f"  {flag.name} (quality {flag.quality}): {flag.sentence}",
+            f"      measured {_number(flag.value)}, the limit is {_number(flag.threshold)}",
+            f"      -> {flag.advice}",
+        ]
+    return lines or ["  none"]
+
+
+def _calibrations(provenance: Sequence[Provenance], missing: Mapping[str, str]) -> list[str]:
+    lines = []
+    for item in provenance:
+        if item.role == "RAW":
+            continue
+        age = f"{item.age_h:.1f} h away" if np.isfinite(item.age_h) else ""
+        reason = item.reason if age in item.reason else f"{item.reason}, {age}".strip(", ")
+        lines.append(f"  {item.role:<9} {item.file}")
+        if reason:
+            lines.append(f"            {reason}")
+    lines += [f"  {role:<9} none: {why or 'there is no such master'}"
+              for role, why in missing.items()]  # fmt: skip
+    return lines or ["  none"]
+
+
+def _about(item: ExtractedObject) -> dict[str, str]:
+    trace = item.trace
+    column = np.asarray(trace.columns, dtype=float)
+    column = column[np.isfinite(column)]
+    return {
+        "image column": _number(float(np.median(column)) if column.size else np.nan),
+        "position": "assumed, nothing was found there" if trace.forced else "found and traced",
+        "trace rms": f"{_number(trace.rms_px)} px",
+        "FWHM": f"{_number(item.fwhm_px)} px along the slit",
+        "S/N": f"{_number(item.snr)} per pixel (median)",
+        "usable pixels": f"{int(item.spectrum.good.sum())} of {item.spectrum.flux.size}",
+    }
+
+
+def _facts(said: Mapping[str, Any], indent: str = "  ") -> list[str]:
+    wide = max((len(name) for name in said), default=0)
+    return [f"{indent}{name:<{wide}}  {value}" for name, value in said.items()] or ["  none"]
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}" if np.isfinite(value) else "unknown"
+
+
+def _fold(line: str) -> list[str]:
+    """Return the line made printable, continued on further ones where it is too wide."""
+    line = printable(line, limit=2000)
+    if len(line) <= WIDTH:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 6)
+    return textwrap.wrap(
+        line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
