@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from calibration_store.policy import choose
@@ -126,7 +127,13 @@ def provenance_of(
     """Return what goes into a product: raw frames first, then masters."""
     raw = [Provenance(file=frame.path.name, sha256=frame.sha256, role="RAW") for frame in frames]
     masters = [
-        Provenance(file=item.master.path.name, sha256=item.master.sha256, role=item.role)
+        Provenance(
+            file=item.master.path.name,
+            sha256=item.master.sha256,
+            role=item.role,
+            reason=item.reason,
+            age_h=math.nan if item.age_h is None else item.age_h,
+        )
         for item in selections
         if item.master is not None
     ]

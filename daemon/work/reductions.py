@@ -43,9 +43,12 @@ RECIPE = "spectrum"
 SAFE_MODE_ATTEMPT = 3
 _ENDINGS = {
     "objects": "objects.fits",
+    "spectrum": "1d.fits",
     "image2d": "2d.fits",
+    "rectified": "2d_rect.fits",
     "iraf": "1d_iraf.fits",
     "ascii": "1d.ascii",
+    "log": "log.txt",
 }
 
 
@@ -65,9 +68,18 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     exposure = read_exposure(bench, frame)
     given = read_calibrations(bench, selections)
     instrument = bench.instrument(frame.identity.instrument)
-    reduced = reduce_spectrum(exposure, given, instrument, _settings(job))
+    settings = _settings(job)
+    reduced = reduce_spectrum(exposure, given, instrument, settings)
     made = _Made(bench, frame, _version(bench, frame, before, redo=redo))
-    made.write(spectrum_products(reduced, exposure, provenance_of([frame], selections)))
+    files = spectrum_products(
+        reduced,
+        exposure,
+        provenance_of([frame], selections),
+        telescope=instrument.telescope,
+        settings=settings,
+        missing={item.role: item.reason for item in selections if item.master is None},
+    )
+    made.write(files)
     if job.attempts < SAFE_MODE_ATTEMPT:
         made.draw(draw, reduced, exposure, _notes(selections))
     record = made.record(key, reduced, selections, before)
@@ -199,10 +211,10 @@ def _is_whole(product: ProductRecord) -> bool:
 
 
 def _ending(role: str) -> str:
+    """Return the end of a file name; all but the target's own carry the object's name."""
     name, _, which = role.partition(":")
-    if name == "spectrum":
-        return f"{which.lower()}_1d.fits" if which else "1d.fits"
-    return _ENDINGS.get(name, f"{name}.fits")
+    ending = _ENDINGS.get(name, f"{name}.fits")
+    return f"{which.lower()}_{ending}" if which else ending
 
 
 def _target(frame: FrameRecord) -> str:
