@@ -43,18 +43,39 @@ UNUSABLE = Mask.BAD | Mask.COSMIC | Mask.SATURATED | Mask.TRAIL | Mask.EDGE
 class Geometry:
     """Where an image lies on the detector.
 
+    Where `turned`, x and y of this class belong to the detector as turned with the image: its x
+    is the real detector's y, so that y runs along the dispersion behind every slit.
+
     Attributes
     ----------
     x0, y0 : int
         Unbinned detector pixel (0-based) under the first edge of pixel [0, 0].
     x_binning, y_binning : int
         Detector pixels per image pixel.
+    turned : bool
+        The image was transposed: its rows follow the real detector's x.
     """
 
     x0: int = 0
     y0: int = 0
     x_binning: int = 1
     y_binning: int = 1
+    turned: bool = False
+
+    def transposed(self) -> Geometry:
+        """Return the geometry of the transposed image."""
+        return Geometry(
+            x0=self.y0,
+            y0=self.x0,
+            x_binning=self.y_binning,
+            y_binning=self.x_binning,
+            turned=not self.turned,
+        )
+
+    def on_detector(self, row: Any, column: Any) -> tuple[Any, Any]:
+        """Return (x, y) on the real detector (unbinned, 0-based), turned or not."""
+        x, y = self.detector_x(column), self.detector_y(row)
+        return (y, x) if self.turned else (x, y)
 
     def detector_x(self, column: Any) -> Any:
         """Return the unbinned detector x (0-based, pixel centres) of image columns."""

@@ -65,6 +65,16 @@ class Setup:
         """'x' behind a vertical slit, 'y' behind every other."""
         return "x" if "vert" in self.slit.casefold() else "y"
 
+    @property
+    def slit_binning(self) -> int:
+        """Detector pixels per image pixel along the slit."""
+        return self.y_binning if self.dispersion_axis == "x" else self.x_binning
+
+    @property
+    def dispersion_binning(self) -> int:
+        """Detector pixels per image pixel along the dispersion."""
+        return self.x_binning if self.dispersion_axis == "x" else self.y_binning
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:

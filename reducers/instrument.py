@@ -102,6 +102,25 @@ class Grism:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerticalSlits:
+    """How spectra lie behind slits that stand along the detector's y.
+
+    Attributes
+    ----------
+    axis_px : float
+        Detector x that takes the place of a grism's `slit_reference_px`.
+    directions : tuple of int
+        1 where wavelengths run along x as they do along y, -1 where mirrored; both when unknown.
+    search_px : float
+        How far from `axis_px` the zero point is looked for.
+    """
+
+    axis_px: float
+    directions: tuple[int, ...]
+    search_px: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standard:
     """A spectrophotometric standard: position (J2000) and reference AB magnitudes.
 
@@ -194,6 +213,8 @@ class Instrument:
         A wheel whose name contains one of these (case-insensitively) is empty.
     standard_radius_arcsec : float
         How far the pointing may be from a standard to be called that standard.
+    vertical_slits : VerticalSlits or None
+        None where spectra along the detector's x are refused.
     lamp_ions : mapping of str to tuple of str
         Lamp -> the ions whose lines it shows.
     unverified : tuple of str
@@ -218,6 +239,7 @@ class Instrument:
     extinction_angstrom: tuple[float, ...]
     extinction_mag_per_airmass: tuple[float, ...]
     sets: Mapping[FrameKind, SetRule]
+    vertical_slits: VerticalSlits | None = None
     filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[Caution, ...] = ()
     recognised_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.detector.correct import apply_gain, divide_flat, estimate_variance, subtract_bias
-from reducers.detector.start import correct_overscan, start_frame, trim
+from reducers.detector.start import correct_overscan, start_frame, trim, turn
 from reducers.errors import SetupMismatch
+from reducers.spectroscopy.orientation import solve_turned_arc, turned_grism
+from reducers.spectroscopy.wavelength import solve_wavelength
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reducers.frame import Frame, Image
     from reducers.identity import Identity
-    from reducers.instrument import Grism, Instrument
+    from reducers.instrument import Grism, Instrument, VerticalSlits
     from reducers.reduced import Exposure, SpectrumCalibrations
+    from reducers.spectroscopy.wavelength import WavelengthSolution
 
 
 def levelled(exposure: Exposure, instrument: Instrument) -> Frame:
@@ -26,14 +31,20 @@ def levelled(exposure: Exposure, instrument: Instrument) -> Frame:
     return trim(frame, detector.image)
 
 
+def debiased(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
+    """Return adu above the bias, rows along the dispersion whichever way the slit stands."""
+    frame = levelled(exposure, instrument)
+    if bias is not None:
+        frame = subtract_bias(frame, bias)
+    return turn(frame) if exposure.identity.setup.dispersion_axis == "x" else frame
+
+
 def electrons(
     exposure: Exposure, given: SpectrumCalibrations, instrument: Instrument
 ) -> tuple[Frame, float, Image]:
     """Return flat-fielded electrons, the read noise (e) and the masters' variance (e^2)."""
-    frame = levelled(exposure, instrument)
+    frame = debiased(exposure, given.bias, instrument)
     gain, read_noise_adu = gain_and_read_noise(exposure.identity, given, instrument)
-    if given.bias is not None:
-        frame = subtract_bias(frame, given.bias)
     masters = frame.variance * np.float32(gain**2)
     frame = estimate_variance(frame, gain, read_noise_adu)
     frame = apply_gain(frame, gain)
@@ -64,20 +75,64 @@ def grism_of(identity: Identity, instrument: Instrument) -> Grism:
     Raises
     ------
     SetupMismatch
-        If the profile does not know it, or the slit is vertical.
+        If the profile does not know it, or nothing about vertical slits and this is one.
     """
-    if identity.setup.dispersion_axis == "x":
-        raise SetupMismatch(
-            f"spectra behind {identity.setup.slit} run along the rows; they are not reduced yet"
-        )
     grism = instrument.grisms.get(identity.setup.grism)
     if grism is None:
         raise SetupMismatch(f"the profile knows no grism {identity.setup.grism!r}")
-    return grism
+    if identity.setup.dispersion_axis == "y":
+        return grism
+    vertical = vertical_slits_of(instrument)
+    return turned_grism(grism, vertical, vertical.directions[0])
+
+
+def flat_floor(identity: Identity, instrument: Instrument) -> float:
+    """Return the wavelength (Angstrom) below which no flat is divided.
+
+    Zero where the direction of the wavelengths is not known: then only the counts decide.
+    """
+    vertical = instrument.vertical_slits
+    along_x = identity.setup.dispersion_axis == "x"
+    if along_x and (vertical is None or len(vertical.directions) > 1):
+        return 0.0
+    return grism_of(identity, instrument).flat_floor_angstrom
+
+
+def vertical_slits_of(instrument: Instrument) -> VerticalSlits:
+    """Return how spectra lie along x; raise `SetupMismatch` where the profile does not say."""
+    if instrument.vertical_slits is None:
+        raise SetupMismatch(
+            f"the profile of {instrument.name} says nothing about spectra along the rows"
+        )
+    return instrument.vertical_slits
+
+
+def solve_arc(
+    frame: Frame, identity: Identity, lamps: Sequence[str], instrument: Instrument
+) -> WavelengthSolution:
+    """Identify an arc behind a slit of either orientation; raise `PoorWavelengthFit`."""
+    grism = grism_of(identity, instrument)
+    if identity.setup.dispersion_axis == "y":
+        return solve_wavelength(
+            frame,
+            grism,
+            instrument.lines,
+            lamps=lamps,
+            slit_offset_px=slit_offset(identity, grism),
+        )
+    return solve_turned_arc(
+        frame,
+        instrument.grisms[grism.name],
+        vertical_slits_of(instrument),
+        instrument.lines,
+        lamps=lamps,
+    )
 
 
 def slit_offset(identity: Identity, grism: Grism) -> float:
     """Return how far the slit stands from where the grism's first guess was measured (px)."""
+    if identity.setup.dispersion_axis == "x":  # nothing in the header is known to predict it
+        return 0.0
     if identity.aperture_y_px is None or identity.aperture_y_px == 0:
         return 0.0
     return identity.aperture_y_px - grism.slit_reference_px

@@ -113,6 +113,7 @@ def image_hdus(frame: Frame, header: fits.Header) -> fits.HDUList:
         ("DETXBIN", place.x_binning), ("DETYBIN", place.y_binning),
     ):  # fmt: skip
         primary.header[key] = value
+    primary.header["DETTURN"] = (place.turned, "rows follow detector x; DETX0.. as turned")
     sigma = fits.ImageHDU(np.sqrt(np.maximum(frame.variance, 0)), name="UNCERT")
     sigma.header["UTYPE"] = "StdDevUncertainty"
     sigma.header["BUNIT"] = primary.header["BUNIT"]
@@ -207,6 +208,7 @@ def read_master_frame(path: Path) -> Frame:
             geometry=Geometry(
                 x0=header["DETX0"], y0=header["DETY0"],
                 x_binning=header["DETXBIN"], y_binning=header["DETYBIN"],
+                turned=header.get("DETTURN", False),
             ),
             history=tuple(header.get("HISTORY", ())),
         )  # fmt: skip

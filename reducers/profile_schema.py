@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from types import UnionType
 from typing import Any, TypeVar
 
 from reducers.errors import ProfileError
@@ -32,6 +33,8 @@ def structure(cls: type[T], table: Any, where: str) -> T:
 
 def convert(hint: Any, value: Any, where: str) -> Any:
     """Return `value` as the annotated type, or raise `ProfileError`."""
+    if isinstance(hint, UnionType):  # `X | None`: a key that may be left out
+        hint = next(member for member in typing.get_args(hint) if member is not type(None))
     origin = typing.get_origin(hint)
     if hint is Any:
         return value

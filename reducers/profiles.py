@@ -20,6 +20,7 @@ from reducers.instrument import (
     Instrument,
     Rule,
     SetRule,
+    VerticalSlits,
 )
 from reducers.profile_checks import check_header_map, check_rules
 from reducers.profile_schema import structure
@@ -71,6 +72,7 @@ class _Profile:
     out_of_beam: tuple[str, ...] = ("open",)
     standard_radius_arcsec: float = 60.0
     unverified: tuple[str, ...] = ()
+    vertical_slits: VerticalSlits | None = None
 
 
 @cache
@@ -149,6 +151,7 @@ def _assemble(profile: _Profile, folder: Path, digest: Any) -> Instrument:
         standard_radius_arcsec=profile.standard_radius_arcsec,
         lamp_ions=profile.lamp_ions,
         unverified=profile.unverified,
+        vertical_slits=profile.vertical_slits,
         digest=digest.hexdigest(),
     )
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.detector.combine import combine, gain_of, read_noise_of
-from reducers.detector.correct import (
-    estimate_variance,
-    subtract_bias,
-)
+from reducers.detector.correct import estimate_variance
 from reducers.detector.flat import normalise_flat
 from reducers.detector.start import overscan_level, start_frame
 from reducers.errors import PoorResponse
 from reducers.preparation import (
+    debiased,
     electrons,
+    flat_floor,
     gain_and_read_noise,
     grism_of,
     levelled,
     slit_offset,
+    solve_arc,
 )
 from reducers.quality import judge, load_limits
 from reducers.reduced import (
@@ -36,7 +36,6 @@ from reducers.spectroscopy.arcs import guess_wavelength
 from reducers.spectroscopy.assess import measure_calibrations, measure_target
 from reducers.spectroscopy.longslit import calibrate_objects, measure_slit
 from reducers.spectroscopy.response import fit_response
-from reducers.spectroscopy.wavelength import solve_wavelength
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,9 +103,7 @@ def build_flat(
     """
     identity = exposures[0].identity
     grism = grism_of(identity, instrument)
-    frames = [levelled(e, instrument) for e in exposures]
-    if given.bias is not None:
-        frames = [subtract_bias(f, given.bias) for f in frames]
+    frames = [debiased(e, given.bias, instrument) for e in exposures]
     header_gain, noise = gain_and_read_noise(identity, given, instrument)
     gain, gain_error = gain_of(frames, noise)
     lit, reference = _lit(frames)
@@ -119,7 +116,7 @@ def build_flat(
     stacked = combine(scaled)
     rows = stacked.geometry.detector_y(np.arange(stacked.shape[0]))
     row_wavelength = guess_wavelength(grism, rows - slit_offset(identity, grism))
-    flat, measured = normalise_flat(stacked, row_wavelength, grism.flat_floor_angstrom)
+    flat, measured = normalise_flat(stacked, row_wavelength, flat_floor(identity, instrument))
     measurements = {
         "frames": float(len(lit)),
         "left_out": float(len(frames) - len(lit)),
@@ -155,19 +152,11 @@ def build_arc(
     """
     identity = exposures[0].identity
     grism = grism_of(identity, instrument)
-    frames = [levelled(e, instrument) for e in exposures]
-    if given.bias is not None:
-        frames = [subtract_bias(f, given.bias) for f in frames]
+    frames = [debiased(e, given.bias, instrument) for e in exposures]
     gain, noise = gain_and_read_noise(identity, given, instrument)
     frame = estimate_variance(total(frames), gain, noise)
     lamps = tuple(sorted({lamp for e in exposures for lamp in e.identity.lamps}))
-    solution = solve_wavelength(
-        frame,
-        grism,
-        instrument.lines,
-        lamps=lamps,
-        slit_offset_px=slit_offset(identity, grism),
-    )
+    solution = solve_arc(frame, identity, lamps, instrument)
     measurements = {
         "rms_angstrom": solution.rms_angstrom,
         "rms_px": solution.rms_px,
@@ -231,7 +220,7 @@ def build_response(
         "snr": star.snr,
         "fwhm_arcsec": star.fwhm_px
         * instrument.detector.pixel_scale_arcsec
-        * identity.setup.x_binning,
+        * identity.setup.slit_binning,
     }
     return Built(role="RESPONSE", value=response, measurements=measurements)
 
@@ -274,7 +263,7 @@ def reduce_spectrum(
         arc=given.wavelengths,
         grism=grism,
         slit_offset_px=slit_offset(identity, grism),
-        pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.x_binning,
+        pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
     )
     objects = calibrate_objects(slit, identity, given.response, instrument)

@@ -114,6 +114,17 @@ def trim(frame: Frame, image: Section) -> Frame:
     )
 
 
+def turn(frame: Frame) -> Frame:
+    """Transpose a frame whose spectra run along the rows, so that everything after sees columns."""
+    return frame.after(
+        "turn: rows now follow the detector's x",
+        data=frame.data.T,
+        variance=frame.variance.T,
+        mask=frame.mask.T,
+        geometry=frame.geometry.transposed(),
+    )
+
+
 def clipped_mean(values: NDArray[np.float64], clip_sigma: float = 4.0) -> tuple[float, float]:
     """Return mean and standard deviation after clipping about the median (5 rounds at most)."""
     kept = values[np.isfinite(values)]

@@ -35,11 +35,13 @@ def measure_target(
     """Return what one extracted object says of itself: signal, widths, masks, trace."""
     spectrum, counts, box = target.spectrum, target.counts, target.boxcar
     good = counts.good
-    scale = instrument.detector.pixel_scale_arcsec * identity.setup.x_binning
+    scale = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
     fwhm_arcsec = target.fwhm_px * scale
     width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
     # A resolution element is the image of the slit.
-    resolution_px = width / instrument.detector.pixel_scale_arcsec / identity.setup.y_binning
+    resolution_px = (
+        width / instrument.detector.pixel_scale_arcsec / identity.setup.dispersion_binning
+    )
     resolution_px = max(resolution_px, 1.0) if width > 0 else 1.0
     negative = counts.flux[good] < -counts.error[good]
     both = good & box.good & (counts.flux > 5 * counts.error)
