@@ -289,7 +289,10 @@ def _wavelength_cards(grid: LinearGrid) -> list[tuple[str, Any, str]]:
 
 
 def iraf_hdus(spectrum: Spectrum, header: fits.Header) -> fits.HDUList:
-    """Return a linear one-dimensional image for IRAF (no errors, not for measuring)."""
+    """Return a linear one-dimensional image for IRAF and PyNOT, with ERR and MASK (1: bad).
+
+    Neighbours share noise after the interpolation: it is not for measuring.
+    """
     density = spectrum.unit == FLUX_UNIT
     grid, flux = linear_flux(spectrum.wavelength, spectrum.flux, density=density)
     cards = header.copy()
@@ -298,7 +301,21 @@ def iraf_hdus(spectrum: Spectrum, header: fits.Header) -> fits.HDUList:
         ("BUNIT", spectrum.unit, ""),
     ):  # fmt: skip
         add_card(cards, keyword, value, comment)
-    return fits.HDUList([fits.PrimaryHDU(flux, header=cards)])
+    primary = fits.PrimaryHDU(flux, header=cards)
+    primary.name = "FLUX"  # PyNOT asks for these three names; IRAF takes the primary image
+    good = spectrum.good if spectrum.good.any() else np.ones(spectrum.flux.size, bool)
+    # A bin that holds more than one pixel has more counts, or a better mean density.
+    pixels = np.sqrt(grid.step / np.abs(np.gradient(spectrum.wavelength)))
+    noise = spectrum.error / pixels if density else spectrum.error * pixels
+    error = np.interp(grid.centres, spectrum.wavelength[good], noise[good])
+    bad = np.interp(grid.centres, spectrum.wavelength, (~spectrum.good).astype(np.float64)) > 0
+    return fits.HDUList(
+        [
+            primary,
+            fits.ImageHDU(error.astype(np.float32), name="ERR"),
+            fits.ImageHDU(bad.astype(np.uint8), name="MASK"),
+        ]
+    )
 
 
 def ascii_table(item: ExtractedObject, reduced: ReducedSpectrum, exposure: Exposure) -> str:

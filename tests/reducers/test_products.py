@@ -180,6 +180,12 @@ def test_the_linear_copy_keeps_the_flux_at_its_wavelength() -> None:
     assert np.allclose(image.data, expected, rtol=1e-5)
 
 
+def test_the_linear_copy_has_the_images_that_pynot_asks_for() -> None:
+    target = one_object()
+    names = [hdu.name for hdu in iraf_hdus(target.spectrum, fits.Header())]
+    assert names == ["FLUX", "ERR", "MASK"]
+
+
 @pytest.mark.parametrize("text", ["ngc\n42", "\x00", "étoile", "x" * 500, "normal"])
 def test_any_object_name_fits_a_card(text: str) -> None:
     card = printable(text)
