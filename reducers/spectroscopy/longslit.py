@@ -26,6 +26,7 @@ from reducers.spectroscopy.sky import (
     SkyFit,
     dispersion_coordinate,
     fit_sky,
+    free_columns,
     line_chi2,
     rough_sky,
     spline_for,
@@ -97,15 +98,15 @@ def measure_slit(
     data = frame.data.astype(np.float64)
     floor = read_noise_e**2 + masters_variance
     seeing_px = how.seeing_arcsec / pixel_scale_arcsec
-    sources, _ = _find(data, rough_sky(data, frame.good), frame.good, floor, seeing_px)
+    sources, profile = _find(data, rough_sky(data, frame.good), frame.good, floor, seeing_px)
     coordinate = dispersion_coordinate(wavelengths)
-    sky = _sky(data, frame.good, coordinate, sources, floor).sky
+    sky = _sky(data, frame.good, coordinate, sources, profile, floor).sky
     if how.clean_cosmics:
         frame = flag_cosmic_rays(
             frame, sky, read_noise_e=read_noise_e, sigma_limit=how.cosmic_sigma
         )
-    sources, _ = _find(data, sky, frame.good, floor, seeing_px)
-    fit = _sky(data, frame.good, coordinate, sources, floor, before=sky)
+    sources, profile = _find(data, sky, frame.good, floor, seeing_px)
+    fit = _sky(data, frame.good, coordinate, sources, profile, floor, before=sky)
     sky = fit.sky
     sources, profile = _find(data, sky, frame.good, floor, seeing_px)
     flexure = measure_flexure(sky, solution, frame.geometry, frame.shape)
@@ -144,18 +145,13 @@ def _sky(
     good: NDArray[np.bool_],
     coordinate: NDArray[np.float64],
     sources: Sequence[Source],
+    profile: Vector,
     floor: NDArray[np.float64],
     before: NDArray[np.float64] | None = None,
 ) -> SkyFit:
     """Fit the sky beside the objects."""
-    columns = np.arange(data.shape[1])
-    free = np.ones(columns.size, bool)
-    for source in sources:
-        # Bright stars have wide wings; leave at least a third of the slit to the sky.
-        reach = source.fwhm_px * float(np.clip(1.5 + 0.5 * np.log10(source.significance), 2, 4))
-        beside = np.abs(columns - source.column) > reach + 2
-        if (free & beside).sum() > columns.size / 3:
-            free &= beside
+    noise_e = float(np.sqrt(np.median(floor) + max(float(np.median(data)), 0.0)))
+    free = free_columns(profile, noise_e, [(each.column, each.fwhm_px) for each in sources])
     use = good & free[None, :]
     return fit_sky(data, use, spline_for(coordinate, free), floor, before=before)
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from reducers.spectroscopy.slit_spline import SlitSpline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.frame import Vector
 
 #: (columns of sky at least, knot spacing in rows, degree along the slit), the finest first.
 _BASES = ((250, 0.6, 2), (100, 0.8, 2), (50, 0.8, 1), (30, 1.0, 1), (0, 1.0, 0))
@@ -58,6 +64,40 @@ def dispersion_coordinate(wavelengths: NDArray[np.float64]) -> NDArray[np.float6
         out = beyond < 0 if index == 0 else beyond > 0
         inner = np.where(out, rows[index] + beyond, inner)
     return inner
+
+
+def free_columns(
+    profile: Vector, noise_e: float, objects: Sequence[tuple[float, float]]
+) -> NDArray[np.bool_]:
+    """Return the columns that are far enough from every object to show the sky alone.
+
+    Parameters
+    ----------
+    profile : (nx,) electrons per row
+        Mean signal along the slit.
+    noise_e
+        Noise of one pixel, electrons.
+    objects
+        Column and FWHM (px) of each, the brightest first.
+
+    Notes
+    -----
+    Far from the core the image of a star falls with the cube of the distance or faster; a column
+    is free where less than a tenth of a pixel's noise is left of it. At least a third of the slit
+    is left to the sky, if need be at the cost of the wings.
+    """
+    columns = np.arange(profile.size)
+    free = np.ones(columns.size, bool)
+    for column, fwhm_px in objects:
+        peak = float(profile[int(np.clip(round(column), 0, columns.size - 1))])
+        reach = np.cbrt(max(peak, 0.0) / (0.1 * max(noise_e, 1e-3))) / 2
+        for share in (1.0, 0.7, 0.5, 0.35, 0.2, 0.0):
+            reach_px = fwhm_px * max(reach * share, 2.0) + 2
+            beside = free & (np.abs(columns - column) > reach_px)
+            if beside.sum() > columns.size / 3:
+                free = beside
+                break
+    return free
 
 
 def spline_for(coordinate: NDArray[np.float64], free: NDArray[np.bool_]) -> SlitSpline:

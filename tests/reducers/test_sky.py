@@ -1,4 +1,4 @@
-"""The sky model: as good as the noise at the cores of tilted lines, and blind to everything else."""
+"""The sky model: as good as the noise at the cores of tilted lines, blind to all else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from reducers.spectroscopy.sky import dispersion_coordinate, fit_sky, line_chi2, spline_for
+from reducers.spectroscopy.sky import (
+    dispersion_coordinate,
+    fit_sky,
+    free_columns,
+    line_chi2,
+    spline_for,
+)
 
 READ_NOISE_E = 5.7
 ROWS = 500
@@ -95,3 +101,19 @@ def test_the_coordinate_is_the_row_of_the_middle_column() -> None:
     shifted = rows + 0.1 * (columns - 20)
     coordinate = dispersion_coordinate(9000 - 3.5 * shifted - 1e-4 * shifted**2)
     np.testing.assert_allclose(coordinate, shifted, atol=0.01)
+
+
+def test_the_wings_of_a_bright_star_are_left_out_of_the_sky() -> None:
+    distance = np.arange(400) - 110.0
+    for peak in (30.0, 7000.0):
+        star = peak * (1 + (distance / 5.0) ** 2) ** -1.7  # FWHM 7 px, wings as the cube
+        free = free_columns(star, 6.0, [(110.0, 7.0)])
+        assert star[free].max() < 0.1 * 6.0 * 1.5
+        assert free.sum() > 200
+
+
+def test_a_third_of_the_slit_is_left_to_the_sky_whatever_the_star() -> None:
+    bright = 1e6 * np.exp(-0.5 * ((np.arange(90) - 45.0) / 4) ** 2)
+    free = free_columns(bright, 6.0, [(45.0, 9.4)])
+    assert 30 <= free.sum() < 60
+    assert not free[35:56].any()
