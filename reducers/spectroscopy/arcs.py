@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial import legendre, polynomial
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, percentile_filter, uniform_filter1d
-from scipy.signal import find_peaks
 
 from reducers.errors import PoorWavelengthFit
 from reducers.instrument import ArcLine
+from reducers.spectroscopy.arc_pattern import (
+    Pattern,
+    Peaks,
+    find_arc_peaks,
+    find_patterns,
+    subtract_continuum,
+    transfer,
+)
 from reducers.spectroscopy.line_profile import (
     LineProfile,
     MeasuredLines,
@@ -27,16 +33,17 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-#: Search range of the wavelength zero point around the prediction, and of the stretch.
-SEARCH_PX = 32.0
-SEARCH_STRETCH = 0.012
 #: Extent (px) beyond the measured range of the first guess where lines may still be used.
 MARGIN_PX = 30.0
 #: The gate: below these an identification is refused.
 MIN_LINES = 6
-MIN_CORRELATION = 0.45
+MIN_CORRELATION = 0.5
 MIN_EXPLAINED = 0.6
-MAX_RMS_PX = 0.3
+MAX_RMS_PX = 0.2
+#: A blend may stand for its strength-weighted mean when its lines scatter less than this (px).
+TIGHT_BLEND_PX = 0.4
+#: Lines that shape the profile; more cost time and change nothing.
+SHAPE_LINES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +122,6 @@ def evaluate_correction(
     return np.asarray(legendre.legval(scaled, np.array(coefficients)))
 
 
-def subtract_continuum(counts: Array, window_rows: int = 41) -> Array:
-    """Return `counts` (..., n) less the floor between the lines."""
-    size = [1] * (counts.ndim - 1) + [window_rows]
-    floor = percentile_filter(counts, 20, size=size)
-    return np.asarray(counts - uniform_filter1d(floor, window_rows, axis=-1))
-
-
 def identify_arc(
     counts: Array,
     usable: NDArray[np.bool_],
@@ -137,86 +137,123 @@ def identify_arc(
     first guess and searched around it.  Raises `PoorWavelengthFit` rather than guess.
     """
     signal = subtract_continuum(counts)
-    ideal = guess_row(grism, np.array([line.wavelength_angstrom for line in lines]))
-    inside = (ideal > grism.valid_px[0] - MARGIN_PX) & (ideal < grism.valid_px[1] + MARGIN_PX)
-    listed = [line for line, keep in zip(lines, inside, strict=True) if keep]
-    ideal = ideal[inside]
-    if len(listed) < MIN_LINES:
-        raise PoorWavelengthFit(f"only {len(listed)} lines are listed for grism {grism.name}")
+    peaks = find_arc_peaks(signal, usable, detector_y)
+    listed, ideal = _within_reach(grism, lines)
     strength = np.array([line.strength for line in listed])
-    predicted = ideal + slit_offset_px
-    pivot = sum(grism.valid_px) / 2
-    found = find_pattern(signal, detector_y, predicted, strength, pivot_px=pivot)
-    start = predicted + found.shift_px + found.stretch * (predicted - pivot)
-    arc = _match(signal, usable, detector_y, grism, tuple(listed), ideal, start, found)
-    _refuse_if_poor(arc)
-    return arc
+    predicted, pivot = ideal + slit_offset_px, sum(grism.valid_px) / 2
+    patterns = find_patterns(
+        signal, detector_y, predicted, strength, pivot_px=pivot, fwhm_px=peaks.fwhm_px
+    )
+    joined, ideal = join_blends(listed, ideal, peaks.fwhm_px)
+    strength = np.array([line.strength for line in joined])
+    view = _View(signal=signal, usable=usable, detector_y=detector_y, peaks=peaks)
+    refusal: PoorWavelengthFit | None = None
+    for found in patterns:
+        predicted = ideal + slit_offset_px
+        start = predicted + found.shift_px + found.stretch * (predicted - pivot)
+        try:
+            arc = _match(
+                view, joined, ideal, transfer(peaks, start, strength, pivot_px=pivot), found
+            )
+            _refuse_if_poor(arc)
+        except PoorWavelengthFit as poor:
+            refusal = refusal or poor
+            continue
+        return arc
+    raise refusal or PoorWavelengthFit("the arc shows no pattern")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern:
-    """Where the pattern of lines was found: row = predicted + shift + stretch (row - pivot)."""
+class _View:
+    """One arc profile and its peaks."""
 
-    shift_px: float
-    stretch: float
-    correlation: float
+    signal: Array
+    usable: NDArray[np.bool_]
+    detector_y: Array
+    peaks: Peaks
 
 
-def find_pattern(
-    signal: Array, detector_y: Array, predicted: Array, strength: Array, *, pivot_px: float
-) -> Pattern:
-    """Return shift and stretch that correlate `signal` best with the predicted pattern."""
-    grid = np.arange(detector_y.min(), detector_y.max() + 1.0)
-    order = np.argsort(detector_y)
-    observed = _compress(np.interp(grid, detector_y[order], signal[order]))
-    lag = np.arange(-SEARCH_PX, SEARCH_PX + 1)
-    best = Pattern(shift_px=0.0, stretch=0.0, correlation=-1.0)
-    for stretch in np.linspace(-SEARCH_STRETCH, SEARCH_STRETCH, 25):
-        centre = predicted + stretch * (predicted - pivot_px)
-        reference = _compress(_comb(grid, centre, strength))
-        score = np.array([_overlap(observed, reference, int(k)) for k in lag])
-        k = int(np.argmax(score))
-        if score[k] > best.correlation:
-            best = Pattern(
-                shift_px=float(lag[k]) + _vertex(score, k),
-                stretch=float(stretch),
-                correlation=float(score[k]),
+def _within_reach(grism: Grism, lines: Sequence[ArcLine]) -> tuple[list[ArcLine], Array]:
+    """Return the lines that the grism's measured range holds, and their ideal rows."""
+    ideal = guess_row(grism, np.array([line.wavelength_angstrom for line in lines]))
+    inside = (ideal > grism.valid_px[0] - MARGIN_PX) & (ideal < grism.valid_px[1] + MARGIN_PX)
+    listed = [line for line, keep in zip(lines, inside, strict=True) if keep]
+    if len(listed) < MIN_LINES:
+        raise PoorWavelengthFit(
+            f"only {len(listed)} lines of the lit lamps are listed for {grism.name}: "
+            "take an arc with another lamp as well"
+        )
+    return listed, ideal[inside]
+
+
+def join_blends(
+    lines: Sequence[ArcLine], ideal: Array, fwhm_px: float
+) -> tuple[tuple[ArcLine, ...], Array]:
+    """Return `lines` and rows with tight groups of one ion joined into their mean.
+
+    Lines of one ion keep their ratio from lamp to lamp much better than lines of two, so a group
+    whose strength-weighted scatter is below `TIGHT_BLEND_PX` has a known centre.
+    """
+    order = np.argsort(ideal)
+    groups: list[list[int]] = []
+    for k in order:
+        last = groups[-1] if groups else []
+        apart = ideal[k] - ideal[last[-1]] if last else np.inf
+        same = bool(last) and lines[last[-1]].ion == lines[k].ion
+        if same and apart < 0.6 * fwhm_px and _scatter(lines, ideal, [*last, k]) < TIGHT_BLEND_PX:
+            last.append(int(k))
+        else:
+            groups.append([int(k)])
+    joined = []
+    for group in groups:
+        strength = np.array([max(lines[k].strength, 1e-12) for k in group])
+        wave = np.array([lines[k].wavelength_angstrom for k in group])
+        joined.append(
+            (
+                replace(
+                    lines[group[0]],
+                    wavelength_angstrom=float(np.average(wave, weights=strength)),
+                    strength=float(strength.sum()),
+                ),
+                float(np.average(ideal[group], weights=strength)),
             )
-    return best
+        )
+    joined.sort(key=lambda pair: pair[0].wavelength_angstrom)
+    return tuple(line for line, _ in joined), np.array([row for _, row in joined])
+
+
+def _scatter(lines: Sequence[ArcLine], ideal: Array, group: list[int]) -> float:
+    strength = np.array([max(lines[k].strength, 1e-12) for k in group])
+    mean = np.average(ideal[group], weights=strength)
+    return float(np.sqrt(np.average((ideal[group] - mean) ** 2, weights=strength)))
 
 
 def _match(
-    signal: Array,
-    usable: NDArray[np.bool_],
-    detector_y: Array,
-    grism: Grism,
-    listed: tuple[ArcLine, ...],
-    ideal: Array,
-    start: Array,
-    found: Pattern,
+    view: _View, listed: tuple[ArcLine, ...], ideal: Array, start: Array, found: Pattern
 ) -> IdentifiedArc:
     """Return the arc after centring every line, fitting the correction, and centring again."""
+    signal, usable, detector_y = view.signal, view.usable, view.detector_y
     strength = np.array([line.strength for line in listed])
     pixel = abs(float(detector_y[1] - detector_y[0]))
-    profile = LineProfile(slit_px=4.6, blur_px=1.0, pixel_px=pixel)
-    domain = (float(ideal.min()), float(ideal.max()))
-    expected = start
+    profile = LineProfile(slit_px=max(0.9 * view.peaks.fwhm_px, 1.0), blur_px=1.0, pixel_px=pixel)
+    expected, relative = start, strength
     coefficients: tuple[float, ...] = (0.0,)
+    domain = (float(ideal.min()), float(ideal.max()))
     measured = measure_lines(signal[None], usable[None], detector_y, start[None], profile)
     used, residual = np.zeros(len(ideal), dtype=bool), np.zeros(len(ideal))
-    for attempt in range(4):
-        clear = _clear_lines(expected, strength, profile, usable, detector_y)
+    for attempt, tolerance in enumerate((2.0, 1.2, 0.8, 0.6)):
+        clear = _clear_lines(expected, relative, profile, usable, detector_y)
         if attempt == 1:
-            shape_lines = used & (strength > 0)
-            profile = fit_profile(signal, usable, detector_y, expected[shape_lines], profile)
+            best = np.flatnonzero(used)[np.argsort(measured.flux[0][used])[::-1][:SHAPE_LINES]]
+            profile = fit_profile(signal, usable, detector_y, expected[best], profile)
         measured = measure_lines(signal[None], usable[None], detector_y, expected[None], profile)
-        good = clear & _is_detected(measured, signal)
-        tolerance = (2.5, 1.5, 0.8, 0.6)[attempt]
+        good = clear & _is_detected(measured, view.peaks.noise)
         good &= np.abs(measured.centre[0] - expected) < tolerance
         coefficients, used, domain = fit_correction(measured.centre[0], ideal, good)
         fitted = row_of_ideal(coefficients, domain, ideal)
         residual = measured.centre[0] - fitted
         expected = fitted
+        relative = _lamp_strength(listed, strength, measured.flux[0], used)
     return IdentifiedArc(
         lines=listed,
         centre=measured.centre[0],
@@ -229,8 +266,21 @@ def _match(
         shift_px=found.shift_px,
         stretch=found.stretch,
         correlation=found.correlation,
-        explained=_explained(signal, usable, detector_y, expected, profile),
+        explained=_explained(view, expected, profile),
     )
+
+
+def _lamp_strength(
+    lines: Sequence[ArcLine], strength: Array, flux: Array, used: NDArray[np.bool_]
+) -> Array:
+    """Return `strength` scaled ion by ion to what this arc shows: lamps age and warm up apart."""
+    scaled = strength.copy()
+    for ion in {line.ion for line in lines}:
+        of_ion = np.array([line.ion == ion for line in lines])
+        known = of_ion & used & (strength > 0)
+        if known.any():
+            scaled[of_ion] *= float(np.median(flux[known] / strength[known]))
+    return scaled
 
 
 def _clear_lines(
@@ -252,8 +302,7 @@ def _clear_lines(
     return np.asarray(~blended.any(axis=1) & ~near.any(axis=1))
 
 
-def _is_detected(measured: MeasuredLines, signal: Array) -> NDArray[np.bool_]:
-    noise = 1.4826 * np.median(np.abs(signal - np.median(signal)))
+def _is_detected(measured: MeasuredLines, noise: float) -> NDArray[np.bool_]:
     strong = measured.flux[0] > 8 * noise
     return np.asarray(strong & (measured.error[0] < 0.2) & (measured.misfit[0] < 0.15))
 
@@ -263,17 +312,16 @@ def fit_correction(
 ) -> tuple[tuple[float, ...], NDArray[np.bool_], tuple[float, float]]:
     """Return Legendre coefficients of (ideal - centre) over the lines' domain, and lines kept.
 
-    The degree grows with the number of lines, from a shift to a cubic: the shape of the dispersion
-    belongs to the grism, the night may only move and stretch it.
+    The shape of the dispersion belongs to the grism; the night may move, stretch and bend it, each
+    only where the Bayesian information criterion (Schwarz 1978, Ann. Stat. 6, 461) asks for it.
     """
     kept = good.copy()
     if kept.sum() < 3:
         raise PoorWavelengthFit(f"only {int(kept.sum())} arc lines could be centred")
     for _ in range(8):
         domain = (float(centre[kept].min()), float(centre[kept].max()))
-        degree = correction_degree(int(kept.sum()))
         scaled = 2 * (centre - domain[0]) / max(domain[1] - domain[0], 1.0) - 1
-        coefficients = legendre.legfit(scaled[kept], (ideal - centre)[kept], degree)
+        coefficients = _least_bent(scaled[kept], (ideal - centre)[kept])
         miss = (ideal - centre) - legendre.legval(scaled, coefficients)
         scatter = max(1.4826 * float(np.median(np.abs(miss[kept]))), 0.03)
         again = good & (np.abs(miss) < 4 * scatter)
@@ -283,9 +331,19 @@ def fit_correction(
     return tuple(float(c) for c in coefficients), kept, domain
 
 
-def correction_degree(n_lines: int) -> int:
-    """Return how freely `n_lines` lines may bend the first guess."""
-    return int(np.searchsorted([5, 9, 16], n_lines, side="right"))
+def _least_bent(scaled: Array, miss: Array) -> Array:
+    """Return the Legendre fit of degree 0 to 2 with the lowest information criterion."""
+    n, lowest = len(miss), np.inf
+    best = np.zeros(1)
+    for degree in range(min(2, (n - 1) // 3) + 1):
+        coefficients = np.asarray(legendre.legfit(scaled, miss, degree), dtype=np.float64)
+        left = miss - legendre.legval(scaled, coefficients)
+        # A robust scatter, floored where centroids stop improving.
+        spread = max(1.4826 * float(np.median(np.abs(left))), 0.02)
+        criterion = 2 * n * np.log(spread) + (degree + 1) * np.log(n)
+        if criterion < lowest:
+            best, lowest = coefficients, criterion
+    return best
 
 
 def row_of_ideal(
@@ -298,22 +356,14 @@ def row_of_ideal(
     return row
 
 
-def _explained(
-    signal: Array,
-    usable: NDArray[np.bool_],
-    detector_y: Array,
-    expected: Array,
-    profile: LineProfile,
-) -> float:
+def _explained(view: _View, expected: Array, profile: LineProfile) -> float:
     """Return the fraction of the strong clean peaks between the lines that a line accounts for."""
-    noise = 1.4826 * np.median(np.abs(signal - np.median(signal)))
-    peaks, _ = find_peaks(np.where(usable, signal, 0.0), prominence=8 * noise)
-    peaks = peaks[(detector_y[peaks] > expected.min()) & (detector_y[peaks] < expected.max())]
-    if len(peaks) == 0:
+    rows = view.peaks.row[:25]
+    rows = rows[(rows > expected.min()) & (rows < expected.max())]
+    if len(rows) == 0:
         return 0.0
-    strongest = peaks[np.argsort(signal[peaks])[::-1][:25]]
-    nearest = np.abs(detector_y[strongest][:, None] - expected[None, :]).min(axis=1)
-    return float(np.mean(nearest < 0.6 * profile.pixel_px + 0.8))
+    nearest = np.abs(rows[:, None] - expected[None, :]).min(axis=1)
+    return float(np.mean(nearest < max(0.6 * profile.pixel_px + 0.8, 0.35 * profile.fwhm_px)))
 
 
 def _refuse_if_poor(arc: IdentifiedArc) -> None:
@@ -328,36 +378,3 @@ def _refuse_if_poor(arc: IdentifiedArc) -> None:
         or arc.explained < MIN_EXPLAINED
     ):
         raise PoorWavelengthFit(f"arc not identified: {found}")
-
-
-def _comb(grid: Array, centre: Array, strength: Array) -> Array:
-    comb = np.zeros(len(grid))
-    place = np.rint(centre - grid[0]).astype(int)
-    inside = (place >= 0) & (place < len(grid))
-    np.add.at(comb, place[inside], strength[inside])
-    return np.asarray(gaussian_filter1d(comb, 2.0))
-
-
-def _compress(signal: Array) -> Array:
-    """Return a version of `signal` in which weak and strong lines count alike."""
-    top = np.partition(signal, -12)[-12]
-    noise = 1.4826 * np.median(np.abs(signal - np.median(signal)))
-    knee = max(0.01 * top, 3 * noise, 1e-12)
-    return np.asarray(np.arcsinh(np.maximum(signal, 0.0) / knee))
-
-
-def _overlap(observed: Array, reference: Array, lag: int) -> float:
-    size = len(observed)
-    a = observed[max(lag, 0) : size + min(lag, 0)]
-    b = reference[max(-lag, 0) : size + min(-lag, 0)]
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / norm) if norm > 0 else 0.0
-
-
-def _vertex(score: Array, k: int) -> float:
-    if not 0 < k < len(score) - 1:
-        return 0.0
-    left, top, right = score[k - 1 : k + 2]
-    bend = left - 2 * top + right
-    return float(0.5 * (left - right) / bend) if bend < 0 else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -64,18 +65,19 @@ def lines_of_lamps(lines: Sequence[ArcLine], lamps: Sequence[str]) -> tuple[ArcL
 
 
 def reference_lines(grism: Grism, lines: Sequence[ArcLine]) -> tuple[ArcLine, ...]:
-    """Return `lines` with strengths; ions measured with this grism come from its own table.
+    """Return `lines` with strengths; lamps measured with this grism come from its own table.
 
     A line whose strength nobody measured gets the median of its ion, or 1 when that is unknown too.
     """
-    measured = _measured_lines().get(grism.name, ())
-    known = {line.ion for line in measured}
+    measured = _measured().get(grism.name)
+    known = {ion for lamp in measured.lamps for ion in LAMP_IONS[lamp]} if measured else set()
     listed = [line for line in lines if line.ion not in known]
     typical = {ion: _typical_strength(listed, ion) for ion in {line.ion for line in listed}}
     completed = [
         line if line.strength > 0 else replace(line, strength=typical[line.ion]) for line in listed
     ]
-    return tuple(sorted([*measured, *completed], key=lambda line: line.wavelength_angstrom))
+    own = measured.lines if measured else ()
+    return tuple(sorted([*own, *completed], key=lambda line: line.wavelength_angstrom))
 
 
 def _typical_strength(lines: Sequence[ArcLine], ion: str) -> float:
@@ -83,20 +85,47 @@ def _typical_strength(lines: Sequence[ArcLine], ion: str) -> float:
     return float(np.median(strengths)) if strengths else 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceArc:
+    """What the lamps show through one grism, measured once.
+
+    Attributes
+    ----------
+    lamps : tuple of str
+        Lamps whose lines the table holds completely.
+    lines : tuple of ArcLine
+        All lines, wavelength rising.
+    row_of : mapping of float to float
+        Vacuum Angstrom to detector y (unbinned px) of the lines that stand alone.
+    """
+
+    lamps: tuple[str, ...]
+    lines: tuple[ArcLine, ...]
+    row_of: Mapping[float, float]
+
+
+def reference_arc(grism: Grism) -> ReferenceArc | None:
+    """Return the measured reference of the grism; None where no arc of it has been seen."""
+    return _measured().get(grism.name)
+
+
 @cache
-def _measured_lines() -> dict[str, tuple[ArcLine, ...]]:
+def _measured() -> dict[str, ReferenceArc]:
     tables = {}
     for entry in resources.files("reducers.instruments").joinpath("arcs").iterdir():
         if entry.name.endswith(".toml"):
             table = tomllib.loads(entry.read_text(encoding="utf-8"))
-            rows = [_arc_line(*row) for row in table["lines"]]
-            tables[str(table["grism"])] = tuple(sorted(rows, key=lambda r: r.wavelength_angstrom))
+            alone = [(float(w), str(ion), float(s)) for _, w, ion, s in table["isolated"]]
+            blended = [(float(w), str(ion), float(s)) for w, ion, s in table["blended"]]
+            tables[str(table["grism"])] = ReferenceArc(
+                lamps=tuple(table["lamps"]),
+                lines=tuple(
+                    ArcLine(wavelength_angstrom=w, ion=ion, strength=strength)
+                    for w, ion, strength in sorted(alone + blended)
+                ),
+                row_of={float(w): float(row) for row, w, *_ in table["isolated"]},
+            )
     return tables
-
-
-def _arc_line(air_angstrom: float, ion: str, strength: float) -> ArcLine:
-    vacuum = float(air_to_vacuum(air_angstrom))
-    return ArcLine(wavelength_angstrom=vacuum, ion=ion, strength=strength)
 
 
 def _sky(air_angstrom: float, emitter: str) -> SkyLine:

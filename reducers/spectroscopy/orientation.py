@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.errors import PoorWavelengthFit
-from reducers.spectroscopy.arcs import (
+from reducers.spectroscopy.arc_pattern import (
     SEARCH_PX,
-    find_pattern,
-    guess_row,
+    find_arc_peaks,
+    find_patterns,
     subtract_continuum,
 )
+from reducers.spectroscopy.arcs import guess_row
 from reducers.spectroscopy.lines import lines_of_lamps, reference_lines
 from reducers.spectroscopy.wavelength import WavelengthSolution, solve_wavelength
 
@@ -109,10 +110,16 @@ def _correlation(
         return -1.0
     third = frame.shape[1] // 3
     profile = np.median(frame.data[:, third : frame.shape[1] - third], axis=1)
-    return find_pattern(
-        subtract_continuum(profile.astype(np.float64)),
-        np.asarray(frame.geometry.detector_y(np.arange(frame.shape[0])), dtype=np.float64),
+    signal = subtract_continuum(profile.astype(np.float64))
+    rows = np.asarray(frame.geometry.detector_y(np.arange(frame.shape[0])), dtype=np.float64)
+    peaks = find_arc_peaks(signal, np.ones(signal.size, bool), rows)
+    best = find_patterns(
+        signal,
+        rows,
         predicted[inside] + offset_px,
         np.array([line.strength for line in listed])[inside],
         pivot_px=sum(guess.valid_px) / 2,
-    ).correlation
+        fwhm_px=peaks.fwhm_px,
+        at_most=1,
+    )
+    return best[0].correlation

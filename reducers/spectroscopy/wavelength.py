@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from reducers.errors import PoorWavelengthFit
 from reducers.frame import Mask, read_only
 from reducers.instrument import Grism
+from reducers.spectroscopy.arc_pattern import subtract_continuum
 from reducers.spectroscopy.arcs import (
     IdentifiedArc,
-    correction_degree,
     guess_row,
     guess_wavelength,
     identify_arc,
-    subtract_continuum,
 )
 from reducers.spectroscopy.line_profile import measure_lines
 from reducers.spectroscopy.lines import lines_of_lamps, reference_lines
@@ -303,7 +302,8 @@ def _fit_surface(
     slit_degree = min(SLIT_DEGREE, len(detector_x) - 1)
     for _ in range(8):
         domain_y = (float(centre[kept].min()), float(centre[kept].max()))
-        degree = correction_degree(int(kept.any(axis=0).sum()))
+        # The shape of the dispersion is the grism's: few lines may only move and stretch it.
+        degree = int(np.searchsorted([5, 10], kept.any(axis=0).sum()))
         basis = legendre.legvander2d(
             _scaled(centre, domain_y), _scaled(x, domain_x), [degree, slit_degree]
         )
