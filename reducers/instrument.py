@@ -127,7 +127,11 @@ class Standard:
     Attributes
     ----------
     wavelength_angstrom, ab_magnitude, bandpass_angstrom : tuple of float
-        Reference table; air wavelengths as published.
+        Reference table, wavelengths as published: in air or vacuum, see `medium`.
+    medium : str
+        'air' (the older tables) or 'vacuum' (CALSPEC).
+    pm_ra_mas_yr, pm_dec_mas_yr : float
+        Proper motion from 2000.0 on; the former on the sky (with cos Dec).
     verified : bool
         False where the position rests on memory only.
     """
@@ -140,6 +144,9 @@ class Standard:
     ab_magnitude: tuple[float, ...]
     bandpass_angstrom: tuple[float, ...]
     source: str
+    medium: str = "air"
+    pm_ra_mas_yr: float = 0.0
+    pm_dec_mas_yr: float = 0.0
     verified: bool = True
 
 

@@ -184,9 +184,19 @@ def _response_hdus(response: Response, header: fits.Header) -> fits.HDUList:
     for key, value in (
         ("STANDARD", response.standard), ("RMSMAG", response.rms_mag),
         ("AIRMASS", response.airmass), ("SLIT", response.slit), ("GRISM", response.grism),
+        ("FILTER", response.filter), ("CVMAG", response.cross_validation_mag),
+        ("COVERAGE", response.coverage), ("SEEING", response.seeing_arcsec),
     ):  # fmt: skip
-        add_card(curve.header, key, value)
-    return fits.HDUList([fits.PrimaryHDU(header=header), curve, points])
+        if not (isinstance(value, float) and np.isnan(value)):
+            add_card(curve.header, key, value)
+    bands = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("WAVE", "D", unit="Angstrom", array=response.telluric_wavelength),
+            fits.Column("TRANS", "D", array=response.telluric_transmission),
+        ],
+        name="TELLURIC",
+    )
+    return fits.HDUList([fits.PrimaryHDU(header=header), curve, points, bands])
 
 
 def read_master_frame(path: Path) -> Frame:
@@ -233,6 +243,7 @@ def read_response(path: Path) -> Response:
     """Return a response."""
     with _opened(path) as hdus:
         curve, points = hdus["RESPONSE"], hdus["POINTS"]
+        bands = hdus["TELLURIC"].data
         return Response(
             wavelength=_native(curve.data["WAVE"]),
             ab_zero_point=_native(curve.data["ABZP"]),
@@ -244,6 +255,12 @@ def read_response(path: Path) -> Response:
             grism=curve.header["GRISM"],
             points_wavelength=_native(points.data["WAVE"]),
             points_zero_point=_native(points.data["ABZP"]),
+            filter=curve.header["FILTER"],
+            cross_validation_mag=curve.header.get("CVMAG", math.nan),
+            coverage=curve.header["COVERAGE"],
+            seeing_arcsec=curve.header.get("SEEING", math.nan),
+            telluric_wavelength=_native(bands["WAVE"]),
+            telluric_transmission=_native(bands["TRANS"]),
         )
 
 

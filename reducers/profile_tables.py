@@ -23,6 +23,9 @@ class _Star:
     dec_deg: float
     table: str
     source: str
+    medium: str = "air"
+    pm_ra_mas_yr: float = 0.0
+    pm_dec_mas_yr: float = 0.0
     verified: bool = True
     position_source: str = ""
 
@@ -62,6 +65,8 @@ def read_standards(folder: Path) -> tuple[Standard, ...]:
 
 
 def _standard(star: _Star, folder: Path) -> Standard:
+    if star.medium not in ("air", "vacuum"):
+        raise ProfileError(f"{star.name}: medium is 'air' or 'vacuum', not {star.medium!r}")
     wavelengths, magnitudes, bands = _columns(folder / star.table, 3)
     return Standard(
         name=star.name,
@@ -72,6 +77,9 @@ def _standard(star: _Star, folder: Path) -> Standard:
         ab_magnitude=magnitudes,
         bandpass_angstrom=bands,
         source=star.source,
+        medium=star.medium,
+        pm_ra_mas_yr=star.pm_ra_mas_yr,
+        pm_dec_mas_yr=star.pm_dec_mas_yr,
         verified=star.verified,
     )
 

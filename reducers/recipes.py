@@ -33,9 +33,11 @@ from reducers.reduced import (
     SpectrumSettings,
 )
 from reducers.spectroscopy.arcs import guess_wavelength
-from reducers.spectroscopy.assess import measure_calibrations, measure_target
-from reducers.spectroscopy.longslit import calibrate_objects, measure_slit
+from reducers.spectroscopy.assess import measure_calibrations, measure_response, measure_target
+from reducers.spectroscopy.calibrate import calibrate_objects
+from reducers.spectroscopy.longslit import measure_slit
 from reducers.spectroscopy.response import fit_response
+from reducers.spectroscopy.telluric import with_telluric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -203,6 +205,7 @@ def build_response(
     star = max(reduced.objects, key=lambda o: o.snr)
     if star.trace.forced:
         raise PoorResponse(f"{standard.name} was not found on the slit")
+    scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
     response = fit_response(
         star.counts,
         standard,
@@ -211,17 +214,11 @@ def build_response(
         airmass=identity.airmass or 1.0,
         slit=identity.setup.slit,
         grism=identity.setup.grism,
+        filter_name=identity.setup.filter,
+        seeing_arcsec=star.fwhm_px * scale_arcsec,
     )
-    peak = float(np.nanmax(response.ab_zero_point))
-    measurements = {
-        "rms_mag": response.rms_mag,
-        "points": float(response.points_wavelength.size),
-        "peak_ab_zero_point": peak,
-        "snr": star.snr,
-        "fwhm_arcsec": star.fwhm_px
-        * instrument.detector.pixel_scale_arcsec
-        * identity.setup.slit_binning,
-    }
+    response = with_telluric(response, star.counts, standard, instrument, identity.exposure_s)
+    measurements = {**measure_response(response, identity, instrument), "snr": star.snr}
     return Built(role="RESPONSE", value=response, measurements=measurements)
 
 
@@ -266,7 +263,13 @@ def reduce_spectrum(
         pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
     )
-    objects = calibrate_objects(slit, identity, given.response, instrument)
+    objects = calibrate_objects(
+        slit,
+        identity,
+        given.response,
+        instrument,
+        response_age_h=given.facts.get("response_age_h"),
+    )
     gain, _ = gain_and_read_noise(identity, given, instrument)
     measurements = {
         **slit.measurements,

@@ -89,6 +89,11 @@ class ExtractedObject:
         Electrons per pixel: optimal, and a plain sum as a check.
     snr
         Median signal-to-noise per pixel where the response is good.
+    transmission
+        Telluric transmission by which the flux was divided; None without a response.
+    scale_error
+        Relative error of the flux scale, common to neighbouring pixels and not part of the
+        spectrum's own errors; None without a response.
     """
 
     name: str
@@ -98,6 +103,8 @@ class ExtractedObject:
     trace: Trace
     fwhm_px: float
     snr: float
+    transmission: Vector | None = None
+    scale_error: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,8 @@ from reducers.quality import flag_bits, load_limits
 from reducers.recipes import RECIPE_VERSION
 from reducers.reduced import SpectrumSettings
 from reducers.reduction_log import chosen_settings, reduction_log
+from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectroscopy.rectify import linear_flux, linear_grid, rectify
-from reducers.spectroscopy.response import FLUX_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,6 +175,11 @@ def spectrum_table(target: ExtractedObject, name: str) -> fits.BinTableHDU:
         fits.Column("BOXCAR", "D", unit="count", array=target.boxcar.flux),
         fits.Column("DQ", "J", array=spectrum.mask.astype(np.int32)),
     ]
+    if target.scale_error is not None and target.transmission is not None:
+        columns += [
+            fits.Column("SCALE_ERR", "D", array=target.scale_error),
+            fits.Column("TELLURIC", "D", array=target.transmission),
+        ]
     table = fits.BinTableHDU.from_columns(columns, name=name)
     for keyword, value, comment in (
         ("WAVETYPE", "vacuum", "column WAVE, at pixel centres"),

@@ -105,7 +105,8 @@ def ab_flux(ab_magnitude: Any, wavelength_angstrom: Any) -> Any:
 
 def _standard_flux(name: str, w: Any, instrument: Instrument) -> Any:
     standard = next(s for s in instrument.standards if s.name == name)
-    at = vacuum(np.array(standard.wavelength_angstrom))
+    own = np.array(standard.wavelength_angstrom)
+    at = own if standard.medium == "vacuum" else vacuum(own)
     return ab_flux(np.interp(w, at, np.array(standard.ab_magnitude)), w)
 
 

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.spectroscopy.slit_loss import slit_loss_mag
+
 if TYPE_CHECKING:
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.reduced import ExtractedObject, SpectrumCalibrations
+    from reducers.spectroscopy.response import Response
+
+#: Where the shape of a response is noted, so that later ones can be held against it.
+SHAPE_ANGSTROM = tuple(range(3500, 10001, 250))
 
 
 def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
@@ -27,6 +33,38 @@ def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
     if given.response is not None:
         measured["response_rms_mag"] = given.response.rms_mag
     return measured
+
+
+def measure_response(
+    response: Response, identity: Identity, instrument: Instrument
+) -> dict[str, float]:
+    """Return how good a response is, and its shape as 'zero_point_4000', 'zero_point_4250', ...
+
+    'residual_rms_mag' is the plain rms of all reference points from 4000 to 8500 A, outliers
+    and stellar lines included.
+    """
+    off = response.points_zero_point - response.zero_point_at(response.points_wavelength)
+    inside = (response.points_wavelength > 4000) & (response.points_wavelength < 8500)
+    inside &= np.isfinite(off)
+    width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
+    shape = response.zero_point_at(np.array(SHAPE_ANGSTROM, dtype=np.float64))
+    return {
+        "rms_mag": response.rms_mag,
+        "residual_rms_mag": float(np.sqrt(np.mean(off[inside] ** 2))) if inside.any() else math.nan,
+        "cross_validation_mag": response.cross_validation_mag,
+        "points": float(response.points_wavelength.size),
+        "coverage": response.coverage,
+        "first_angstrom": float(response.wavelength[0]),
+        "last_angstrom": float(response.wavelength[-1]),
+        "peak_ab_zero_point": float(np.nanmax(response.ab_zero_point)),
+        "fwhm_arcsec": response.seeing_arcsec,
+        "slit_loss_mag": slit_loss_mag(width, response.seeing_arcsec),
+        **{
+            f"zero_point_{at}": float(value)
+            for at, value in zip(SHAPE_ANGSTROM, shape, strict=True)
+            if math.isfinite(value)
+        },
+    }
 
 
 def measure_target(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from reducers.frame import Frame, Mask, Vector
-from reducers.reduced import ExtractedObject
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
 from reducers.spectroscopy.extract import (
     Extraction,
@@ -21,7 +20,6 @@ from reducers.spectroscopy.extract import (
 )
 from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
-from reducers.spectroscopy.response import calibrate_flux, mark_telluric
 from reducers.spectroscopy.sky import (
     SkyFit,
     dispersion_coordinate,
@@ -40,15 +38,12 @@ from reducers.spectroscopy.trace import (
     trace_source,
 )
 from reducers.spectroscopy.wavelength import WavelengthSolution
-from reducers.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reducers.identity import Identity
-    from reducers.instrument import Grism, Instrument
+    from reducers.instrument import Grism
     from reducers.reduced import SpectrumSettings
-    from reducers.spectroscopy.response import Response
 
 #: Objects extracted from one slit at most: more are noise or a wrong sky.
 MOST_OBJECTS = 6
@@ -219,84 +214,3 @@ def _flexure_measurements(flexure: Flexure) -> dict[str, float]:
         "skyline_residual_px": flexure.residual_px,
         "sky5577_angstrom": flexure.oxygen_5577_angstrom,
     }
-
-
-def calibrate_objects(
-    slit: Slit, identity: Identity, response: Response | None, instrument: Instrument
-) -> tuple[ExtractedObject, ...]:
-    """Give every extraction its wavelengths and, with a response, its flux."""
-    return tuple(
-        _calibrated(slit, index, identity, response, instrument)
-        for index in range(len(slit.traces))
-    )
-
-
-def _calibrated(
-    slit: Slit,
-    index: int,
-    identity: Identity,
-    response: Response | None,
-    instrument: Instrument,
-) -> ExtractedObject:
-    trace, found = slit.traces[index], slit.extractions[index]
-    geometry = slit.frame.geometry
-    wavelength = slit.solution.wavelength(
-        geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
-    )
-    order = np.argsort(wavelength)
-    beyond = slit.solution.is_extrapolated(wavelength)
-    mask = found.mask | np.where(beyond, np.uint16(Mask.WAVE_EXTRAPOLATED), np.uint16(0))
-
-    def spectrum(flux: Vector, variance: Vector, step: str) -> Spectrum:
-        return mark_telluric(
-            Spectrum(
-                wavelength=wavelength[order],
-                flux=flux[order],
-                error=np.sqrt(np.maximum(variance[order], 0)),
-                sky=found.sky[order],
-                mask=mask[order].astype(np.uint16),
-                history=(*slit.frame.history, step),
-            )
-        )
-
-    counts = spectrum(found.flux, found.variance, "extraction: optimal (Horne 1986)")
-    box = spectrum(found.box_flux, found.box_variance, "extraction: sum along the slit")
-    counts, box = (
-        _within_range(counts, instrument, identity),
-        _within_range(box, instrument, identity),
-    )
-    calibrated = counts
-    if response is not None:
-        calibrated = calibrate_flux(
-            counts,
-            response,
-            instrument,
-            exposure_s=identity.exposure_s,
-            airmass=identity.airmass or 1.0,
-        )
-    usable = counts.good
-    # The ends beyond the arc lines hold little light; without an arc everything is beyond.
-    known = usable & ((counts.mask & np.uint16(Mask.WAVE_EXTRAPOLATED)) == 0)
-    usable = known if known.any() else usable
-    snr = float(np.median(counts.flux[usable] / counts.error[usable])) if usable.any() else 0.0
-    return ExtractedObject(
-        name=f"OBJ{index + 1}", spectrum=calibrated, counts=counts, boxcar=box, trace=trace,
-        fwhm_px=slit.widths_px[index], snr=snr,
-    )  # fmt: skip
-
-
-def _within_range(counts: Spectrum, instrument: Instrument, identity: Identity) -> Spectrum:
-    """Keep the wavelengths that the grism passes, widened by 50 A."""
-    grism = instrument.grisms[identity.setup.grism]
-    low, high = grism.range_angstrom
-    inside = (counts.wavelength > low - 50) & (counts.wavelength < high + 50)
-    if inside.sum() < 10:
-        return counts
-    return replace(
-        counts,
-        wavelength=counts.wavelength[inside],
-        flux=counts.flux[inside],
-        error=counts.error[inside],
-        sky=counts.sky[inside],
-        mask=counts.mask[inside],
-    )

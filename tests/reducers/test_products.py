@@ -22,8 +22,9 @@ from reducers.products import (
 )
 from reducers.profiles import load_instrument
 from reducers.reduced import Built, ExtractedObject
+from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectroscopy.nominal import nominal_solution
-from reducers.spectroscopy.response import FLUX_UNIT, Response
+from reducers.spectroscopy.response import Response
 from reducers.spectroscopy.trace import Trace
 from reducers.spectrum import Spectrum
 from reducers.spectrum_products import iraf_hdus, printable, spectrum_hdus

@@ -22,8 +22,8 @@ from reducers.products import Provenance
 from reducers.quality import load_limits
 from reducers.reduced import Exposure, ExtractedObject, ReducedSpectrum, SpectrumSettings
 from reducers.reduction_log import WIDTH
+from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectroscopy.rectify import linear_flux, linear_grid, overlap_of, rectify
-from reducers.spectroscopy.response import FLUX_UNIT
 from reducers.spectroscopy.trace import Trace
 from reducers.spectrum import Spectrum
 from reducers.spectrum_products import spectrum_products

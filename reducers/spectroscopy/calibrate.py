@@ -1,0 +1,111 @@
+"""From extracted electrons to spectra: wavelengths, masks and flux for every object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.frame import Mask
+from reducers.reduced import ExtractedObject
+from reducers.spectroscopy.flux import apply_response, mark_telluric
+from reducers.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from reducers.frame import Vector
+    from reducers.identity import Identity
+    from reducers.instrument import Instrument
+    from reducers.spectroscopy.longslit import Slit
+    from reducers.spectroscopy.response import Response
+
+
+def calibrate_objects(
+    slit: Slit,
+    identity: Identity,
+    response: Response | None,
+    instrument: Instrument,
+    *,
+    response_age_h: float | None = None,
+) -> tuple[ExtractedObject, ...]:
+    """Give every extraction its wavelengths and, with a response, its flux."""
+    return tuple(
+        _calibrated(slit, index, identity, response, instrument, response_age_h)
+        for index in range(len(slit.traces))
+    )
+
+
+def _calibrated(
+    slit: Slit,
+    index: int,
+    identity: Identity,
+    response: Response | None,
+    instrument: Instrument,
+    response_age_h: float | None,
+) -> ExtractedObject:
+    trace, found = slit.traces[index], slit.extractions[index]
+    geometry = slit.frame.geometry
+    wavelength = slit.solution.wavelength(
+        geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
+    )
+    order = np.argsort(wavelength)
+    beyond = slit.solution.is_extrapolated(wavelength)
+    mask = found.mask | np.where(beyond, np.uint16(Mask.WAVE_EXTRAPOLATED), np.uint16(0))
+
+    def spectrum(flux: Vector, variance: Vector, step: str) -> Spectrum:
+        return mark_telluric(
+            Spectrum(
+                wavelength=wavelength[order],
+                flux=flux[order],
+                error=np.sqrt(np.maximum(variance[order], 0)),
+                sky=found.sky[order],
+                mask=mask[order].astype(np.uint16),
+                history=(*slit.frame.history, step),
+            )
+        )
+
+    counts = spectrum(found.flux, found.variance, "extraction: optimal (Horne 1986)")
+    box = spectrum(found.box_flux, found.box_variance, "extraction: sum along the slit")
+    counts, box = (
+        _within_range(counts, instrument, identity),
+        _within_range(box, instrument, identity),
+    )
+    scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
+    flux = None
+    if response is not None:
+        flux = apply_response(
+            counts,
+            response,
+            instrument,
+            identity,
+            seeing_arcsec=slit.widths_px[index] * scale_arcsec,
+            response_age_h=response_age_h,
+        )
+    usable = counts.good
+    # The ends beyond the arc lines hold little light; without an arc everything is beyond.
+    known = usable & ((counts.mask & np.uint16(Mask.WAVE_EXTRAPOLATED)) == 0)
+    usable = known if known.any() else usable
+    snr = float(np.median(counts.flux[usable] / counts.error[usable])) if usable.any() else 0.0
+    return ExtractedObject(
+        name=f"OBJ{index + 1}", spectrum=flux.spectrum if flux else counts, counts=counts,
+        boxcar=box, trace=trace, fwhm_px=slit.widths_px[index], snr=snr,
+        transmission=flux.transmission if flux else None,
+        scale_error=flux.scale_error if flux else None,
+    )  # fmt: skip
+
+
+def _within_range(counts: Spectrum, instrument: Instrument, identity: Identity) -> Spectrum:
+    """Keep the wavelengths that the grism passes, widened by 50 A."""
+    grism = instrument.grisms[identity.setup.grism]
+    low, high = grism.range_angstrom
+    inside = (counts.wavelength > low - 50) & (counts.wavelength < high + 50)
+    if inside.sum() < 10:
+        return counts
+    return replace(
+        counts,
+        wavelength=counts.wavelength[inside],
+        flux=counts.flux[inside],
+        error=counts.error[inside],
+        sky=counts.sky[inside],
+        mask=counts.mask[inside],
+    )
