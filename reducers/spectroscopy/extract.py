@@ -12,63 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
+from scipy import ndimage
 
 from reducers.frame import Mask, Vector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reducers.spectroscopy.shape import Profile
     from reducers.spectroscopy.trace import Trace
 
-
-#: Moffat exponent of ordinary seeing, held where an object is too faint to fit it.
-TYPICAL_BETA = 3.0
-BETA_SNR = 80.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """Moffat profile along the slit whose width changes linearly with the row.
-
-    Attributes
-    ----------
-    beta : float
-        Moffat exponent.
-    fwhm_px, slope : float
-        FWHM = fwhm_px * (1 + slope * u), u running from -1 to 1 over the rows.
-    """
-
-    beta: float
-    fwhm_px: float
-    slope: float
-
-    def values(self, trace: Trace, columns: int) -> NDArray[np.float64]:
-        """Return the (ny, nx) profile, unit sum within four FWHM of the trace."""
-        rows = trace.rows.size
-        u = np.linspace(-1, 1, rows)
-        fwhm = np.maximum(self.fwhm_px * (1 + self.slope * u), 1.0)[:, None]
-        distance = np.arange(columns)[None, :] - trace.columns[:, None]
-        core = fwhm / (2 * np.sqrt(2 ** (1 / self.beta) - 1))
-        shape = _pixel_moffat(distance, core, self.beta)
-        inside = np.abs(distance) <= 4 * fwhm
-        # Normalise on the whole line, so that an object at the window's edge is not brightened.
-        reach = np.arange(-int(4 * fwhm.max()) - 1, int(4 * fwhm.max()) + 2)[None, :]
-        offset = reach - (trace.columns % 1.0)[:, None]
-        whole = np.where(np.abs(offset) <= 4 * fwhm, _pixel_moffat(offset, core, self.beta), 0)
-        return np.asarray(np.where(inside, shape, 0) / whole.sum(axis=1, keepdims=True))
-
-
-def _pixel_moffat(
-    distance: NDArray[np.float64], core: NDArray[np.float64], beta: float
-) -> NDArray[np.float64]:
-    """Average a Moffat over the pixel by Simpson's rule."""
-
-    def at(offset: float) -> NDArray[np.float64]:
-        value: NDArray[np.float64] = (1 + ((distance + offset) / core) ** 2) ** -beta
-        return value
-
-    return (at(-0.5) + 4 * at(0.0) + at(0.5)) / 6
+#: Solutions of one slit at most; every one leaves out the cosmic rays that the last one showed.
+MOST_ROUNDS = 6
+#: What a model is wrong by at least, as a share of itself.
+LEAST_MISFIT = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,80 +50,6 @@ class Extraction:
     box_variance: Vector
     sky: Vector
     mask: NDArray[np.uint16]
-
-
-def fit_profile(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    trace: Trace,
-) -> Profile:
-    """Fit the Moffat profile of an object to its data stacked along the trace in 3 zones.
-
-    No free constant is fitted: it would steal flux from the wings.
-    """
-    zones = np.array_split(np.arange(residual.shape[0]), 3)
-    measured = [_zone_profile(residual, variance, good, trace, zone) for zone in zones]
-    fits = [_fit_moffat(m, trace.fwhm_px) for m in measured if m is not None]
-    usable = [f for f in fits if f is not None]
-    if not usable:
-        return Profile(beta=TYPICAL_BETA, fwhm_px=trace.fwhm_px, slope=0.0)
-    weight = np.array([f[2] for f in usable])
-    beta = float(np.clip(np.average([f[1] for f in usable], weights=weight), 2.0, 5.0))
-    widths = np.array([f[0] for f in usable])
-    if len(usable) == 3 and weight.min() > BETA_SNR:
-        slope, middle = np.polyfit([-2 / 3, 0, 2 / 3], widths, 1, w=np.sqrt(weight))
-        relative = float(np.clip(slope / middle, -0.3, 0.3))
-        return Profile(beta=beta, fwhm_px=float(middle), slope=relative)
-    return Profile(beta=beta, fwhm_px=float(np.average(widths, weights=weight)), slope=0.0)
-
-
-def _zone_profile(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    trace: Trace,
-    zone: NDArray[np.int64],
-) -> tuple[Vector, Vector, Vector] | None:
-    """Return distance, mean signal and error in half-pixel bins of distance from the trace."""
-    reach = 4 * trace.fwhm_px
-    distance = np.arange(residual.shape[1])[None, :] - trace.columns[zone][:, None]
-    keep = good[zone] & (np.abs(distance) < reach)
-    step = 0.5
-    bins = np.floor((distance[keep] + reach) / step).astype(int)
-    count = np.bincount(bins)
-    total = np.bincount(bins, weights=residual[zone][keep])
-    noise = np.bincount(bins, weights=variance[zone][keep])
-    filled = count > 3
-    if filled.sum() < 8:
-        return None
-    where = np.bincount(bins, weights=distance[keep])[filled] / count[filled]
-    return where, total[filled] / count[filled], np.sqrt(noise[filled]) / count[filled]
-
-
-def _fit_moffat(
-    measured: tuple[Vector, Vector, Vector], guess_fwhm: float
-) -> tuple[float, float, float] | None:
-    """Return FWHM, beta and signal-to-noise, or None where the zone is too faint."""
-    distance, value, error = measured
-    near = np.abs(distance) < guess_fwhm
-    if not near.any() or value[near].sum() < 10 * np.sqrt((error[near] ** 2).sum()):
-        return None
-
-    def model(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        core = np.array(p[1] / (2 * np.sqrt(2 ** (1 / p[2]) - 1)))
-        return np.asarray(p[0] * _pixel_moffat(distance - p[3], core, float(p[2])))
-
-    snr = float(value[near].sum() / np.sqrt((error[near] ** 2).sum()))
-    # Wings and core trade against each other: below this the data cannot tell them apart.
-    beta = (2.0, 5.0) if snr > BETA_SNR else (TYPICAL_BETA - 1e-6, TYPICAL_BETA + 1e-6)
-    start = np.array([max(value[near].max(), 1e-3), guess_fwhm, TYPICAL_BETA, 0.0])
-    low = [0.0, 0.4 * guess_fwhm, beta[0], -1.0]
-    high = [np.inf, 2.5 * guess_fwhm, beta[1], 1.0]
-    result = optimize.least_squares(
-        lambda p: (model(p) - value) / error, start, bounds=(low, high), loss="soft_l1"
-    )
-    return float(result.x[1]), float(result.x[2]), snr
 
 
 def model_variance(
@@ -209,35 +92,70 @@ def extract(
     shapes = [p.values(t, residual.shape[1]) for t, p in zip(traces, profiles, strict=True)]
     usable = good.copy()
     signal = np.zeros_like(residual)
-    for _ in range(3):
+    for attempt in range(MOST_ROUNDS):
         variance = model_variance(sky, signal, floor)
-        fluxes, inverse = _solve_rows(residual, variance, usable, shapes)
-        signal = _model([_smoothed(f) for f in fluxes], shapes)
-        fitted = _model(fluxes, shapes)
-        # An imperfect profile must not be eaten as cosmic rays, neither in the core (5 % of the
-        # model) nor in the wings (3 % of the row's peak).
-        peak = fitted.max(axis=1, keepdims=True)
-        allowed = 5 * np.sqrt(variance) + 0.05 * np.abs(fitted) + 0.03 * np.clip(peak, 0, None)
-        usable = good & (residual - fitted < allowed)
+        fluxes, inverse = solve_rows(residual, variance, usable, shapes)
+        fitted = image_of(fluxes, shapes)
+        survivors = good & ~_hit(residual - fitted, fitted, variance, usable)
+        if attempt > 1 and (survivors == usable).all():
+            break
+        errors = [np.sqrt(inverse[:, k, k]) for k in range(len(shapes))]
+        smooth = [smoothed(f, e) for f, e in zip(fluxes, errors, strict=True)]
+        signal = image_of(smooth, shapes)
+        usable = survivors
     return tuple(
         _one_extraction(k, residual, sky, variance, mask, usable, good, shapes, fluxes, inverse)
         for k in range(len(shapes))
     )
 
 
-def _model(fluxes: Sequence[Vector], shapes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the image that the objects make."""
+def _hit(
+    deviation: NDArray[np.float64],
+    fitted: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return the pixels that cosmic rays hit: above the model by 5 sigma and its own misfit.
+
+    A model is wrong by a share of itself and of the row's peak (where the profile is steep);
+    the share is measured where the signal is strong.
+    """
+    peak = np.maximum(fitted.max(axis=1, keepdims=True), 0)
+    scale = np.maximum(fitted, 0) + 0.3 * peak
+    strong = usable & (fitted > 10 * np.sqrt(variance))
+    share = LEAST_MISFIT
+    if strong.sum() > 200:
+        ratio = (deviation[strong] / scale[strong]) ** 2
+        # 0.4549 is the median of chi-squared with one degree of freedom.
+        excess = float(np.median(ratio) / 0.4549 - np.median(variance[strong] / scale[strong] ** 2))
+        share = max(share, float(np.sqrt(max(excess, 0.0))))
+    return np.asarray(deviation > 5 * np.sqrt(variance + (share * scale) ** 2))
+
+
+def image_of(
+    fluxes: Sequence[Vector], shapes: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the image that objects of given fluxes (ny,) and shapes (ny, nx) make."""
     model = np.zeros_like(shapes[0])
     for flux, shape in zip(fluxes, shapes, strict=True):
         model += flux[:, None] * shape
     return model
 
 
-def _smoothed(flux: Vector) -> Vector:
-    return np.asarray(ndimage.median_filter(flux, size=9))
+def smoothed(flux: Vector, error: Vector | None = None) -> Vector:
+    """Return a spectrum's median over 9 rows, and lines themselves where they stand out.
+
+    Weights that follow every row's own noise would bias faint fluxes low; a line's own photons
+    belong into its variance.
+    """
+    smooth = np.asarray(ndimage.median_filter(flux, size=9))
+    if error is None:
+        return smooth
+    line = np.abs(flux - smooth) > 5 * error
+    return np.asarray(np.where(line, flux, smooth))
 
 
-def _solve_rows(
+def solve_rows(
     residual: NDArray[np.float64],
     variance: NDArray[np.float64],
     usable: NDArray[np.bool_],
@@ -273,7 +191,7 @@ def _one_extraction(
 ) -> Extraction:
     shape = shapes[index]
     core = shape > 0.1 * shape.max(axis=1, keepdims=True)
-    others = _model(fluxes, shapes) - fluxes[index][:, None] * shape
+    others = image_of(fluxes, shapes) - fluxes[index][:, None] * shape
     inside = core & usable
     covered = np.maximum((shape * inside).sum(axis=1), 1e-9)
     box = ((residual - others) * inside).sum(axis=1) / covered

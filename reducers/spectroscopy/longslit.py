@@ -15,11 +15,11 @@ from reducers.spectroscopy.cosmics import flag_cosmic_rays
 from reducers.spectroscopy.extract import (
     Extraction,
     extract,
-    fit_profile,
     model_variance,
 )
 from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
+from reducers.spectroscopy.shape_fit import fit_profiles
 from reducers.spectroscopy.sky import (
     SkyFit,
     dispersion_coordinate,
@@ -29,14 +29,8 @@ from reducers.spectroscopy.sky import (
     rough_sky,
     spline_for,
 )
-from reducers.spectroscopy.trace import (
-    Source,
-    Trace,
-    find_sources,
-    forced_trace,
-    slit_profile,
-    trace_source,
-)
+from reducers.spectroscopy.sources import Source, find_sources, slit_profile
+from reducers.spectroscopy.trace import Trace, forced_trace, trace_source
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
 if TYPE_CHECKING:
@@ -179,8 +173,8 @@ def _extract(
     traces: Sequence[Trace],
     floor: NDArray[np.float64],
 ) -> tuple[tuple[float, ...], tuple[Extraction, ...]]:
-    variance = model_variance(sky, residual, floor)
-    profiles = [fit_profile(residual, variance, frame.good, trace) for trace in traces]
+    empty = model_variance(sky, np.zeros_like(sky), floor)
+    profiles = fit_profiles(residual, empty, frame.good, traces)
     results = extract(residual, sky, floor, frame.mask, frame.good, traces, profiles)
     return tuple(p.fwhm_px for p in profiles), results
 

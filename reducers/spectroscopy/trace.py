@@ -1,4 +1,4 @@
-"""Find objects on the slit and follow them along the dispersion."""
+"""Follow objects along the dispersion."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy import ndimage, signal
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from reducers.frame import Vector, read_only
+from reducers.spectroscopy.sources import FWHM_PER_SIGMA, Source
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-#: 2 sqrt(2 ln 2): FWHM of a Gaussian in units of its sigma.
-FWHM_PER_SIGMA = 2.3548
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """One peak of the slit profile: column, height above the sky in sigma, FWHM."""
-
-    column: float
-    significance: float
-    fwhm_px: float
+#: Zones of rows in which an object is followed at first.
+COARSE_ZONES = 28
+#: Rows in a bin of the final trace: few enough to follow it, many enough to hold signal.
+LEAST_ROWS, MOST_ROWS = 8, 120
+#: Signal-to-noise of one centroid that counts.
+LEAST_SNR = 4.0
+#: Centroids are never better than this (px): pixels are not perfect.
+CENTROID_FLOOR_PX = 0.02
+HIGHEST_DEGREE = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,210 +56,209 @@ class Trace:
             object.__setattr__(self, name, read_only(getattr(self, name), np.float64))
 
 
-def slit_profile(
-    residual: NDArray[np.float64], variance: NDArray[np.float64], good: NDArray[np.bool_]
-) -> tuple[Vector, Vector]:
-    """Return the signal along the slit and its error, averaged over rows after clipping.
-
-    Parameters
-    ----------
-    residual, variance, good : (ny, nx)
-        Sky-subtracted electrons, their variance, and which pixels count.
-    """
-    weight = np.where(good, 1.0, 0.0)
-    # A row's cosmic ray or line residual must not make an object: clip at 6 sigma of its row.
-    sigma = np.sqrt(np.maximum(variance, 1e-6))
-    smooth = ndimage.median_filter(np.where(good, residual, 0.0), size=(9, 1))
-    weight[np.abs(residual - smooth) > 6 * sigma] = 0
-    total = np.maximum(weight.sum(axis=0), 1e-9)
-    profile = (weight * residual).sum(axis=0) / total
-    error = np.sqrt((weight * variance).sum(axis=0)) / total
-    return profile, error
-
-
-def find_sources(
-    profile: Vector, error: Vector, *, seeing_px: float, threshold_sigma: float = 6.0
-) -> tuple[Source, ...]:
-    """Find peaks of a slit profile by matched filtering, the most significant first.
-
-    Parameters
-    ----------
-    profile, error : (nx,) electrons per row
-        From `slit_profile`.
-    seeing_px
-        Expected FWHM along the slit.
-    """
-    sigma_px = seeing_px / FWHM_PER_SIGMA
-    reach = int(np.ceil(4 * sigma_px))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
-    kernel /= kernel.sum()
-    baseline = ndimage.median_filter(profile, size=min(profile.size, int(16 * seeing_px) | 1))
-    level = signal.convolve(profile - baseline, kernel, mode="same")
-    noise = np.sqrt(signal.convolve(error**2, kernel**2, mode="same"))
-    scatter = 1.4826 * np.median(np.abs(level - np.median(level)))
-    score = level / np.maximum(np.hypot(noise, 0.5 * scatter), 1e-9)
-    edge = max(3, int(seeing_px / 2))
-    peaks, _ = signal.find_peaks(score, height=threshold_sigma, distance=max(2, int(seeing_px)))
-    peaks = [p for p in peaks if edge <= p < profile.size - edge]
-    brightest = max((level[p] for p in peaks), default=0.0)
-    found = [
-        Source(
-            column=_centroid(profile - baseline, p, seeing_px),
-            significance=float(score[p]),
-            fwhm_px=_width(profile - baseline, p),
-        )
-        for p in peaks
-        # Wings and ghosts of a bright star are not objects.
-        if level[p] > 0.004 * brightest
-    ]
-    return tuple(sorted(found, key=lambda s: -s.significance))
-
-
-def _centroid(profile: Vector, peak: int, seeing_px: float) -> float:
-    centre = float(peak)
-    columns = np.arange(profile.size)
-    for _ in range(10):
-        weight = np.exp(-0.5 * ((columns - centre) / (seeing_px / FWHM_PER_SIGMA)) ** 2)
-        signal_ = weight * profile
-        if signal_.sum() <= 0:
-            return float(peak)
-        # Weighting with the profile's own width halves the step towards the centroid.
-        centre += 2 * float((signal_ * (columns - centre)).sum() / signal_.sum())
-        centre = float(np.clip(centre, peak - seeing_px, peak + seeing_px))
-    return centre
-
-
-def _width(profile: Vector, peak: int) -> float:
-    half = profile[peak] / 2
-    left = peak
-    while left > 0 and profile[left] > half:
-        left -= 1
-    right = peak
-    while right < profile.size - 1 and profile[right] > half:
-        right += 1
-
-    def crossing(low: int, high: int) -> float:
-        step = profile[high] - profile[low]
-        return low + (half - profile[low]) / step if step else float(low)
-
-    return float(max(crossing(right, right - 1) - crossing(left, left + 1), 1.0))
-
-
 def trace_source(
     residual: NDArray[np.float64],
     variance: NDArray[np.float64],
     good: NDArray[np.bool_],
     source: Source,
     *,
+    crutch: Trace | None = None,
     bin_snr: float = 12.0,
-    rows_used: tuple[int, int] | None = None,
 ) -> Trace:
     """Follow a source along the rows with centroids in bins of equal signal-to-noise.
 
+    Parameters
+    ----------
+    residual, variance, good : (ny, nx)
+        Sky-subtracted electrons, their variance, and usable pixels.
+    crutch
+        Trace of a brighter object through the same optics: a faint one runs parallel to it.
+
     Notes
     -----
-    Centroids are Gaussian-weighted (the weight follows the running centre); the Legendre
-    degree (0-3) grows with the number of bins, so that a faint object keeps a straight trace.
+    Centroids are Gaussian-weighted. The object is followed from its brightest zone outwards,
+    then measured again along that first path. The degree of the Legendre polynomial (to 5)
+    is the one of least Bayesian information criterion.
     """
     rows = np.arange(residual.shape[0], dtype=np.float64)
-    first, last = rows_used or (0, residual.shape[0])
-    centres, errors, columns = _binned_centroids(
-        residual, variance, good, source, bin_snr, (first, last)
+    sigma = max(source.fwhm_px, 2.0) / FWHM_PER_SIGMA
+    planes = (residual, variance, good)
+    shape = crutch.columns - crutch.columns.mean() if crutch is not None else np.zeros(rows.size)
+    path = source.column + shape
+    found = _followed(planes, path, sigma)
+    rms = float("nan")
+    for edges_from in (None, bin_snr, bin_snr):
+        if edges_from is not None:
+            found = _measured(planes, path, sigma, edges_from)
+        if found.rows.size == 0:
+            break
+        fitted, rms = _fitted(found, rows, shape, lowest=0 if crutch is not None else 1)
+        path = fitted
+    return Trace(rows=rows, columns=path, fwhm_px=source.fwhm_px, rms_px=rms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Centroids:
+    """Mean row, column, its error and signal-to-noise of bins of rows."""
+
+    rows: Vector
+    columns: Vector
+    errors: Vector
+    snr: Vector
+
+    def where(self, keep: NDArray[np.bool_]) -> _Centroids:
+        return _Centroids(self.rows[keep], self.columns[keep], self.errors[keep], self.snr[keep])
+
+
+Planes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]
+
+
+def _followed(planes: Planes, path: Vector, sigma: float) -> _Centroids:
+    """Follow an object through coarse zones from where it is brightest near its column."""
+    edges = np.linspace(0, path.size, COARSE_ZONES + 1).astype(int)
+    start = _centroids(planes, path, sigma, edges)
+    near = np.abs(start.columns - path[start.rows.astype(int)]) < 1.5 * sigma
+    if not (near & (start.snr > LEAST_SNR)).any():
+        return start.where(np.zeros(start.rows.size, bool))
+    first = int(np.argmax(np.where(near, start.snr, 0)))
+    zone = int(np.searchsorted(edges, start.rows[first], side="right")) - 1
+    found = {zone: start.where(np.arange(start.rows.size) == first)}
+    for zones in (range(zone + 1, COARSE_ZONES), range(zone - 1, -1, -1)):
+        last = [float(found[zone].columns[0] - path[int(found[zone].rows[0])])]
+        for k in zones:
+            step = (last[-1] - last[-3]) / 2 if len(last) > 2 else 0.0
+            moved = path + last[-1] + float(np.clip(step, -sigma, sigma))
+            one = _centroids(planes, moved, sigma, edges[k : k + 2])
+            if one.rows.size and one.snr[0] > LEAST_SNR:
+                offset = float(one.columns[0] - path[int(one.rows[0])])
+                if abs(offset - last[-1]) < 2 * sigma:
+                    found[k] = one
+                    last.append(offset)
+    every = [found[k] for k in sorted(found)]
+    return _Centroids(
+        *(np.concatenate([getattr(c, n) for c in every]) for n in _Centroids.__slots__)
     )
-    if centres.size < 2:
-        straight = np.full(rows.size, source.column)
-        return Trace(rows=rows, columns=straight, fwhm_px=source.fwhm_px, rms_px=float("nan"))
-    degree = 1 if centres.size < 6 else 2 if centres.size < 12 else 3
-    scaled = _scaled(centres, (first, last))
-    weights = 1 / np.hypot(errors, 0.03)
-    keep = np.ones(centres.size, bool)
-    for _ in range(4):
-        fit = legendre.legfit(scaled[keep], columns[keep], degree, w=weights[keep])
-        off = np.abs(columns - legendre.legval(scaled, fit)) * weights
+
+
+def _measured(planes: Planes, path: Vector, sigma: float, bin_snr: float) -> _Centroids:
+    """Measure centroids along a path in bins of equal signal-to-noise."""
+    found = _centroids(planes, path, sigma, _equal_bins(planes, path, sigma, bin_snr))
+    close = np.abs(found.columns - path[found.rows.astype(int)]) < sigma
+    return found.where(close & (found.snr > LEAST_SNR))
+
+
+def _window(
+    planes: Planes, path: Vector, sigma: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return distances from the path and the planes within 3.5 sigma of it, (ny, k)."""
+    residual, variance, good = planes
+    half = int(np.ceil(3.5 * sigma))
+    index = np.round(path).astype(np.int64)[:, None] + np.arange(-half, half + 1)[None, :]
+    inside = np.clip(index, 0, residual.shape[1] - 1)
+    ok = np.take_along_axis(good, inside, 1) & (index == inside)
+    data = np.where(ok, np.take_along_axis(residual, inside, 1), 0)
+    noise = np.where(ok, np.take_along_axis(variance, inside, 1), 0)
+    return index - path[:, None], data, noise, ok
+
+
+def _equal_bins(planes: Planes, path: Vector, sigma: float, bin_snr: float) -> NDArray[np.int64]:
+    distance, data, noise, _ = _window(planes, path, sigma)
+    weight = np.exp(-0.5 * (distance / sigma) ** 2)
+    level = np.maximum(ndimage.uniform_filter1d((weight * data).sum(axis=1), 31), 0)
+    information = level**2 / np.maximum((weight**2 * noise).sum(axis=1), 1e-9)
+    edges, gathered = [0], 0.0
+    for row in range(path.size):
+        gathered += information[row]
+        many = row + 1 - edges[-1]
+        if many >= MOST_ROWS or (many >= LEAST_ROWS and gathered >= bin_snr**2):
+            edges.append(row + 1)
+            gathered = 0.0
+    if edges[-1] < path.size:
+        edges.append(path.size)
+    return np.array(edges)
+
+
+def _centroids(
+    planes: Planes, path: Vector, sigma: float, edges: NDArray[np.int64] | Sequence[int]
+) -> _Centroids:
+    """Return Gaussian-weighted centroids of bins between consecutive edges (rows)."""
+    first, last = int(edges[0]), int(edges[-1])
+    rows = slice(first, last)
+    cut = (planes[0][rows], planes[1][rows], planes[2][rows])
+    distance, data, noise, ok = _window(cut, path[rows], sigma)
+    starts = np.asarray(edges[:-1]) - first
+    length = np.diff(np.asarray(edges))
+
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.add.reduceat(values, starts, axis=0))
+
+    many = total(ok.astype(np.float64))
+    profile, error2 = total(data) / np.maximum(many, 1), total(noise) / np.maximum(many, 1) ** 2
+    distance = total(distance) / length[:, None]
+    where = np.zeros(starts.size)
+    usable = ~((many == 0) & (np.abs(distance) < 2.5 * sigma)).any(axis=1)
+    for _ in range(8):
+        away = distance - where[:, None]
+        weight = np.exp(-0.5 * (away / sigma) ** 2)
+        light = (weight * profile).sum(axis=1)
+        usable &= light > 0
+        # Weighting with the profile's own width halves the step towards the centroid.
+        step = 2 * (weight * profile * away).sum(axis=1) / np.where(usable, light, 1)
+        where = np.clip(where + np.where(usable, step, 0), -2 * sigma, 2 * sigma)
+    error = 2 * np.sqrt((weight**2 * error2 * away**2).sum(axis=1)) / np.where(usable, light, 1)
+    snr = light / np.sqrt(np.maximum((weight**2 * error2).sum(axis=1), 1e-12))
+    middle = total(np.arange(first, last, dtype=np.float64)) / length
+    columns = total(path[rows]) / length + where
+    found = _Centroids(middle, columns, error, snr)
+    return found.where(usable & (np.abs(where) < 1.9 * sigma))
+
+
+def _fitted(found: _Centroids, rows: Vector, shape: Vector, *, lowest: int) -> tuple[Vector, float]:
+    """Return the smooth path through centroids, and their scatter about it."""
+    scaled = _scaled(found.rows, rows)
+    columns = found.columns - np.interp(found.rows, rows, shape)
+    weight = 1 / np.hypot(found.errors, CENTROID_FLOOR_PX)
+    highest = int(np.clip(found.rows.size // 4, lowest, HIGHEST_DEGREE))
+    best: tuple[float, NDArray[np.float64], NDArray[np.bool_]] | None = None
+    for degree in range(min(lowest, found.rows.size - 1), highest + 1):
+        fit, keep = _robust(scaled, columns, weight, degree)
+        off = (columns - legendre.legval(scaled, fit)) * weight
+        # A centroid that was left out counts as one at the limit.
+        cost = float(np.minimum(off**2, 16).sum()) + (degree + 1) * np.log(found.rows.size)
+        if best is None or cost < best[0]:
+            best = (cost, fit, keep)
+    assert best is not None  # at least the lowest degree was tried
+    _, fit, keep = best
+    first, last = scaled[0], scaled[-1]
+    u = _scaled(rows, rows)
+    path = legendre.legval(np.clip(u, first, last), fit)
+    # Beyond the outermost centroids go on straight, as the outer third does.
+    third = (last - first) / 3
+    for end, inner, beyond in ((first, first + third, u < first), (last, last - third, u > last)):
+        rise = float(legendre.legval(end, fit) - legendre.legval(inner, fit))
+        slope = rise / (end - inner) if end != inner else 0.0
+        path = np.where(beyond, path + slope * (u - end), path)
+    rms = float(np.std((columns - legendre.legval(scaled, fit))[keep]))
+    return np.asarray(path + shape), rms if found.rows.size > 1 else float("nan")
+
+
+def _robust(
+    scaled: Vector, columns: Vector, weight: Vector, degree: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Fit a Legendre polynomial, leaving out centroids beyond 4 sigma."""
+    keep = np.ones(scaled.size, bool)
+    for _ in range(5):
+        fit = np.asarray(legendre.legfit(scaled[keep], columns[keep], degree, w=weight[keep]))
+        off = np.abs(columns - legendre.legval(scaled, fit)) * weight
         inside = off < 4 * max(1.0, float(np.median(off[keep]) / 0.6745))
         if (inside == keep).all() or inside.sum() <= degree + 2:
             break
         keep = inside
-    path = np.asarray(
-        legendre.legval(np.clip(_scaled(rows, (first, last)), -1.05, 1.05), fit), dtype=np.float64
-    )
-    rms = float(np.std(columns[keep] - legendre.legval(scaled[keep], fit)))
-    return Trace(rows=rows, columns=path, fwhm_px=source.fwhm_px, rms_px=rms)
+    return fit, keep
 
 
-def _scaled(rows: Vector, span: tuple[int, int]) -> Vector:
-    first, last = span
-    return (2 * rows - first - last) / max(last - first, 1)
-
-
-def _binned_centroids(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    source: Source,
-    bin_snr: float,
-    span: tuple[int, int],
-) -> tuple[Vector, Vector, Vector]:
-    """Return bin rows, centroid errors and centroids, from the middle outwards."""
-    sigma = max(source.fwhm_px, 2.0) / FWHM_PER_SIGMA
-    middle = (span[0] + span[1]) // 2
-    found: list[tuple[float, float, float]] = []
-    for block in (range(middle, span[1]), range(middle - 1, span[0] - 1, -1)):
-        centre = source.column
-        recent: list[float] = []
-        rows: list[int] = []
-        for row in block:
-            rows.append(row)
-            if len(rows) < 8:
-                continue
-            measured = _one_centroid(residual, variance, good, rows, centre, sigma)
-            if measured is None:
-                if len(rows) > 200:
-                    rows = []
-                continue
-            value, error, snr = measured
-            if snr < bin_snr and len(rows) < 120:
-                continue
-            if snr > 4 and abs(value - centre) < sigma:
-                found.append((float(np.mean(rows)), error, value))
-                recent = [*recent[-2:], value]
-                centre = float(np.mean(recent))
-            rows = []
-    table = np.array(sorted(found), dtype=np.float64).reshape(-1, 3)
-    return table[:, 0], table[:, 1], table[:, 2]
-
-
-def _one_centroid(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    rows: list[int],
-    centre: float,
-    sigma: float,
-) -> tuple[float, float, float] | None:
-    reach = int(np.ceil(3.5 * sigma))
-    low = max(0, round(centre) - reach)
-    high = min(residual.shape[1], round(centre) + reach + 1)
-    cut = (slice(min(rows), max(rows) + 1), slice(low, high))
-    ok = good[cut]
-    count = ok.sum(axis=0)
-    if high - low < 5 or (count == 0).any():
-        return None
-    profile = np.where(ok, residual[cut], 0).sum(axis=0) / count
-    noise = np.where(ok, variance[cut], 0).sum(axis=0) / count**2
-    columns = np.arange(low, high)
-    where = centre
-    for _ in range(8):
-        weight = np.exp(-0.5 * ((columns - where) / sigma) ** 2)
-        total = float((weight * profile).sum())
-        if total <= 0:
-            return None
-        where += 2 * float((weight * profile * (columns - where)).sum()) / total
-        if abs(where - centre) > 2 * sigma:
-            return None
-    error = 2 * np.sqrt(float((weight**2 * noise * (columns - where) ** 2).sum())) / total
-    snr = total / np.sqrt(float((weight**2 * noise).sum()))
-    return where, float(error), float(snr)
+def _scaled(values: Vector, rows: Vector) -> Vector:
+    return np.asarray(2 * values / max(rows.size - 1, 1) - 1)
 
 
 def forced_trace(rows: int, column: float, fwhm_px: float) -> Trace:

@@ -7,7 +7,7 @@ import pytest
 
 from reducers.frame import Frame, Mask
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
-from reducers.spectroscopy.extract import Profile
+from reducers.spectroscopy.shape import Profile
 from reducers.spectroscopy.trace import Trace
 
 ROWS, COLUMNS, NOISE = 400, 100, 5.8
