@@ -218,9 +218,10 @@ def _fitted(found: _Centroids, rows: Vector, shape: Vector, *, lowest: int) -> t
     scaled = _scaled(found.rows, rows)
     columns = found.columns - np.interp(found.rows, rows, shape)
     weight = 1 / np.hypot(found.errors, CENTROID_FLOOR_PX)
-    highest = int(np.clip(found.rows.size // 4, lowest, HIGHEST_DEGREE))
+    most = found.rows.size - 1
+    highest = min(int(np.clip(found.rows.size // 4, lowest, HIGHEST_DEGREE)), most)
     best: tuple[float, NDArray[np.float64], NDArray[np.bool_]] | None = None
-    for degree in range(min(lowest, found.rows.size - 1), highest + 1):
+    for degree in range(min(lowest, most), highest + 1):
         fit, keep = _robust(scaled, columns, weight, degree)
         off = (columns - legendre.legval(scaled, fit)) * weight
         # A centroid that was left out counts as one at the limit.
@@ -246,15 +247,15 @@ def _robust(
     scaled: Vector, columns: Vector, weight: Vector, degree: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Fit a Legendre polynomial, leaving out centroids beyond 4 sigma."""
-    keep = np.ones(scaled.size, bool)
+    keep: NDArray[np.bool_] = np.ones(scaled.size, bool)
     for _ in range(5):
         fit = np.asarray(legendre.legfit(scaled[keep], columns[keep], degree, w=weight[keep]))
         off = np.abs(columns - legendre.legval(scaled, fit)) * weight
-        inside = off < 4 * max(1.0, float(np.median(off[keep]) / 0.6745))
+        inside = np.asarray(off < 4 * max(1.0, float(np.median(off[keep]) / 0.6745)))
         if (inside == keep).all() or inside.sum() <= degree + 2:
             break
         keep = inside
-    return fit, keep
+    return np.asarray(fit), keep
 
 
 def _scaled(values: Vector, rows: Vector) -> Vector:
