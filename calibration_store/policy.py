@@ -1,4 +1,4 @@
-"""Which frames make a master, when their set is complete, and which master fits a frame.
+"""Which master fits a frame.
 
 Pure functions on records: no database, no clock. Whatever is decided comes with its reason.
 """
@@ -36,15 +36,6 @@ _NAMES = {"x_binning": "x binning", "y_binning": "y binning"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completeness:
-    """Whether a set may be built now; else when to look again (None: a frame must come)."""
-
-    complete: bool
-    reason: str
-    due_at_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The master chosen for one role, and why every other one was not.
 
@@ -69,61 +60,6 @@ class Selection:
 class _Rung:
     name: str
     fits: Callable[[Identity, MasterRecord, str], bool]
-
-
-def set_key(identity: Identity, rule: SetRule) -> str:
-    """Return what the members of a calibration set share, as text."""
-    setup = identity.setup
-    parts = [
-        setup.detector_key if name == "detector" else str(getattr(setup, name))
-        for name in rule.same
-    ]
-    return "/".join(part or "-" for part in parts)
-
-
-def is_complete(
-    members: Sequence[Identity],
-    rule: SetRule,
-    *,
-    quiet_s: float,
-    followed: bool = False,
-    closes_after_s: float | None = None,
-    twilight_in_s: float | None = None,
-) -> Completeness:
-    """Tell whether a set has all its frames.
-
-    Parameters
-    ----------
-    members
-        Frames of the set so far.
-    quiet_s
-        Seconds since the last of them arrived.
-    followed
-        A frame of another set-up was taken after the last member.
-    closes_after_s
-        Overrides the quiet time of the rule.
-    twilight_in_s
-        Seconds until the twilight that ends the time in which such frames are taken; from zero on
-        nothing more is waited for. A frame that comes later opens the set again.
-    """
-    limit = rule.closes_after_s if closes_after_s is None else closes_after_s
-    if len(members) < rule.at_least:
-        return Completeness(
-            complete=False, reason=f"{len(members)} of at least {rule.at_least} frames"
-        )
-    declared = max((item.sequence[1] for item in members if item.sequence), default=0)
-    if declared and len(members) >= declared:
-        return Completeness(complete=True, reason=f"all {declared} declared frames are there")
-    if followed:
-        return Completeness(complete=True, reason="the set-up was changed")
-    if quiet_s >= limit:
-        return Completeness(complete=True, reason=f"no further frame for {limit:.0f} s")
-    if twilight_in_s is not None and twilight_in_s <= 0:
-        return Completeness(complete=True, reason="its twilight is over")
-    due_at_s = max(0.0, limit - quiet_s)
-    if twilight_in_s is not None:
-        due_at_s = min(due_at_s, twilight_in_s)
-    return Completeness(complete=False, reason="further frames may come", due_at_s=due_at_s)
 
 
 def choose(
@@ -190,19 +126,36 @@ def _rank(
     return number, round(_apart_h(identity, master) or 0.0, 6), -master.version, master.key
 
 
-def _why_not(role: str, identity: Identity, master: MasterRecord, rule: SetRule) -> str:
-    """Return why a master cannot be used at all; '' when it can."""
+def why_unfit(role: str, identity: Identity, master: MasterRecord) -> str:
+    """Return why a master can serve no frame of this set-up, whatever its age; '' when it can."""
+    if master.role != role:
+        return f"a master {master.role}, not {role}"
     if master.instrument != identity.instrument:
         return f"taken with {master.instrument}, not {identity.instrument}"
-    if master.state is MasterState.SUPERSEDED:
-        return "superseded by a later version"
-    if master.state is not MasterState.CURRENT:
-        return f"{master.state.value}: {master.reason}" if master.reason else master.state.value
     for field in _fields(HARD_KEYS[role]):
         wanted, has = getattr(identity.setup, field), getattr(master.setup, field)
         if wanted != has:
             name = _NAMES.get(field, field)
             return f"{name} {_plain(has)}, not {_plain(wanted)}"
+    return ""
+
+
+def pinned(role: str, identity: Identity, master: MasterRecord, who: str) -> Selection:
+    """Return the choice of a person, which no rule weighs against others."""
+    age_h = _apart_h(identity, master)
+    reason = f"chosen by {who}, {_age_text(age_h)}"
+    return Selection(role=role, master=master, rung="chosen by hand", reason=reason, age_h=age_h)
+
+
+def _why_not(role: str, identity: Identity, master: MasterRecord, rule: SetRule) -> str:
+    """Return why a master cannot be used at all; '' when it can."""
+    if master.state is MasterState.SUPERSEDED:
+        return "superseded by a later version"
+    if master.state is not MasterState.CURRENT:
+        return f"{master.state.value}: {master.reason}" if master.reason else master.state.value
+    unfit = why_unfit(role, identity, master)
+    if unfit:
+        return unfit
     age_h = _apart_h(identity, master)
     if age_h is not None and age_h > rule.within_days * 24:
         return f"{age_h / 24:.1f} d away, limit {rule.within_days:g} d"

@@ -77,6 +77,10 @@ class CalibrationStore:
             query = query.where(MasterRow.role == role)
         return self._records(query.order_by(MasterRow.version, MasterRow.id), within)
 
+    def everything(self, within: Session | None = None) -> list[MasterRecord]:
+        """Return every master, in whatever state, oldest first."""
+        return self._records(select(MasterRow).order_by(MasterRow.id), within)
+
     def of_night(self, night: str, within: Session | None = None) -> list[MasterRecord]:
         """Return every master of a night, in whatever state."""
         query = select(MasterRow).where(MasterRow.night == night)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RESERVED = frozenset({"calibrations", "plots", "report"})
 _LONGEST = 60
 #: Names that `_replace` gives to files it has not finished.
+_VERSION = re.compile(r"_v(\d+)\.\w+$")
 _UNFINISHED = re.compile(r"\.\d+-[0-9a-f]{8}\.tmp$")
 
 
@@ -98,6 +99,12 @@ class Layout:
     def verify_plot(self, night: str, stem: str, target: str, *, version: int = 1) -> Path:
         """Return the path of the picture that verifies one spectrum."""
         return self.plots(night) / f"verify_{slug(stem)}_{slug(target)}{_v(version)}.png"
+
+
+def version_of(path: Path | str) -> int:
+    """Return the version that a product's file name shows: 1 unless it ends in _v2, _v3, ..."""
+    found = _VERSION.search(str(path))
+    return int(found[1]) if found else 1
 
 
 def _v(version: int) -> str:

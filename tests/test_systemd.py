@@ -70,7 +70,7 @@ def test_the_example_spells_out_every_setting_with_its_default() -> None:
     example = _ROOT / "deploy" / "alfoscd.toml.example"
     config = load_config(example)
     defaults = load_config()
-    for section in ("watch", "work", "calibration", "instrument"):
+    for section in ("watch", "work", "calibration", "spectrum", "instrument"):
         assert getattr(config, section) == getattr(defaults, section)
     words = {line.split("=")[0].strip("# ") for line in example.read_text().splitlines()}
     for line in render_defaults().splitlines():

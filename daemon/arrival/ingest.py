@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from calibration_store.policy import set_key
+from calibration_store.sets import set_key
 from calibration_store.transactions import writing
 from daemon.arrival.reconcile import mend_permission
 from daemon.clock import Clock, observing_night

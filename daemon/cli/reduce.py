@@ -86,10 +86,17 @@ class Progress:
 def describe(event: Event) -> str:
     """Return what a job did in a few words."""
     payload = event.job.payload
-    verb = {"ingest_frame": "taken in", "build_master": "master", "reduce_frame": "reduced"}
+    verb = {
+        "ingest_frame": "taken in",
+        "build_master": "master",
+        "reduce_frame": "reduced",
+        "review_products": "reviewed",
+    }
     about = payload.get("role") or str(payload.get("path", "")).rsplit("/", 1)[-1]
+    if event.job.kind == "review_products":
+        about = "what other settings made"
     about = about or f"frame {payload.get('frame_id', event.job.key)}"
-    return f"{verb[event.job.kind]:<9} {clean(about, 60)}"
+    return f"{verb.get(event.job.kind, event.job.kind):<9} {clean(about, 60)}"
 
 
 def print_products(config: Config) -> int:

@@ -22,6 +22,16 @@ class ArchiveWing:
         self._engine = engine
         self._clock = clock
 
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self._engine
+
+    @property
+    def clock(self) -> Clock:
+        """The time that its records carry."""
+        return self._clock
+
     def _writing(self, within: Session | None) -> AbstractContextManager[Session]:
         return writing(self._engine, within)
 

@@ -135,6 +135,27 @@ class FrameArchive(ArchiveWing):
         )
         return self._frames(query.order_by(RevisionRow.observed_at, RevisionRow.id), within)
 
+    def frame_before(self, frame: FrameRecord, within: Session | None = None) -> FrameRecord | None:
+        """Return the exposure that its instrument took last before this one in its night."""
+        if frame.identity.observed_at is None:
+            return None
+        query = _current().where(
+            RevisionRow.instrument == frame.identity.instrument,
+            RevisionRow.night == frame.night,
+            RevisionRow.observed_at < frame.identity.observed_at,
+        )
+        found = self._frames(query.order_by(RevisionRow.observed_at.desc()).limit(1), within)
+        return found[0] if found else None
+
+    def other_revisions(
+        self, frame: FrameRecord, within: Session | None = None
+    ) -> list[FrameRecord]:
+        """Return every other content of the same exposure."""
+        query = select(RevisionRow).where(
+            RevisionRow.frame_id == frame.id, RevisionRow.sha256 != frame.sha256
+        )
+        return self._frames(query.order_by(RevisionRow.revision), within)
+
     def move_frame(self, sha256: str, path: Path, within: Session | None = None) -> bool:
         """Note that this content is now read from another path; False when it is unknown."""
         with self._writing(within) as session:

@@ -97,12 +97,22 @@ class ProductArchive(ArchiveWing):
             if verdict.decision is Decision.ACCEPTED and row.state == ProductState.SUPERSEDED:
                 _make_current(session, row)
 
+    def retire_product(self, frame_id: int, within: Session | None = None) -> None:
+        """Let an exposure have no current product: it has turned out to be no spectrum."""
+        with self._writing(within) as session:
+            _supersede(session, frame_id)
+
     def make_current(self, record: ProductRecord, within: Session | None = None) -> None:
         """Go back to an earlier product of an exposure."""
         with self._writing(within) as session:
             row = _row_of(session, record)
             if row is not None and row.state == ProductState.SUPERSEDED:
                 _make_current(session, row)
+
+    def has_products(self, within: Session | None = None) -> bool:
+        """Tell whether anything was ever reduced."""
+        with self._reading(within) as session:
+            return session.scalar(select(ProductRow.id).limit(1)) is not None
 
     def products_not_made_by(
         self, digests: Collection[str], within: Session | None = None

@@ -37,6 +37,7 @@ class JobKind(StrEnum):
     INGEST = "ingest_frame"
     MASTER = "build_master"
     REDUCE = "reduce_frame"
+    REVIEW = "review_products"
 
 
 class ProductState(StrEnum):

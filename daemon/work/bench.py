@@ -58,10 +58,12 @@ class Bench:
             self.queue.submit(step.request, postpone=step.postpone, within=within)
 
 
-def open_bench(config: Config, clock: Clock | None = None) -> Bench:
-    """Open the memory and load the profiles that the configuration names."""
+def open_bench(
+    config: Config, clock: Clock | None = None, *, engine: Engine | None = None
+) -> Bench:
+    """Open the memory, unless it is open already, and load the profiles that are configured."""
     clock = clock or SystemClock()
-    engine = open_database(config.database)
+    engine = engine or open_database(config.database)
     loaded = [load_instrument(name) for name in config.instrument.profiles]
     return Bench(
         config=config,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from calibration_store.policy import choose
+from calibration_store.policy import choose, pinned, why_unfit
 from calibration_store.records import MasterState
 from daemon.memory.records import Choice, JobKind, JobState
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import NEEDS, master_request, pending_for, rule_of
+from daemon.work.redo import Redo
 from reducers.errors import UnreadableFile
 from reducers.fits import read_raw
 from reducers.products import Provenance, read_master_frame, read_response, read_wavelengths
@@ -31,19 +33,30 @@ _LOOK_AGAIN_S = 0.5
 _MANY = 10_000
 
 
-def select_masters(bench: Bench, frame: FrameRecord, product: str) -> tuple[Selection, ...]:
-    """Choose a master for every role that `product` ('FLAT', ..., 'SPECTRUM') needs."""
+def select_masters(
+    bench: Bench, frame: FrameRecord, product: str, how: Redo | None = None
+) -> tuple[Selection, ...]:
+    """Choose a master for every role that `product` ('FLAT', ..., 'SPECTRUM') needs.
+
+    What a person has chosen or left out in `how` comes before the rules.
+    """
+    how = how or Redo()
+    return tuple(_select(bench, frame, role, how) for role in NEEDS[product])
+
+
+def _select(bench: Bench, frame: FrameRecord, role: str, how: Redo) -> Selection:
     instrument = bench.instrument(frame.identity.instrument)
-    return tuple(
-        choose(
-            role,
-            frame.identity,
-            frame.night,
-            _candidates(bench, role, instrument, frame.night),
-            rule_of(role, instrument),
-        )
-        for role in NEEDS[product]
-    )
+    wanted = bench.store.get(how.pins[role]) if role in how.pins else None
+    if wanted is not None and not why_unfit(role, frame.identity, wanted):
+        return pinned(role, frame.identity, wanted, how.user)
+    candidates = [
+        replace(master, state=MasterState.BANNED, reason=f"left out by {how.user}")
+        if not {master.key, *(sha256 for sha256, _ in master.inputs)}.isdisjoint(how.exclude)
+        else master
+        for master in _candidates(bench, role, instrument, frame.night)
+    ]
+    rule = rule_of(role, instrument)
+    return choose(role, frame.identity, frame.night, candidates, rule)
 
 
 def wait_for_masters(bench: Bench, product: str) -> None:

@@ -6,8 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from calibration_store.judgement import judge
-from calibration_store.policy import could_serve, is_complete
+from calibration_store.policy import could_serve
 from calibration_store.records import MasterRecord, MasterState
+from calibration_store.sets import is_complete
 from daemon.layout import write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import ProductState
@@ -19,7 +20,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
-from daemon.work.plan import KIND_OF, after_master, groups_of, members_of, rule_of
+from daemon.work.plan import KIND_OF, NEEDS, REDUCED, after_master, groups_of, members_of, rule_of
 from reducers.errors import ReductionError
 from reducers.products import master_hdus
 from reducers.recipes import (
@@ -66,6 +67,7 @@ def build_master(bench: Bench, job: Job) -> None:
     )
     if not state.complete:
         log.info("%s is not built: %s", job.key, state.reason)
+        _retire_outdated(bench, role, key, night, instrument, members)
         return
     wait_for_masters(bench, role)
     failed: list[ReductionError] = []
@@ -74,8 +76,32 @@ def build_master(bench: Bench, job: Job) -> None:
             _build_group(bench, role, key, group, redo=bool(job.payload.get("redo")))
         except ReductionError as error:
             failed.append(error)
+    _retire_outdated(bench, role, key, night, instrument, members)
     if failed:
         raise failed[0]
+
+
+def _retire_outdated(
+    bench: Bench,
+    role: str,
+    key: str,
+    night: str,
+    instrument: Instrument,
+    members: Sequence[FrameRecord],
+) -> None:
+    """Use no master any more that holds a content which has left its set; remake what did."""
+    contents = {member.sha256 for member in members}
+    with writing(bench.engine) as session:
+        for master in bench.store.of_night(night, within=session):
+            own = master.role == role and master.instrument == instrument.name
+            left = [stem for sha256, stem in master.inputs if sha256 not in contents]
+            own = own and master.set_key.partition("#")[0] == key
+            if not own or not left or master.state is not MasterState.CURRENT:
+                continue
+            reason = f"{left[0]} is no longer in its set"
+            bench.store.set_state(master.key, MasterState.SUPERSEDED, reason, session)
+            served = _served_by(bench, master, session)
+            bench.submit(after_master(role, served, instrument, bench.clock.now()), session)
 
 
 def _build_group(
@@ -126,7 +152,6 @@ def _master_key(
         sorted(frame.sha256 for frame in group),
         RECIPE_VERSION,
         {item.role: item.master.key if item.master else "" for item in selections},
-        bench.config.settings_digest,
         instrument.digest,
     )
 
@@ -215,7 +240,13 @@ def _served_by(bench: Bench, master: MasterRecord, session: Session) -> list[Fra
     instrument = bench.instrument(master.instrument)
     within_s = rule_of(master.role, instrument).within_days * 86400
     served = []
-    for frame in bench.archive.current_frames(instrument=instrument.name, within=session):
+    kinds = REDUCED | {kind for own, kind in KIND_OF.items() if master.role in NEEDS[own]}
+    frames = [
+        frame
+        for kind in sorted(kinds)
+        for frame in bench.archive.current_frames(kind, None, instrument.name, within=session)
+    ]
+    for frame in frames:
         when = frame.identity.observed_at or frame.arrived_at
         near = abs((when - master.observed_at).total_seconds()) <= within_s
         if not near or not could_serve(master.role, frame.identity.setup, master):

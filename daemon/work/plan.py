@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from calibration_store.policy import is_complete, same_pointing, set_key
+from calibration_store.policy import same_pointing
+from calibration_store.sets import is_complete, set_key
 from daemon.clock import next_twilight
 from daemon.memory.records import (
     PRIORITY_CALIBRATION,
@@ -22,7 +23,7 @@ from reducers.identity import FrameKind
 from reducers.instrument import SetRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from daemon.memory.records import FrameRecord, Job
@@ -78,10 +79,12 @@ def rule_of(role: str, instrument: Instrument) -> SetRule:
 
 def follow_up(
     frame: FrameRecord,
-    night: Sequence[FrameRecord],
+    members: Sequence[FrameRecord],
     instrument: Instrument,
     now: datetime,
     *,
+    previous: FrameRecord | None = None,
+    replaced: Iterable[FrameRecord] = (),
     quiet_s: float | None = None,
     provisional: bool = True,
 ) -> list[Step]:
@@ -89,8 +92,12 @@ def follow_up(
 
     Parameters
     ----------
-    night
-        Every current frame of the same night, this one among them.
+    members
+        The current frames of its calibration set, this one among them.
+    previous
+        The exposure taken last before it in the same night.
+    replaced
+        Other contents that the same exposure has had.
     quiet_s
         Overrides the quiet time of the profile.
     provisional
@@ -99,13 +106,17 @@ def follow_up(
     steps: list[Step] = []
     role = ROLE_OF.get(frame.identity.kind)
     if role is not None:
-        steps.append(_grow_set(role, frame, night, instrument, now, quiet_s))
+        steps.append(_grow_set(role, frame, members, instrument, now, quiet_s))
     if frame.identity.kind in REDUCED:
         priority = PRIORITY_SCIENCE if provisional else PRIORITY_UPGRADE
         steps.append(Step(request=reduce_request(frame, priority=priority, now=now)))
-    closed = _set_left_behind(frame, night, instrument)
-    if closed is not None:
-        steps.append(Step(request=closed))
+    # Its own set, if it stays in it, is asked for already and may have to wait for more.
+    asked = {step.request.key for step in steps}
+    left = [previous, *replaced] if previous is not None else replaced
+    for request in (_set_of(other, instrument, now) for other in left):
+        if request is not None and request.key not in asked:
+            asked.add(request.key)
+            steps.append(Step(request=request))
     return steps
 
 
@@ -145,12 +156,15 @@ def master_request(
 
 
 def reduce_request(
-    frame: FrameRecord, *, priority: int, now: datetime, redo: bool = False
+    frame: FrameRecord, *, priority: int, now: datetime, redo: Mapping[str, Any] | None = None
 ) -> JobRequest:
-    """Return the job that reduces one exposure; `redo` does it even if nothing has changed."""
+    """Return the job that reduces one exposure.
+
+    With `redo`, what a person asks for, it does so even if nothing has changed.
+    """
     payload: dict[str, Any] = {"frame_id": frame.id, "night": frame.night}
     if redo:
-        payload["redo"] = True
+        payload["redo"] = dict(redo)
     return JobRequest(
         kind=JobKind.REDUCE,
         key=f"reduce:{frame.sha256}",
@@ -158,6 +172,11 @@ def reduce_request(
         priority=priority,
         not_before=now,
     )
+
+
+def review_request(now: datetime) -> JobRequest:
+    """Return the job that looks for products which other settings or recipes have made."""
+    return JobRequest(kind=JobKind.REVIEW, key="review", priority=PRIORITY_SCIENCE, not_before=now)
 
 
 def members_of(
@@ -211,13 +230,12 @@ def pending_for(product: str, jobs: Iterable[Job], now: datetime) -> list[str]:
 def _grow_set(
     role: str,
     frame: FrameRecord,
-    night: Sequence[FrameRecord],
+    members: Sequence[FrameRecord],
     instrument: Instrument,
     now: datetime,
     quiet_s: float | None,
 ) -> Step:
     rule = rule_of(role, instrument)
-    members = members_of(role, set_key(frame.identity, rule), night, instrument)
     twilight_in_s = (next_twilight(now, instrument) - now).total_seconds()
     state = is_complete(
         [member.identity for member in members],
@@ -233,22 +251,12 @@ def _grow_set(
     return Step(request=request, postpone=not state.complete)
 
 
-def _set_left_behind(
-    frame: FrameRecord, night: Sequence[FrameRecord], instrument: Instrument
-) -> JobRequest | None:
-    """Return the job of the set that this frame shows to be over, when it shows one."""
-    before = [item for item in night if _when_taken(item) < _when_taken(frame)]
-    if not before:
+def _set_of(frame: FrameRecord, instrument: Instrument, now: datetime) -> JobRequest | None:
+    """Return the job of the set that a frame is or was in; None when it is in none."""
+    role = ROLE_OF.get(frame.identity.kind)
+    if role is None or frame.identity.instrument != instrument.name:
         return None
-    last = max(before, key=_when_taken)
-    role = ROLE_OF.get(last.identity.kind)
-    if role is None or last.identity.instrument != instrument.name:
-        return None
-    own = ROLE_OF.get(frame.identity.kind)
-    request = master_request(role, last, instrument, frame.ingested_at)
-    if own == role and master_request(own, frame, instrument, frame.ingested_at).key == request.key:
-        return None
-    return request
+    return master_request(role, frame, instrument, now)
 
 
 def _when_taken(frame: FrameRecord) -> tuple[datetime, str]:

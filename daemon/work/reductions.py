@@ -22,16 +22,18 @@ from daemon.work.calibrations import (
     wait_for_masters,
 )
 from daemon.work.plan import REDUCED
+from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_of, sign
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
-from reducers.reduced import SpectrumSettings
 from reducers.spectrum_products import spectrum_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calibration_store.policy import Selection
+    from daemon.config import Config
     from daemon.memory.records import Job
+    from reducers.instrument import Instrument
     from reducers.reduced import Exposure, ReducedSpectrum
 
     Draw = Callable[[ReducedSpectrum, Exposure, Sequence[str]], bytes]
@@ -58,39 +60,27 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     if frame is None or frame.identity.kind not in REDUCED:
         return
     before = bench.archive.current_product(frame.id)
+    redo = asked_by(job)
+    if redo is None and _is_settled(before, frame):
+        return
+    how = redo or carried_over(before)
     if before is not None or not bench.config.calibration.provisional:
         wait_for_masters(bench, "SPECTRUM")
-    selections = select_masters(bench, frame, "SPECTRUM")
-    key = _product_key(bench, frame, selections, job)
-    redo = bool(job.payload.get("redo"))
-    if before is not None and before.key == key and not redo and _is_whole(before):
+    selections = select_masters(bench, frame, "SPECTRUM", how)
+    key = _product_key(bench, frame, selections, how)
+    if before is not None and before.key == key and redo is None and _is_whole(before):
         return
-    exposure = read_exposure(bench, frame)
-    given = read_calibrations(bench, selections)
-    instrument = bench.instrument(frame.identity.instrument)
-    settings = _settings(job)
-    reduced = reduce_spectrum(exposure, given, instrument, settings)
-    made = _Made(bench, frame, _version(bench, frame, before, redo=redo))
-    files = spectrum_products(
-        reduced,
-        exposure,
-        provenance_of([frame], selections),
-        telescope=instrument.telescope,
-        settings=settings,
-        missing={item.role: item.reason for item in selections if item.master is None},
-    )
-    made.write(files)
-    if job.attempts < SAFE_MODE_ATTEMPT:
-        made.draw(draw, reduced, exposure, _notes(selections))
-    record = made.record(key, reduced, selections, before)
+    made = Made(bench, frame, _version(bench, frame, before, redo=redo is not None))
+    reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
+    record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
         bench.queue.finish(job, within=session)
 
 
 @dataclass(slots=True)
-class _Made:
-    """Files of one product as they are written."""
+class Made:
+    """One product as it is made, and its files as they are written."""
 
     bench: Bench
     frame: FrameRecord
@@ -98,13 +88,42 @@ class _Made:
     paths: dict[str, Path] = field(default_factory=dict)
     measurements: dict[str, float] = field(default_factory=dict)
 
+    def reduce(
+        self, selections: Sequence[Selection], how: Redo, draw: Draw | None
+    ) -> ReducedSpectrum:
+        """Reduce the exposure, write every file and, with `draw`, the verification plot."""
+        bench, frame = self.bench, self.frame
+        exposure = read_exposure(bench, frame)
+        given = read_calibrations(bench, selections)
+        instrument = bench.instrument(frame.identity.instrument)
+        settings = settings_of(bench.config.spectrum, how)
+        found = reduce_spectrum(exposure, given, instrument, settings)
+        reduced = recovered(found, how)
+        files = spectrum_products(
+            reduced,
+            exposure,
+            provenance_of([frame], selections),
+            telescope=instrument.telescope,
+            settings=settings,
+            missing={item.role: item.reason for item in selections if item.master is None},
+        )
+        sign(files, how, found.quality)
+        self.write(files)
+        if draw is not None:
+            self.draw(draw, reduced, exposure, _notes(selections))
+        return reduced
+
+    def path_of(self, role: str) -> Path:
+        """Return where the file of this role lands."""
+        own = self.frame
+        return self.bench.layout.product(
+            own.night, _target(own), own.stem, _ending(role), version=self.version
+        )
+
     def write(self, products: Mapping[str, HDUList | str]) -> None:
         """Write every product, each whole or not at all."""
-        own = self.frame
         for role, content in products.items():
-            path = self.bench.layout.product(
-                own.night, _target(own), own.stem, _ending(role), version=self.version
-            )
+            path = self.path_of(role)
             if isinstance(content, HDUList):
                 write_fits_atomically(path, content)
             else:
@@ -134,6 +153,7 @@ class _Made:
         reduced: ReducedSpectrum,
         selections: Sequence[Selection],
         before: ProductRecord | None,
+        how: Redo,
     ) -> ProductRecord:
         """Return the product as the archive remembers it."""
         own, now = self.frame, self.bench.clock.now()
@@ -158,6 +178,10 @@ class _Made:
             created_at=now,
             # How long the first product took; an upgrade is not late.
             latency_s=before.latency_s if before else (now - own.arrived_at).total_seconds(),
+            recipe_digest=recipe_digest(
+                self.bench.config, self.bench.instrument(own.identity.instrument)
+            ),
+            redo=how.to_json(),
         )
 
 
@@ -167,22 +191,27 @@ def state_of(selections: Sequence[Selection]) -> ProductState:
     return ProductState.PROVISIONAL if lacking else ProductState.FINAL
 
 
+def recipe_digest(config: Config, instrument: Instrument) -> str:
+    """Return the digest of what makes a spectrum, whatever it is made from."""
+    return digest_of(RECIPE, RECIPE_VERSION, config.settings_digest, instrument.digest)
+
+
+def _is_settled(product: ProductRecord | None, frame: FrameRecord) -> bool:
+    """Tell whether a person has accepted what was made from this very content."""
+    return product is not None and product.is_accepted and product.frame_sha256 == frame.sha256
+
+
 def _product_key(
-    bench: Bench, frame: FrameRecord, selections: Sequence[Selection], job: Job
+    bench: Bench, frame: FrameRecord, selections: Sequence[Selection], how: Redo
 ) -> str:
     return digest_of(
         frame.sha256,
         RECIPE,
         RECIPE_VERSION,
         {item.role: item.master.key if item.master else "" for item in selections},
-        [bench.config.settings_digest, dict(job.payload.get("settings", {}))],
+        [bench.config.settings_digest, how.choices],
         bench.instrument(frame.identity.instrument).digest,
     )
-
-
-def _settings(job: Job) -> SpectrumSettings:
-    """Return the settings of a redo; the defaults otherwise."""
-    return SpectrumSettings(**job.payload.get("settings", {}))
 
 
 def _version(bench: Bench, frame: FrameRecord, before: ProductRecord | None, *, redo: bool) -> int:

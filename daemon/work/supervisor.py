@@ -27,6 +27,7 @@ from daemon.memory.records import FileState, JobKind, JobState
 from daemon.work.crew import TASKS, Crew, attempts_limit
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
+from daemon.work.plan import review_request
 from reducers.profiles import load_instrument
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class EngineRoom:
         for job in self.queue.jobs(JobState.RUNNING, _MANY):
             # We hold the lock and workers end with their daemon: nobody is doing these.
             self.queue.release_worker(job.worker, "the daemon was stopped", limit)
+        if self.archive.has_products():
+            self.queue.submit(review_request(self.clock.now()))
         self.intake.start()
 
     def step(self) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from calibration_store.sets import set_key
 from daemon.arrival.ingest import Reception, ingest
 from daemon.arrival.sighting import sighting_of
 from daemon.memory.records import FrameRecord, Job, JobKind
@@ -13,8 +14,9 @@ from daemon.publish.figures import verification_png
 from daemon.work.bench import Bench, open_bench
 from daemon.work.masters import build_master
 from daemon.work.outcomes import TryLater
-from daemon.work.plan import follow_up
+from daemon.work.plan import REDUCED, ROLE_OF, follow_up, rule_of
 from daemon.work.reductions import reduce_frame
+from daemon.work.review import review_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +35,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.INGEST: partial(ingest_frame, bench),
         JobKind.MASTER: partial(build_master, bench),
         JobKind.REDUCE: partial(reduce_frame, bench, draw=draw_plot),
+        JobKind.REVIEW: partial(review_products, bench),
     }
 
 
@@ -66,18 +69,32 @@ def reception_of(bench: Bench) -> Reception:
 def plan_frame(bench: Bench, frame: FrameRecord, instrument: Instrument, session: Session) -> None:
     """Submit, in the frame's own transaction, what its arrival asks for."""
     settings = bench.config.calibration
-    night = bench.archive.current_frames(
-        night=frame.night, instrument=instrument.name, within=session
-    )
+    replaced = bench.archive.other_revisions(frame, within=session)
     steps = follow_up(
         frame,
-        night,
+        _set_around(bench, frame, instrument, session),
         instrument,
         bench.clock.now(),
+        previous=bench.archive.frame_before(frame, within=session),
+        replaced=replaced,
         quiet_s=settings.quiet_s,
         provisional=settings.provisional,
     )
     bench.submit(steps, session)
+    if replaced and frame.identity.kind not in REDUCED:
+        bench.archive.retire_product(frame.id, within=session)
+
+
+def _set_around(
+    bench: Bench, frame: FrameRecord, instrument: Instrument, session: Session
+) -> list[FrameRecord]:
+    """Return the frames of its calibration set; found by index, not by reading the night."""
+    role = ROLE_OF.get(frame.identity.kind)
+    if role is None:
+        return []
+    key = set_key(frame.identity, rule_of(role, instrument))
+    members = bench.archive.set_members(frame.identity.kind, key, frame.night, within=session)
+    return [item for item in members if item.identity.instrument == instrument.name]
 
 
 def draw_plot(reduced: ReducedSpectrum, exposure: Exposure, notes: Sequence[str]) -> bytes:

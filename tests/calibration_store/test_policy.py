@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration_store.judgement import judge
-from calibration_store.policy import choose, is_complete, set_key
+from calibration_store.policy import choose
 from calibration_store.records import MasterRecord, MasterState
+from calibration_store.sets import is_complete, set_key
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.instrument import SetRule
 

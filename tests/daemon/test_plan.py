@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from calibration_store.sets import set_key
 from daemon.clock import next_twilight
 from daemon.memory.records import PRIORITY_SCIENCE, FrameRecord, JobKind
 from daemon.work.plan import (
     PRIORITY_UPGRADE,
+    ROLE_OF,
     after_master,
     follow_up,
     groups_of,
     members_of,
     reduce_request,
+    rule_of,
 )
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.profiles import load_instrument
@@ -59,7 +62,14 @@ def frame(number, kind, minutes=0.0, **changes):
 
 
 def asked(frames, new=None, **how):
-    return follow_up(new or frames[-1], frames, ALFOSC, NOW, **how)
+    """Ask as the task does: with the set of the new frame and the exposure before it."""
+    new = new or frames[-1]
+    role = ROLE_OF.get(new.identity.kind)
+    key = set_key(new.identity, rule_of(role, ALFOSC)) if role else ""
+    members = members_of(role, key, frames, ALFOSC) if role else []
+    before = [f for f in frames if f.identity.observed_at < new.identity.observed_at]
+    previous = max(before, key=lambda f: f.identity.observed_at, default=None)
+    return follow_up(new, members, ALFOSC, NOW, previous=previous, **how)
 
 
 def test_a_science_frame_is_reduced_at_once():
@@ -178,9 +188,9 @@ def test_members_of_a_set_come_in_the_order_they_were_taken_whatever_their_arriv
 def test_a_redo_folds_into_the_waiting_look_of_the_same_frame():
     own = frame(1, FrameKind.SPEC_OBJECT)
     look = reduce_request(own, priority=PRIORITY_UPGRADE, now=NOW)
-    redo = reduce_request(own, priority=PRIORITY_SCIENCE, now=NOW, redo=True)
+    redo = reduce_request(own, priority=PRIORITY_SCIENCE, now=NOW, redo={"user": "eva"})
     assert look.key == redo.key
-    assert redo.payload["redo"] is True
+    assert redo.payload["redo"] == {"user": "eva"}
 
 
 def test_a_set_waits_for_quiet_but_not_beyond_its_twilight():

@@ -1,0 +1,115 @@
+"""The sections of the configuration file; every setting has a documented default here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+def _doc(sentence: str, *, at_least: float | None = None) -> dict[str, Any]:
+    return {"doc": sentence, "at_least": at_least}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where things are; a relative path counts from the folder of the configuration file."""
+
+    raw: tuple[Path, ...] = field(
+        default=(), metadata=_doc("directories to watch; they are never written to")
+    )
+    root: Path = field(default=Path("reduced"), metadata=_doc("products: one folder per night"))
+    database: Path | None = field(
+        default=None, metadata=_doc("the memory; by default <root>/alfoscd.sqlite")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How files are taken in."""
+
+    pattern: str = field(
+        default="", metadata=_doc("glob of raw file names; empty takes those of the profiles")
+    )
+    settle_s: float = field(
+        default=2.0, metadata=_doc("a file must be quiet for so long", at_least=0)
+    )
+    hold_limit_s: float = field(
+        default=600.0,
+        metadata=_doc("a file still incomplete after so long is recorded as such", at_least=0),
+    )
+    rescan_s: float = field(
+        default=60.0, metadata=_doc("the whole tree is compared this often", at_least=0.1)
+    )
+    polling: Literal["auto", "always", "never"] = field(
+        default="auto",
+        metadata=_doc("scan every few seconds instead of waiting for events: auto does so on NFS"),
+    )
+    poll_s: float = field(
+        default=5.0, metadata=_doc("time between scans when polling", at_least=0.1)
+    )
+    size_limit_mb: float = field(
+        default=500.0, metadata=_doc("larger files are not opened", at_least=1)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How much of the machine may be used."""
+
+    workers: int = field(default=2, metadata=_doc("worker processes", at_least=1))
+    memory_limit_mb: int = field(
+        default=3000, metadata=_doc("address space of one worker", at_least=200)
+    )
+    job_limit_s: float = field(
+        default=300.0, metadata=_doc("a job that takes longer is stopped", at_least=1)
+    )
+    jobs_per_worker: int = field(
+        default=50, metadata=_doc("a worker is replaced after so many jobs", at_least=1)
+    )
+    attempts: int = field(
+        default=3, metadata=_doc("a job that keeps dying is given up after so many", at_least=1)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """When calibrations are built and used."""
+
+    quiet_s: float | None = field(
+        default=None,
+        metadata=_doc(
+            "a set is complete after so long without a new frame; by default the profile's",
+            at_least=0,
+        ),
+    )
+    provisional: bool = field(
+        default=True,
+        metadata=_doc("reduce science at once, and again when its calibrations have come"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruments:
+    """Which instruments are at the telescope."""
+
+    profiles: tuple[str, ...] = field(
+        default=("alfosc",), metadata=_doc("profiles, the first that fits wins")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spectrum:
+    """How spectra are reduced; a changed value reduces again what it was not made with.
+
+    The settings of `reducers.reduced.SpectrumSettings`, which is not imported here: `status` has
+    to answer before numpy would have loaded.
+    """
+
+    cosmic_sigma: float = field(
+        default=5.0, metadata=_doc("threshold of the cosmic-ray search, sigma", at_least=0)
+    )
+    seeing_arcsec: float = field(
+        default=1.2, metadata=_doc("width that the object finder expects", at_least=0.1)
+    )
+    clean_cosmics: bool = field(default=True, metadata=_doc("search cosmic rays at all"))

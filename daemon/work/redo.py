@@ -1,0 +1,117 @@
+"""What a person asks for when a frame is reduced again, and how it shows in the products."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from astropy.io.fits import HDUList
+
+from reducers.reduced import SpectrumSettings
+
+if TYPE_CHECKING:
+    from daemon.memory.records import Job, ProductRecord
+    from daemon.sections import Spectrum
+    from reducers.reduced import ReducedSpectrum
+
+#: Quality of what a person has looked at and found usable.
+RECOVERED = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """One request; empty when nobody asked.
+
+    Attributes
+    ----------
+    user, at
+        Who asked, and when (ISO 8601).
+    settings
+        Fields of `SpectrumSettings` that differ from the configuration.
+    pins
+        Role -> key of the master that must be used.
+    exclude
+        Keys of masters, and SHA-256 of raw frames, that must not be used.
+    recover
+        The person has looked: the quality becomes 1, the automatic one is kept beside it.
+    """
+
+    user: str = ""
+    at: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    recover: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON can hold; nothing at all when nobody asked."""
+        return {} if self == Redo() else {**asdict(self), "exclude": list(self.exclude)}
+
+    @property
+    def in_words(self) -> str:
+        """What is asked for, in one line."""
+        said = [f"{name} = {value}" for name, value in self.settings.items()]
+        said += [f"{role} {key[:12]}" for role, key in self.pins.items()]
+        said += [f"without {key[:12]}" for key in self.exclude]
+        said += ["quality 1 because a person has looked"] * self.recover
+        return ", ".join(said) or "the same settings"
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What changes the product, whoever asked and when; it enters the product key."""
+        said = self.to_json()
+        return {name: said[name] for name in said if name not in ("user", "at") and said[name]}
+
+
+def asked_by(job: Job) -> Redo | None:
+    """Return what the job's request says; None when no person asked."""
+    return redo_from(job.payload["redo"]) if job.payload.get("redo") else None
+
+
+def carried_over(product: ProductRecord | None) -> Redo:
+    """Return what a person once asked for: an upgrade by better calibrations keeps to it."""
+    return Redo() if product is None else redo_from(product.redo)
+
+
+def redo_from(values: Mapping[str, Any]) -> Redo:
+    """Return a request as `Redo.to_json` wrote it."""
+    known = dict(values)
+    known["exclude"] = tuple(known.get("exclude", ()))
+    known["settings"] = {name: _tuples(value) for name, value in known.get("settings", {}).items()}
+    return Redo(**known)
+
+
+def settings_of(configured: Spectrum, redo: Redo) -> SpectrumSettings:
+    """Return the settings in force for one reduction."""
+    return SpectrumSettings(**{**asdict(configured), **redo.settings})
+
+
+def recovered(reduced: ReducedSpectrum, redo: Redo) -> ReducedSpectrum:
+    """Return the reduction with the quality that a person gave it, if one did."""
+    if not redo.recover or reduced.quality <= RECOVERED:
+        return reduced
+    measurements = {**reduced.measurements, "quality_auto": float(reduced.quality)}
+    return replace(reduced, quality=RECOVERED, measurements=measurements)
+
+
+def sign(products: Mapping[str, HDUList | str], redo: Redo, quality_auto: int) -> None:
+    """Write into every FITS header who asked for the product, when and for what."""
+    if not redo.user:
+        return
+    cards = [
+        ("REDOUSER", redo.user, "who asked for this version"),
+        ("REDODATE", redo.at, "when"),
+        ("QUALAUTO", quality_auto, "quality by the limits alone"),
+    ]
+    for hdus in products.values():
+        if isinstance(hdus, HDUList):
+            header = hdus[0].header
+            for keyword, value, comment in cards:
+                header[keyword] = (value, comment)
+            header.add_history(f"redo: {redo.in_words}")
+
+
+def _tuples(value: Any) -> Any:
+    """Undo what JSON does to tuples, so that settings compare equal."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value

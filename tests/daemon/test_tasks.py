@@ -1,0 +1,205 @@
+"""What the tasks do, on small simulated frames, with the real database and no worker process."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert
+
+from calibration_store.codec import to_json
+from calibration_store.records import MasterState
+from calibration_store.sets import set_key
+from daemon.memory.database import writing
+from daemon.memory.records import JobKind, ProductState
+from daemon.memory.tables import FrameRow, RevisionRow, RevisionSetRow
+from daemon.work.outcomes import TryLater
+from daemon.work.plan import master_request, reduce_request
+from daemon.work.reductions import reduce_frame
+from daemon.work.tasks import plan_frame
+from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.hall import (
+    ALFOSC,
+    ARC,
+    BIASES,
+    NOON,
+    SCIENCE,
+    Contents,
+    Hall,
+    draw,
+    edited,
+    simulated,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from daemon.work.bench import Bench
+
+
+@pytest.fixture(scope="module")
+def contents() -> Contents:
+    return simulated()
+
+
+@pytest.fixture
+def hall(tmp_path: Path, contents: Contents) -> Iterator[Hall]:
+    hall = Hall(tmp_path, contents)
+    yield hall
+    hall.bench.engine.dispose()
+
+
+def test_an_arrival_asks_for_the_set_after_its_quiet_time_and_for_science_at_once(
+    hall: Hall,
+) -> None:
+    hall.put(*BIASES[:5], SCIENCE)
+    keys = {job.kind: job for job in hall.waiting().values()}
+    assert set(keys) == {JobKind.MASTER, JobKind.REDUCE}
+    assert keys[JobKind.REDUCE].not_before == hall.clock.now()
+
+
+def test_a_bias_alone_waits_for_more_of_its_set(hall: Hall) -> None:
+    hall.put(BIASES[0])
+    (job,) = hall.waiting().values()
+    assert job.kind is JobKind.MASTER
+    assert job.not_before == hall.clock.now() + timedelta(seconds=120)
+
+
+def test_a_set_that_grew_is_built_once_and_nothing_is_done_when_it_is_current(hall: Hall) -> None:
+    hall.put(*BIASES)
+    hall.work(until_s=200)
+    (master,) = hall.bench.store.everything()
+    assert (master.role, master.version, len(master.inputs)) == ("BIAS", 1, 6)
+    before = master.path.stat().st_mtime_ns
+    member = hall.frame(BIASES[0])
+    hall.bench.queue.submit(master_request("BIAS", member, ALFOSC, hall.clock.now()))
+    assert [job.kind for job in hall.work()] == [JobKind.MASTER]
+    assert hall.bench.store.everything() == [master]
+    assert master.path.stat().st_mtime_ns == before
+
+
+def test_a_product_is_provisional_until_its_masters_have_come(hall: Hall) -> None:
+    hall.put(SCIENCE)
+    hall.work()
+    first = hall.product()
+    assert (first.state, first.generation) == (ProductState.PROVISIONAL, 1)
+    assert "NO_BIAS" in {flag.name for flag in first.flags}
+    hall.put(*BIASES, ARC)
+    hall.work(until_s=200)
+    better = hall.product()
+    assert "NO_BIAS" not in {flag.name for flag in better.flags}
+    assert better.paths["spectrum"] == first.paths["spectrum"]
+    assert {choice.role for choice in better.choices if choice.master_key} == {"BIAS", "ARC"}
+    assert better.latency_s == first.latency_s
+
+
+def test_a_bias_that_turns_out_to_be_a_dark_leaves_its_master(hall: Hall) -> None:
+    hall.put(*BIASES)
+    hall.work(until_s=200)
+    dark = edited(hall.contents[BIASES[2]], "IMAGETYP", "DARK")
+    dark = edited(dark, "OBJECT", "dark").replace(b"0.002", b"600.0")
+    hall.put(BIASES[2], content=dark)
+    assert hall.frame(BIASES[2]).identity.kind is not FrameKind.BIAS
+    hall.work(until_s=200)
+    states = {
+        item.version: (item.state, len(item.inputs)) for item in hall.bench.store.everything()
+    }
+    assert states == {1: (MasterState.SUPERSEDED, 6), 2: (MasterState.CURRENT, 5)}
+
+
+def test_a_master_that_lost_too_many_frames_is_not_used_and_its_products_are_remade(
+    hall: Hall,
+) -> None:
+    hall.put(*BIASES[:5], SCIENCE)
+    hall.work(until_s=200)
+    assert "NO_BIAS" not in {flag.name for flag in hall.product().flags}
+    another_night = hall.contents[BIASES[0]].replace(b"2026-01-15T", b"2026-01-18T")
+    assert another_night != hall.contents[BIASES[0]]
+    hall.put(BIASES[0], content=another_night)
+    assert hall.frame(BIASES[0]).night != hall.frame(BIASES[1]).night
+    hall.work(until_s=200)
+    (master,) = hall.bench.store.everything()
+    assert (master.state, master.reason) == (
+        MasterState.SUPERSEDED,
+        f"{BIASES[0][:-5]} is no longer in its set",
+    )
+    assert "NO_BIAS" in {flag.name for flag in hall.product().flags}
+
+
+def test_a_spectrum_that_turns_out_to_be_none_has_no_product_any_more(hall: Hall) -> None:
+    hall.put(SCIENCE)
+    hall.work()
+    frame = hall.frame(SCIENCE)
+    focus = edited(hall.contents[SCIENCE], "IMAGETYP", "FOCUS")
+    focus = edited(focus, "ALGRNM", "Focus_Pyr")
+    hall.put(SCIENCE, content=focus)
+    hall.work()
+    assert hall.frame(SCIENCE).identity.kind is FrameKind.FOCUS
+    assert hall.bench.archive.current_product(frame.id) is None
+
+
+def test_a_reduction_that_has_a_product_waits_for_masters_that_are_due(hall: Hall) -> None:
+    hall.put(SCIENCE)
+    hall.work()
+    hall.put(*BIASES)
+    hall.clock.seconds += 130
+    request = reduce_request(hall.frame(SCIENCE), priority=1, now=hall.clock.now())
+    hall.bench.queue.submit(request)
+    job = hall.bench.queue.claim("worker", {JobKind.REDUCE})
+    assert job is not None
+    with pytest.raises(TryLater, match="waits for master:BIAS"):
+        reduce_frame(hall.bench, job, draw)
+    hall.bench.queue.put_back(job, "waits")
+
+
+def test_one_more_frame_of_a_long_night_is_taken_in_quickly(hall: Hall) -> None:
+    fill_night(hall.bench, frames=10_000)
+    hall.put(BIASES[0])
+    tries = []
+    frame = hall.frame(BIASES[0])
+    assert frame.night == "2026-01-15"
+    for _ in range(4):
+        with writing(hall.bench.engine) as session:
+            start = time.perf_counter()
+            plan_frame(hall.bench, frame, ALFOSC, session)
+            tries.append(time.perf_counter() - start)
+    assert min(tries) < 0.03
+
+
+def fill_night(bench: Bench, frames: int) -> None:
+    """Write a night of biases, arcs, flats and spectra, in sets of fifty, into the tables."""
+    kinds = (FrameKind.BIAS, FrameKind.ARC, FrameKind.SPEC_FLAT, FrameKind.SPEC_OBJECT)
+    identities = {
+        number: Identity(
+            instrument=ALFOSC.name,
+            kind=kinds[number % 4],
+            setup=Setup(x_binning=1, y_binning=1, window=(1, number // 200, 1, 9), readout="A"),
+            observed_at=datetime(2026, 1, 15, 18, tzinfo=UTC) + timedelta(seconds=4 * number),
+            exposure_s=1.0,
+        )
+        for number in range(1, frames + 1)
+    }
+    with writing(bench.engine) as session:
+        session.execute(
+            insert(FrameRow),
+            [{"id": n, "stem": f"F{n}", "night": "2026-01-15"} for n in identities],
+        )
+        session.execute(
+            insert(RevisionRow),
+            [
+                {"id": n, "frame_id": n, "revision": 1, "current": True, "sha256": str(n)}
+                | {"size": 1, "path": bench.config.root / str(n), "night": "2026-01-15"}
+                | {"kind": own.kind.value, "instrument": own.instrument}
+                | {"observed_at": own.observed_at, "identity": to_json(own)}
+                | {"ingested_at": NOON, "arrived_at": NOON}
+                for n, own in identities.items()
+            ],
+        )
+        rules = ((n, own, ALFOSC.sets.get(own.kind)) for n, own in identities.items())
+        session.execute(
+            insert(RevisionSetRow),
+            [{"revision_id": n, "set_key": set_key(own, r)} for n, own, r in rules if r],
+        )
