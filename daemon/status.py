@@ -62,7 +62,7 @@ def read_status(
         with ask.Reader(database) as reader:
             return _read(reader, database, now, on_disk, night, recent)
     except sqlite3.Error as error:
-        why = (f"the database cannot be read: {error}",)
+        why = (_unread(error),)
         return Status(at=now, database=str(database), verdict="down", why=why, on_disk=on_disk)
 
 
@@ -163,6 +163,12 @@ def judge(
     if silent and not down:
         why.append(f"silent: {', '.join(silent)}")
     return ("down" if down else "degraded" if why else "ok"), tuple(why)
+
+
+def _unread(error: sqlite3.Error) -> str:
+    if "no such" in str(error):
+        return "an earlier version wrote the database: start the daemon once, it mends that"
+    return f"the database cannot be read: {error}"
 
 
 def _json_value(value: object) -> str:

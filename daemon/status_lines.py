@@ -36,7 +36,7 @@ class MasterLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductSummary:
-    """One current product; `flags` are (name, sentence)."""
+    """One current product; `flags` are (name, sentence), `verdict` is a person's, in words."""
 
     stem: str
     kind: str
@@ -52,6 +52,7 @@ class ProductSummary:
     paths: Mapping[str, str]
     version: int
     latency_s: float | None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,12 @@ SQLAlchemy alone takes as long to import as the whole answer may take.
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from daemon.layout import version_of
 from daemon.status_lines import (
     FrameLine,
     JobLine,
@@ -179,6 +179,7 @@ def products(reader: Reader, night: str, recent: int) -> tuple[ProductSummary, .
     """Return the current products of a night, the latest exposure first."""
     query = (
         "SELECT p.id, p.stem, p.target, p.state, p.quality, p.paths, p.latency_s, p.frame_id,"
+        " p.verdict, p.verdict_by,"
         " r.kind, r.observed_at, r.identity"
         " FROM product p LEFT JOIN revision r ON r.frame_id = p.frame_id AND r.current = 1"
         " WHERE p.night = ? AND p.state <> 'superseded' ORDER BY r.observed_at DESC LIMIT ?"
@@ -208,8 +209,9 @@ def _product(reader: Reader, row: sqlite3.Row) -> ProductSummary:
         measurements=_numbers({line["name"]: line["value"] for line in measured}),
         choices={choice["role"]: choice["reason"] for choice in choices},
         paths=paths,
-        version=_version(paths.get("spectrum", "")),
+        version=version_of(paths.get("spectrum", "")),
         latency_s=row["latency_s"],
+        verdict=f"{row['verdict']} by {row['verdict_by']}" if row["verdict"] else "",
     )
 
 
@@ -263,12 +265,6 @@ def _target(identity: Mapping[str, Any]) -> str:
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     return {str(key): float(v) for key, v in values.items() if isinstance(v, int | float)}
-
-
-def _version(path: str) -> int:
-    """Return the version that a product's file name shows: 1 unless it ends in _v2, _v3, ..."""
-    found = re.search(r"_v(\d+)\.\w+$", path)
-    return int(found[1]) if found else 1
 
 
 def _object(text: str | None) -> dict[str, Any]:

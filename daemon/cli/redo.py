@@ -1,9 +1,12 @@
-"""`alfoscd redo`: reduce one frame again, with a hint from a person."""
+"""`alfoscd redo`: reduce one frame again, with a hint from a person; accept or reject it."""
 
 from __future__ import annotations
 
 import difflib
+import getpass
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli.options import add_config, configuration
@@ -13,10 +16,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from daemon.config import Config
     from daemon.memory.archive import Archive
     from daemon.memory.records import FrameRecord
+    from daemon.work.redo import Redo
 
-#: Option -> setting of the reduction.
+#: Options that are settings of the reduction.
 _SETTINGS = ("centroid_px", "seeing_arcsec", "cosmic_sigma", "clean_cosmics")
 
 
@@ -26,77 +31,164 @@ def add_parser(subparsers: Any) -> None:
         "redo",
         help="reduce one frame again, with a hint",
         description="Reduce one frame again. The earlier product is kept; the new one gets the "
-        "next version and carries the flag HUMAN when its place was chosen by hand.",
+        "next version and says who asked for it, when and how. Better calibrations that come "
+        "later keep to the hint; what was accepted they leave alone.",
     )
     parser.add_argument("frame", metavar="FRAME", help="stem, number or file name of the raw frame")
+    _add_hints(parser)
+    _add_calibrations(parser)
+    _add_verdicts(parser)
+    parser.add_argument("--night", metavar="N", help="which night, when the stem is ambiguous")
     parser.add_argument(
-        "--centroid", dest="centroid_px", type=float, metavar="PX",
-        help="extract at this image column instead of where an object is found",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seeing", dest="seeing_arcsec", type=float, metavar="ARCSEC",
-        help="width that the object finder expects",
-    )  # fmt: skip
-    parser.add_argument(
-        "--cosmic-sigma", type=float, metavar="S", help="threshold of the cosmic-ray search"
+        "--user", metavar="NAME", help="who asks (default: $ALFOSCD_USER, else the login name)"
     )
     parser.add_argument(
-        "--keep-cosmics", dest="clean_cosmics", action="store_false", default=None,
-        help="do not search cosmic rays",
+        "--local", type=Path, metavar="DIR",
+        help="reduce here and now into DIR; the daemon and its database are left alone",
     )  # fmt: skip
-    parser.add_argument("--night", metavar="N", help="which night, when the stem is ambiguous")
     add_config(parser)
     parser.set_defaults(run=run)
 
 
+def _add_hints(parser: argparse.ArgumentParser) -> None:
+    hints = parser.add_argument_group("how to reduce it")
+    hints.add_argument(
+        "--center", "--centroid", dest="centroid_px", type=float, metavar="PX",
+        help="extract at this image column instead of where an object is found",
+    )  # fmt: skip
+    hints.add_argument(
+        "--display", action="store_true", help="choose the column in a window, on the slit profile"
+    )
+    hints.add_argument(
+        "--seeing", dest="seeing_arcsec", type=float, metavar="ARCSEC",
+        help="width that the object finder expects",
+    )  # fmt: skip
+    hints.add_argument(
+        "--cosmic-sigma", type=float, metavar="S", help="threshold of the cosmic-ray search"
+    )
+    hints.add_argument(
+        "--keep-cosmics", dest="clean_cosmics", action="store_false", default=None,
+        help="do not search cosmic rays",
+    )  # fmt: skip
+
+
+def _add_calibrations(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with which calibrations")
+    group.add_argument(
+        "--calibration", action="append", default=[], metavar="ROLE=MASTER",
+        help="use this master (file name or key) as BIAS, FLAT, ARC or RESPONSE",
+    )  # fmt: skip
+    group.add_argument(
+        "--exclude", action="append", default=[], metavar="MASTER|FRAME",
+        help="do not use this master, nor any that holds this raw frame",
+    )  # fmt: skip
+
+
+def _add_verdicts(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what you think of it")
+    only = group.add_mutually_exclusive_group()
+    only.add_argument(
+        "--accept", action="store_true", help="it is good: nothing automatic replaces it any more"
+    )
+    only.add_argument(
+        "--reject", action="store_true", help="it is bad: go back to the version before it"
+    )
+    only.add_argument(
+        "--recover", action="store_true",
+        help="reduce it again with quality 1, because you have looked and it is usable",
+    )  # fmt: skip
+    group.add_argument(
+        "--version", type=int, metavar="V",
+        help="which version to accept or reject (default: the current one)",
+    )  # fmt: skip
+
+
 def run(args: argparse.Namespace) -> int:
-    """Submit the job, and say what will happen."""
+    """Find the frame, then judge it, reduce it here, or let the daemon reduce it."""
     config = configuration(args)
     if not config.database.is_file():
-        return _refuse(f"no database at {config.database}: give --config or --root of the daemon")
+        return refuse(f"no database at {config.database}: give --config or --root of the daemon")
     from daemon.clock import SystemClock
     from daemon.memory.archive import Archive
-    from daemon.memory.database import open_database
-    from daemon.work.jobs import JobQueue
+    from daemon.memory.database import open_database, open_read_only
 
-    clock = SystemClock()
-    engine = open_database(config.database)
-    archive = Archive(engine, clock)
+    engine = open_read_only(config.database) if args.local else open_database(config.database)
+    archive = Archive(engine, SystemClock())
     found = find(archive, args.frame, args.night)
     if len(found) != 1:
-        return _refuse(_which(archive, args.frame, found))
+        return refuse(_which(archive, args.frame, found))
     frame = found[0]
-    settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
-    return _submit(JobQueue(engine, clock), frame, settings, archive, clock)
-
-
-def _submit(
-    queue: Any, frame: FrameRecord, settings: dict[str, Any], archive: Archive, clock: Any
-) -> int:
-    from dataclasses import replace
-
-    from daemon.memory.records import PRIORITY_SCIENCE
-    from daemon.work.plan import REDUCED, reduce_request
+    from daemon.work.plan import REDUCED
 
     if frame.identity.kind not in REDUCED:
-        return _refuse(
+        return refuse(
             f"{frame.stem} is {frame.identity.kind}: only spectra of objects and standards are "
             "reduced; a new calibration frame remakes its master by itself"
         )
-    request = reduce_request(frame, priority=PRIORITY_SCIENCE - 5, now=clock.now(), redo=True)
-    request = replace(request, payload={**request.payload, "settings": settings})
-    before = archive.current_product(frame.id)
-    queue.submit(request)
-    hints = (
-        ", ".join(f"{name} = {value}" for name, value in settings.items()) or "the same settings"
+    if args.accept or args.reject:
+        from daemon.cli.verdict import judge
+
+        return judge(archive, frame, accept=args.accept, version=args.version, user=user(args))
+    return _ask(args, config, archive, frame)
+
+
+def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: FrameRecord) -> int:
+    from daemon.cli.redo_request import Unusable, request_of
+
+    settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
+    try:
+        if args.display:
+            from daemon.cli.pick import pick
+
+            settings["centroid_px"] = pick(archive.current_product(frame.id))
+        redo = request_of(
+            archive,
+            frame,
+            user=user(args),
+            settings=settings,
+            pins=args.calibration,
+            exclude=args.exclude,
+            recover=args.recover,
+        )
+    except Unusable as error:
+        return refuse(str(error))
+    if args.local:
+        from daemon.cli.local import reduce_here
+
+        return reduce_here(config, frame, redo, args.local, Path(args.frame))
+    return _submit(archive, frame, redo)
+
+
+def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:
+    from daemon.memory.records import PRIORITY_SCIENCE
+    from daemon.work.jobs import JobQueue
+    from daemon.work.plan import reduce_request
+
+    clock = archive.clock
+    request = reduce_request(
+        frame, priority=PRIORITY_SCIENCE - 5, now=clock.now(), redo=redo.to_json()
     )
-    print(f"{frame.stem} ({clean(frame.identity.target, 40)}, night {frame.night}): {hints}")
+    before = archive.current_product(frame.id)
+    JobQueue(archive.engine, clock).submit(request)
+    target = clean(frame.identity.target, 40)
+    print(f"{frame.stem} ({target}, night {frame.night}): {redo.in_words}")
     if before is not None:
         print(f"the product of quality {before.quality} stays beside the new one")
     alive = any(beat.who == "supervisor" for beat in archive.heartbeats())
     print("the daemon does it now; see `alfoscd status`" if alive else
           "the daemon is not running: it is done when the daemon starts")  # fmt: skip
     return 0
+
+
+def user(args: argparse.Namespace) -> str:
+    """Return who asks, as the product will name them."""
+    named = args.user or os.environ.get("ALFOSCD_USER")
+    if not named:
+        try:
+            named = getpass.getuser()
+        except (KeyError, OSError):  # no such user, as in a bare container
+            named = f"user {os.getuid()}"
+    return "".join(c for c in clean(named, 40) if c.isascii()) or "unknown"
 
 
 def find(archive: Archive, name: str, night: str | None) -> list[FrameRecord]:
@@ -119,6 +211,7 @@ def _which(archive: Archive, name: str, found: Sequence[FrameRecord]) -> str:
     )
 
 
-def _refuse(sentence: str) -> int:
+def refuse(sentence: str) -> int:
+    """Say why not; return the exit code for it."""
     print(f"alfoscd: {sentence}", file=sys.stderr)
     return 2

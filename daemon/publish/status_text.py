@@ -95,7 +95,7 @@ def product_lines(products: Sequence[ProductSummary], width: int) -> list[str]:
             number(line.measurements.get("snr"), ".1f"),
             number(line.measurements.get("arc_rms_angstrom"), ".3f"),
             number(line.measurements.get("sky5577_angstrom"), ".2f"),
-            f"{line.state} v{line.version}",
+            f"{line.state} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
         )
         for line in products
     ]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.records import JobState
 from daemon.work.jobs import JobQueue
+from daemon.work.redo import redo_from
 from reducers.identity import FrameKind, Identity, Setup
 
 NIGHT = "2026-11-20"
@@ -46,7 +48,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "reduced"
 
 
-def waiting(root: Path) -> list[dict[str, object]]:
+def waiting(root: Path) -> list[dict[str, Any]]:
     engine = open_database(root / "alfoscd.sqlite")
     jobs = JobQueue(engine, SystemClock()).jobs(JobState.WAITING)
     engine.dispose()
@@ -60,8 +62,8 @@ def test_redo_finds_a_frame_by_stem_name_path_or_number(
     assert main(["redo", name, "--centroid", "512", "--root", str(root)]) == 0
     assert "centroid_px = 512" in capsys.readouterr().out
     (payload,) = waiting(root)
-    assert payload["redo"] is True
-    assert payload["settings"] == {"centroid_px": 512.0}
+    asked = redo_from(payload["redo"])
+    assert (asked.settings, bool(asked.user)) == ({"centroid_px": 512.0}, True)
 
 
 def test_redo_of_an_unknown_frame_names_the_nearest(

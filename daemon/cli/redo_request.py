@@ -1,0 +1,103 @@
+"""From what a person typed to a request that the daemon can carry out, or a sentence why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from calibration_store.policy import HARD_KEYS, why_unfit
+from calibration_store.records import MasterState
+from calibration_store.store import CalibrationStore
+from daemon.publish.words import clean
+from daemon.work.redo import Redo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from calibration_store.records import MasterRecord
+    from daemon.memory.archive import Archive
+    from daemon.memory.records import FrameRecord
+
+_SHORTEST_KEY = 6
+
+
+class Unusable(Exception):
+    """What was asked for cannot be done; the message says why and what can."""
+
+
+def request_of(
+    archive: Archive,
+    frame: FrameRecord,
+    *,
+    user: str,
+    settings: Mapping[str, Any],
+    pins: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    recover: bool = False,
+) -> Redo:
+    """Return the request with every master and frame named by its content.
+
+    Raises
+    ------
+    Unusable
+        If a master is unknown or does not fit the frame.
+    """
+    store = CalibrationStore(archive.engine)
+    return Redo(
+        user=user,
+        at=archive.clock.now().isoformat(timespec="seconds"),
+        settings=dict(settings),
+        pins=dict(_pin(store, frame, text) for text in pins),
+        exclude=tuple(_excluded(store, archive, frame, name) for name in exclude),
+        recover=recover,
+    )
+
+
+def _pin(store: CalibrationStore, frame: FrameRecord, text: str) -> tuple[str, str]:
+    role, equals, name = text.partition("=")
+    role = role.strip().upper()
+    if not equals or role not in HARD_KEYS or not name.strip():
+        roles = ", ".join(HARD_KEYS)
+        raise Unusable(f"--calibration '{clean(text, 60)}': write ROLE=MASTER, ROLE one of {roles}")
+    master = _master(store, name.strip(), role)
+    if master is None:
+        raise Unusable(_unknown(store, frame, role, name))
+    unfit = why_unfit(role, frame.identity, master)
+    if unfit:
+        raise Unusable(f"{master.path.name} does not fit {frame.stem}: {unfit}")
+    if not master.path.is_file():
+        raise Unusable(f"the file of {master.path.name} is gone from {master.path.parent}")
+    return role, master.key
+
+
+def _excluded(store: CalibrationStore, archive: Archive, frame: FrameRecord, name: str) -> str:
+    master = _master(store, name)
+    if master is not None:
+        return master.key
+    raw = archive.find_frames(name)
+    same = [item for item in raw if item.night == frame.night] or raw
+    if len(same) == 1:
+        return same[0].sha256
+    if same:
+        nights = ", ".join(item.night for item in same)
+        raise Unusable(f"--exclude {clean(name, 60)}: taken in several nights ({nights})")
+    raise Unusable(f"--exclude {clean(name, 60)}: no master and no frame is called so")
+
+
+def _master(store: CalibrationStore, name: str, role: str = "") -> MasterRecord | None:
+    """Return the newest master of this file name or key, or of the beginning of its key."""
+    stem = name.rsplit("/", 1)[-1].removesuffix(".fits")
+    found = [item for item in store.everything() if item.path.stem == stem or item.key == name]
+    if not found and len(name) >= _SHORTEST_KEY:
+        found = [item for item in store.everything() if item.key.startswith(name)]
+        found = found if len(found) == 1 else []
+    return max(found, key=lambda item: (item.role == role, item.version), default=None)
+
+
+def _unknown(store: CalibrationStore, frame: FrameRecord, role: str, name: str) -> str:
+    fitting = [
+        item.path.stem
+        for item in store.everything()
+        if item.state is MasterState.CURRENT and not why_unfit(role, frame.identity, item)
+    ]
+    offer = ", ".join(fitting[-3:]) or "none; take this calibration first"
+    return f"there is no master '{clean(name, 60)}'; those that fit as {role}: {offer}"

@@ -1,0 +1,68 @@
+"""Accept or reject a product: a person's word beside the automatic quality."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from daemon.layout import version_of
+from daemon.memory.records import Decision, Verdict
+
+if TYPE_CHECKING:
+    from daemon.memory.archive import Archive
+    from daemon.memory.records import FrameRecord, ProductRecord
+
+
+def judge(
+    archive: Archive, frame: FrameRecord, *, accept: bool, version: int | None, user: str
+) -> int:
+    """Note the verdict on one version; nothing is reduced again."""
+    history = archive.product_history(frame.id)
+    current = archive.current_product(frame.id)
+    if current is None:
+        return _refuse(f"{frame.stem} has no product yet: see `alfoscd status`")
+    wanted = newest_of(history, version) if version is not None else current
+    if wanted is None:
+        known = ", ".join(str(number) for number in sorted({_version(item) for item in history}))
+        return _refuse(f"{frame.stem} has no version {version}; there are: {known}")
+    decision = Decision.ACCEPTED if accept else Decision.REJECTED
+    archive.decide(wanted, Verdict(decision=decision, user=user, at=archive.clock.now()))
+    print(f"{frame.stem} version {_version(wanted)} is {decision} by {user}; ", end="")
+    if accept:
+        print("nothing automatic replaces it any more")
+        return 0
+    earlier = None
+    if (wanted.key, wanted.generation) == (current.key, current.generation):
+        earlier = _last_good(history, wanted)
+    if earlier is not None:
+        archive.make_current(earlier)
+        print(f"version {_version(earlier)} counts again")
+    else:
+        print(f"try `alfoscd redo {frame.stem} --center PX`, or leave it rejected")
+    return 0
+
+
+def newest_of(history: list[ProductRecord], version: int) -> ProductRecord | None:
+    """Return the product whose files carry this version now."""
+    same = [item for item in history if _version(item) == version]
+    return same[-1] if same else None
+
+
+def _last_good(history: list[ProductRecord], rejected: ProductRecord) -> ProductRecord | None:
+    """Return the latest other version that nobody rejected and whose files are there."""
+    versions = sorted({_version(item) for item in history} - {_version(rejected)}, reverse=True)
+    for version in versions:
+        item = newest_of(history, version)
+        refused = item is not None and item.verdict is not None and not item.is_accepted
+        if item is not None and not refused and all(p.is_file() for p in item.paths.values()):
+            return item
+    return None
+
+
+def _version(product: ProductRecord) -> int:
+    return version_of(product.paths.get("spectrum", ""))
+
+
+def _refuse(sentence: str) -> int:
+    print(f"alfoscd: {sentence}", file=sys.stderr)
+    return 2
