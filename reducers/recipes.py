@@ -262,6 +262,7 @@ def reduce_spectrum(
         slit_offset_px=slit_offset(identity, grism),
         pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
+        flat=given.flat,
     )
     objects = calibrate_objects(
         slit,

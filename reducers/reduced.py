@@ -69,12 +69,29 @@ class SpectrumSettings:
         Extract here (image column) instead of where an object is found.
     clean_cosmics
         Search cosmic rays at all.
+    aperture_px
+        Half-width of the plain sum (image columns); without it, where the profile has fallen to
+        a tenth of its peak.
+    region_px
+        First and last column in which objects are looked for.
+    background_px
+        First and last column of every strip that shows the sky; without any, all columns beside
+        the objects.
+    mask_angstrom
+        First and last vacuum wavelength of every range that is left out (marked BAD).
+    method
+        'optimal' or 'boxcar': which extraction becomes the published spectrum.
     """
 
     cosmic_sigma: float = 5.0
     seeing_arcsec: float = 1.2
     centroid_px: float | None = None
     clean_cosmics: bool = True
+    aperture_px: float | None = None
+    region_px: tuple[float, float] | None = None
+    background_px: tuple[tuple[float, float], ...] = ()
+    mask_angstrom: tuple[tuple[float, float], ...] = ()
+    method: str = "optimal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +103,7 @@ class ExtractedObject:
     spectrum
         Flux-calibrated where a response was given, else electrons.
     counts, boxcar
-        Electrons per pixel: optimal, and a plain sum as a check.
+        Electrons per pixel: by the method that was chosen, and a plain sum as a check.
     snr
         Median signal-to-noise per pixel where the response is good.
     transmission

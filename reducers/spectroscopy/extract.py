@@ -37,7 +37,7 @@ class Extraction:
     flux, variance : (ny,) electrons
         Optimal.
     box_flux, box_variance : (ny,) electrons
-        Sum within 1.5 FWHM of the trace, corrected for the profile outside.
+        Sum within the aperture, corrected for the profile outside.
     sky : (ny,) electrons
         Sky under the object, weighted like the object.
     mask : (ny,) uint16
@@ -56,6 +56,7 @@ def model_variance(
     sky: NDArray[np.float64],
     signal: NDArray[np.float64],
     floor: NDArray[np.float64] | float,
+    flat_variance: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the variance (electrons squared) of sky, objects and the floor under both.
 
@@ -65,8 +66,13 @@ def model_variance(
         Models, not data: weights that follow the data bias faint fluxes low.
     floor : (ny, nx) or float, electrons^2
         Read noise squared and what the masters add.
+    flat_variance : (ny, nx)
+        Relative variance of the flat; without it the flat is taken as free of noise.
     """
-    return np.asarray(np.clip(sky, 0, None) + np.clip(signal, 0, None) + floor)
+    light = np.clip(sky, 0, None) + np.clip(signal, 0, None)
+    if flat_variance is not None:
+        return np.asarray(light + floor + flat_variance * light**2)
+    return np.asarray(light + floor)
 
 
 def extract(
@@ -77,6 +83,9 @@ def extract(
     good: NDArray[np.bool_],
     traces: Sequence[Trace],
     profiles: Sequence[Profile],
+    *,
+    flat_variance: NDArray[np.float64] | None = None,
+    aperture_px: float | None = None,
 ) -> tuple[Extraction, ...]:
     """Extract all objects together.
 
@@ -88,12 +97,16 @@ def extract(
         Read noise squared and what the masters add.
     mask, good : (ny, nx)
         Reasons per pixel, and which pixels may be used.
+    flat_variance : (ny, nx)
+        Relative variance of the flat: it limits bright objects.
+    aperture_px
+        Half-width of the plain sum; without it, where the profile has fallen to a tenth.
     """
     shapes = [p.values(t, residual.shape[1]) for t, p in zip(traces, profiles, strict=True)]
     usable = good.copy()
     signal = np.zeros_like(residual)
     for attempt in range(MOST_ROUNDS):
-        variance = model_variance(sky, signal, floor)
+        variance = model_variance(sky, signal, floor, flat_variance)
         fluxes, inverse = solve_rows(residual, variance, usable, shapes)
         fitted = image_of(fluxes, shapes)
         survivors = good & ~_hit(residual - fitted, fitted, variance, usable)
@@ -103,8 +116,17 @@ def extract(
         smooth = [smoothed(f, e) for f, e in zip(fluxes, errors, strict=True)]
         signal = image_of(smooth, shapes)
         usable = survivors
+    columns = np.arange(residual.shape[1])[None, :]
+    cores = [
+        shape > 0.1 * shape.max(axis=1, keepdims=True)
+        if aperture_px is None
+        else np.abs(columns - trace.columns[:, None]) <= aperture_px
+        for shape, trace in zip(shapes, traces, strict=True)
+    ]
     return tuple(
-        _one_extraction(k, residual, sky, variance, mask, usable, good, shapes, fluxes, inverse)
+        _one_extraction(
+            k, residual, sky, variance, mask, usable, good, shapes, cores[k], fluxes, inverse
+        )
         for k in range(len(shapes))
     )
 
@@ -186,11 +208,11 @@ def _one_extraction(
     usable: NDArray[np.bool_],
     good: NDArray[np.bool_],
     shapes: Sequence[NDArray[np.float64]],
+    core: NDArray[np.bool_],
     fluxes: Sequence[Vector],
     inverse: NDArray[np.float64],
 ) -> Extraction:
     shape = shapes[index]
-    core = shape > 0.1 * shape.max(axis=1, keepdims=True)
     others = image_of(fluxes, shapes) - fluxes[index][:, None] * shape
     inside = core & usable
     covered = np.maximum((shape * inside).sum(axis=1), 1e-9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +12,10 @@ from scipy import ndimage
 
 from reducers.frame import Frame, Mask, Vector
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
-from reducers.spectroscopy.extract import (
-    Extraction,
-    extract,
-    model_variance,
-)
+from reducers.spectroscopy.extract import Extraction, model_variance
 from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
-from reducers.spectroscopy.shape_fit import fit_profiles
+from reducers.spectroscopy.objects import Expected, Scene, extract_objects, search, trace_objects
 from reducers.spectroscopy.sky import (
     SkyFit,
     dispersion_coordinate,
@@ -29,18 +25,16 @@ from reducers.spectroscopy.sky import (
     rough_sky,
     spline_for,
 )
-from reducers.spectroscopy.sources import Source, find_sources, slit_profile
-from reducers.spectroscopy.trace import Trace, forced_trace, trace_source
+from reducers.spectroscopy.trace import Trace
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reducers.frame import Geometry
     from reducers.instrument import Grism
     from reducers.reduced import SpectrumSettings
-
-#: Objects extracted from one slit at most: more are noise or a wrong sky.
-MOST_OBJECTS = 6
+    from reducers.spectroscopy.sources import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +50,7 @@ class Slit:
     widths_px: tuple[float, ...]
     extractions: tuple[Extraction, ...]
     measurements: dict[str, float]
+    method: str = "optimal"
 
 
 def measure_slit(
@@ -68,6 +63,8 @@ def measure_slit(
     slit_offset_px: float,
     pixel_scale_arcsec: float,
     how: SpectrumSettings,
+    flat: Frame | None = None,
+    expected: Expected | None = None,
 ) -> Slit:
     """Subtract the sky, mask cosmic rays, find and trace objects and extract their counts.
 
@@ -81,29 +78,43 @@ def measure_slit(
         Wavelength solution; None falls back on the grism's nominal one.
     pixel_scale_arcsec
         Along the slit, per image pixel.
+    flat
+        The flat by which the frame was divided: its noise is part of a bright object's.
+    expected
+        What is known of the target; by default it is the brightest object.
     """
     solution = arc or nominal_solution(grism, slit_offset_px)
     wavelengths = solution.map_for(frame.shape, frame.geometry)
     data = frame.data.astype(np.float64)
     floor = read_noise_e**2 + masters_variance
     seeing_px = how.seeing_arcsec / pixel_scale_arcsec
-    sources, profile = _find(data, rough_sky(data, frame.good), frame.good, floor, seeing_px)
+    scene = Scene(
+        data=data, sky=rough_sky(data, frame.good), floor=floor, mask=frame.mask,
+        good=frame.good, flat_variance=_relative_variance(flat),
+    )  # fmt: skip
+    sources, profile = search(scene, seeing_px)
     coordinate = dispersion_coordinate(wavelengths)
-    sky = _sky(data, frame.good, coordinate, sources, profile, floor).sky
+    sky = _sky(scene, coordinate, sources, profile, how).sky
     if how.clean_cosmics:
         frame = flag_cosmic_rays(
             frame, sky, read_noise_e=read_noise_e, sigma_limit=how.cosmic_sigma
         )
-    sources, profile = _find(data, sky, frame.good, floor, seeing_px)
-    fit = _sky(data, frame.good, coordinate, sources, profile, floor, before=sky)
-    sky = fit.sky
-    sources, profile = _find(data, sky, frame.good, floor, seeing_px)
-    flexure = measure_flexure(sky, solution, frame.geometry, frame.shape)
+    scene = replace(scene, sky=sky, mask=frame.mask, good=frame.good)
+    sources, profile = search(scene, seeing_px)
+    fit = _sky(scene, coordinate, sources, profile, how, before=sky)
+    scene = replace(scene, sky=fit.sky)
+    sources, profile = search(scene, seeing_px, how.region_px)
+    flexure = measure_flexure(fit.sky, solution, frame.geometry, frame.shape)
     if arc is not None and flexure.applied:
         solution = solution.shifted(flexure.shift_px)
         wavelengths = solution.map_for(frame.shape, frame.geometry)
-    traces = _trace(data - sky, sky, frame, sources, floor, seeing_px, how)
-    widths, extractions = _extract(data - sky, sky, frame, traces, floor)
+    expected = expected or Expected()
+    if how.centroid_px is not None:  # a person knows better
+        expected = replace(expected, column=how.centroid_px, tolerance_px=seeing_px)
+    traces = trace_objects(scene, sources, seeing_px, expected)
+    traces, profiles, extractions = extract_objects(scene, traces, aperture_px=how.aperture_px)
+    if how.mask_angstrom:
+        extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
     measurements = {
         **_sky_measurements(data, fit, coordinate, floor),
         **_flexure_measurements(flexure),
@@ -112,71 +123,58 @@ def measure_slit(
         "objects": float(sum(not t.forced for t in traces)),
     }
     return Slit(
-        frame=frame, sky=sky, wavelengths=wavelengths, profile=profile, solution=solution,
-        traces=traces, widths_px=widths, extractions=extractions, measurements=measurements,
+        frame=frame, sky=fit.sky, wavelengths=wavelengths, profile=profile, solution=solution,
+        traces=traces, widths_px=tuple(p.fwhm_px for p in profiles), extractions=extractions,
+        measurements=measurements, method=how.method,
     )  # fmt: skip
 
 
-def _find(
-    data: NDArray[np.float64],
-    sky: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    floor: NDArray[np.float64],
-    seeing_px: float,
-) -> tuple[tuple[Source, ...], Vector]:
-    variance = model_variance(sky, np.zeros_like(sky), floor)
-    profile, error = slit_profile(data - sky, variance, good)
-    return find_sources(profile, error, seeing_px=seeing_px)[:MOST_OBJECTS], profile
+def _relative_variance(flat: Frame | None) -> NDArray[np.float64] | None:
+    if flat is None:
+        return None
+    usable = flat.good & (flat.data > 0)
+    return np.where(usable, flat.variance / np.where(usable, flat.data, 1) ** 2, 0).astype(float)
 
 
 def _sky(
-    data: NDArray[np.float64],
-    good: NDArray[np.bool_],
+    scene: Scene,
     coordinate: NDArray[np.float64],
     sources: Sequence[Source],
     profile: Vector,
-    floor: NDArray[np.float64],
+    how: SpectrumSettings,
     before: NDArray[np.float64] | None = None,
 ) -> SkyFit:
-    """Fit the sky beside the objects."""
-    noise_e = float(np.sqrt(np.median(floor) + max(float(np.median(data)), 0.0)))
+    """Fit the sky beside the objects, or in the columns that a person chose."""
+    data = scene.data
+    noise_e = float(np.sqrt(np.median(scene.floor) + max(float(np.median(data)), 0.0)))
     free = free_columns(profile, noise_e, [(each.column, each.fwhm_px) for each in sources])
-    use = good & free[None, :]
-    return fit_sky(data, use, spline_for(coordinate, free), floor, before=before)
+    if how.background_px:
+        columns = np.arange(data.shape[1])
+        free = np.zeros(columns.size, bool)
+        for low, high in how.background_px:
+            free |= (columns >= low) & (columns <= high)
+    use = scene.good & free[None, :]
+    return fit_sky(data, use, spline_for(coordinate, free), scene.floor, before=before)
 
 
-def _trace(
-    residual: NDArray[np.float64],
-    sky: NDArray[np.float64],
-    frame: Frame,
-    sources: Sequence[Source],
-    floor: NDArray[np.float64],
-    seeing_px: float,
-    how: SpectrumSettings,
-) -> tuple[Trace, ...]:
-    """Trace every source, the target first; force one where there is none."""
-    if how.centroid_px is not None:
-        chosen = [s for s in sources if abs(s.column - how.centroid_px) < seeing_px]
-        if not chosen:
-            return (forced_trace(residual.shape[0], how.centroid_px, seeing_px),)
-        sources = [*chosen, *(s for s in sources if s not in chosen)]
-    if not sources:
-        return (forced_trace(residual.shape[0], (residual.shape[1] - 1) / 2, seeing_px),)
-    variance = model_variance(sky, residual, floor)
-    return tuple(trace_source(residual, variance, frame.good, s) for s in sources)
-
-
-def _extract(
-    residual: NDArray[np.float64],
-    sky: NDArray[np.float64],
-    frame: Frame,
+def _left_out(
     traces: Sequence[Trace],
-    floor: NDArray[np.float64],
-) -> tuple[tuple[float, ...], tuple[Extraction, ...]]:
-    empty = model_variance(sky, np.zeros_like(sky), floor)
-    profiles = fit_profiles(residual, empty, frame.good, traces)
-    results = extract(residual, sky, floor, frame.mask, frame.good, traces, profiles)
-    return tuple(p.fwhm_px for p in profiles), results
+    extractions: Sequence[Extraction],
+    solution: WavelengthSolution,
+    geometry: Geometry,
+    ranges: Sequence[tuple[float, float]],
+) -> tuple[Extraction, ...]:
+    """Mark the wavelengths that a person does not want."""
+    marked = []
+    for trace, found in zip(traces, extractions, strict=True):
+        wavelength = solution.wavelength(
+            geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
+        )
+        mask = found.mask.copy()
+        for low, high in ranges:
+            mask[(wavelength >= low) & (wavelength <= high)] |= np.uint16(Mask.BAD)
+        marked.append(replace(found, mask=mask))
+    return tuple(marked)
 
 
 def _sky_measurements(

@@ -262,12 +262,13 @@ def _scaled(values: Vector, rows: Vector) -> Vector:
     return np.asarray(2 * values / max(rows.size - 1, 1) - 1)
 
 
-def forced_trace(rows: int, column: float, fwhm_px: float) -> Trace:
-    """Return a straight trace at an assumed position."""
+def forced_trace(rows: int, column: float, fwhm_px: float, crutch: Trace | None = None) -> Trace:
+    """Return a trace at an assumed position, parallel to another or straight."""
     every = np.arange(rows, dtype=np.float64)
+    shape = crutch.columns - crutch.columns.mean() if crutch is not None else np.zeros(rows)
     return Trace(
         rows=every,
-        columns=np.full(rows, float(column)),
+        columns=column + shape,
         fwhm_px=fwhm_px,
         rms_px=float("nan"),
         forced=True,

@@ -1,0 +1,127 @@
+"""One slit from electrons to counts: the target is chosen rightly, and a person's wishes count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reducers.frame import Frame, Geometry, Mask
+from reducers.identify import identify
+from reducers.profiles import load_instrument
+from reducers.reduced import SpectrumSettings
+from reducers.spectroscopy.calibrate import calibrate_objects
+from reducers.spectroscopy.longslit import Slit, measure_slit
+from reducers.spectroscopy.objects import Expected
+from reducers.spectroscopy.shape import Profile
+from reducers.spectroscopy.trace import Trace
+
+ALFOSC = load_instrument("alfosc")
+GRISM = ALFOSC.grisms["Grism_#4"]
+ROWS, COLUMNS, NOISE_E = 300, 160, 5.8
+FAINT, BRIGHT = (50.0, 120.0), (110.0, 2000.0)  # column, electrons per row
+
+
+def slit_frame(
+    objects: tuple[tuple[float, float], ...] = (FAINT, BRIGHT), gradient: float = 0.0
+) -> Frame:
+    rows = np.arange(ROWS, dtype=float)
+    light = np.full((ROWS, COLUMNS), 30.0) + gradient * np.linspace(-1, 1, COLUMNS)
+    for column, per_row in objects:
+        path = column + 2.0 * (rows / ROWS - 0.5)
+        trace = Trace(rows=rows, columns=path, fwhm_px=4.0, rms_px=0.0)
+        light += per_row * Profile(beta=3.0, fwhm_px=4.0, slope=0.0).values(trace, COLUMNS)
+    rng = np.random.default_rng(8)
+    data = rng.poisson(light) + rng.normal(0, NOISE_E, light.shape)
+    return Frame(
+        data=data.astype(np.float32),
+        variance=(light + NOISE_E**2).astype(np.float32),
+        mask=np.zeros(light.shape, np.uint16),
+        unit="electron",
+        geometry=Geometry(x0=850, y0=600, y_binning=2),
+    )
+
+
+def measured(frame: Frame, expected: Expected | None = None, **wishes: object) -> Slit:
+    return measure_slit(
+        frame,
+        read_noise_e=NOISE_E,
+        masters_variance=np.zeros(frame.shape),
+        arc=None,
+        grism=GRISM,
+        slit_offset_px=0.0,
+        pixel_scale_arcsec=0.2138,
+        how=SpectrumSettings(clean_cosmics=False, **wishes),
+        expected=expected,
+    )
+
+
+def columns_of(slit: Slit) -> list[int]:
+    return [round(float(np.median(trace.columns))) for trace in slit.traces]
+
+
+def test_the_brightest_object_is_the_target_where_nothing_else_is_known() -> None:
+    assert columns_of(measured(slit_frame())) == [110, 50]
+
+
+def test_the_object_at_the_expected_place_is_the_target() -> None:
+    slit = measured(slit_frame(), Expected(column=52.0, tolerance_px=8.0))
+    assert columns_of(slit) == [50, 110]
+    assert not slit.traces[0].forced
+
+
+def test_a_target_that_is_not_found_is_extracted_parallel_to_the_bright_object() -> None:
+    slit = measured(slit_frame(), Expected(column=80.0, tolerance_px=8.0))
+    target, bright = slit.traces[0], slit.traces[1]
+    assert target.forced
+    assert float(np.median(target.columns)) == pytest.approx(80.0, abs=0.1)
+    assert np.ptp(target.columns - bright.columns) == pytest.approx(0, abs=1e-6)
+    # What the neighbours' wings hold is theirs.
+    assert abs(np.mean(slit.extractions[0].flux)) < 5
+
+
+def test_negative_images_are_never_objects() -> None:
+    frame = slit_frame()
+    nodded = frame.data - np.roll(frame.data, 30, axis=1) + 30
+    slit = measured(frame.after("nod", data=nodded))
+    assert sorted(columns_of(slit)) == [50, 110]
+
+
+def test_objects_outside_the_wanted_region_are_not_looked_for() -> None:
+    assert columns_of(measured(slit_frame(), region_px=(20, 80))) == [50]
+
+
+def test_the_sky_is_taken_where_a_person_says() -> None:
+    frame = slit_frame(objects=(FAINT,))
+    glow = frame.data.copy()
+    glow[:, 100:] += 60.0
+    slit = measured(frame.after("glow", data=glow), background_px=((5, 30), (70, 95)))
+    assert np.median(slit.sky[:, 40:60]) == pytest.approx(30, abs=1)
+
+
+def test_wavelengths_that_a_person_leaves_out_are_marked() -> None:
+    slit = measured(slit_frame(), mask_angstrom=((6000.0, 6100.0),))
+    frame, trace = slit.frame, slit.traces[0]
+    geometry = frame.geometry
+    wavelength = slit.solution.wavelength(
+        geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
+    )
+    inside = (wavelength > 6000) & (wavelength < 6100)
+    marked = (slit.extractions[0].mask & np.uint16(Mask.BAD)) != 0
+    assert inside.sum() > 5
+    assert (marked == inside).all()
+
+
+def test_a_wider_aperture_holds_the_same_flux_with_more_noise() -> None:
+    narrow = measured(slit_frame(), aperture_px=3.0).extractions[0]
+    wide = measured(slit_frame(), aperture_px=10.0).extractions[0]
+    assert np.mean(wide.box_flux) == pytest.approx(np.mean(narrow.box_flux), rel=0.01)
+    assert np.median(wide.box_variance) > 1.1 * np.median(narrow.box_variance)
+
+
+def test_the_published_spectrum_is_the_one_that_was_asked_for(alfosc_header) -> None:
+    identity = identify(alfosc_header("science"), ALFOSC)
+    for method, which in (("optimal", "flux"), ("boxcar", "box_flux")):
+        slit = measured(slit_frame(), method=method)
+        target = calibrate_objects(slit, identity, None, ALFOSC)[0]
+        wanted = getattr(slit.extractions[0], which)
+        assert np.isin(target.counts.flux, wanted).all()
