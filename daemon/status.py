@@ -50,7 +50,8 @@ def read_status(
     raw
         Watched directories, to count what lies there.
     night
-        Observing night shown; the latest by default.
+        Observing night shown; by default the newest that holds science, for in the afternoon the
+        newest of all holds but calibrations.
     recent
         How many frames, products and troubles are listed.
     """
@@ -96,8 +97,8 @@ def _read(
     night: str | None,
     recent: int,
 ) -> Status:
-    latest = reader.value("SELECT max(night) FROM revision WHERE current = 1")
-    shown = night or latest or ""
+    newest = night or reader.value("SELECT max(night) FROM revision WHERE current = 1") or ""
+    shown = night or ask.newest_science_night(reader) or newest
     workers = ask.workers(reader, now)
     jobs = reader.pairs("SELECT state, count(*) FROM job GROUP BY state")
     files = reader.pairs("SELECT state, count(*) FROM file GROUP BY state")
@@ -109,15 +110,14 @@ def _read(
         verdict=verdict,
         why=why,
         night=shown,
+        newest_night=newest,
+        newest_frames=ask.frames(reader, newest),
         nights=ask.nights(reader),
         files=files,
         on_disk=on_disk,
         frames_total=reader.value("SELECT count(*) FROM revision WHERE current = 1"),
-        frames=reader.pairs(
-            "SELECT kind, count(*) FROM revision WHERE current = 1 AND night = ? GROUP BY kind",
-            shown,
-        ),
-        last_frames=ask.last_frames(reader, recent),
+        frames=ask.frames(reader, shown),
+        last_frames=ask.last_frames(reader, recent, night),
         masters=ask.masters(reader, shown),
         products=ask.products(reader, shown, recent),
         product_counts=reader.pairs(

@@ -96,6 +96,9 @@ class Status:
     ----------
     verdict : str
         'ok', 'degraded' or 'down', with its reasons in `why`.
+    night, newest_night : str
+        The night that is shown, and the last that has frames at all (`newest_frames`); the same
+        when a night was asked for.
     nights : tuple of str
         Every night with frames, oldest first.
     files : mapping
@@ -115,6 +118,8 @@ class Status:
     verdict: str
     why: tuple[str, ...]
     night: str = ""
+    newest_night: str = ""
+    newest_frames: Mapping[str, int] = field(default_factory=dict)
     nights: tuple[str, ...] = ()
     files: Mapping[str, int] = field(default_factory=dict)
     on_disk: int | None = None

@@ -104,12 +104,29 @@ def _about(reader: Reader, key: str, payload: Mapping[str, Any]) -> str:
     return str(path).rsplit("/", 1)[-1] if path else key
 
 
-def last_frames(reader: Reader, recent: int) -> tuple[FrameLine, ...]:
-    """Return the exposures that arrived last."""
+def frames(reader: Reader, night: str) -> dict[str, int]:
+    """Return how many exposures of each kind a night has."""
+    query = "SELECT kind, count(*) FROM revision WHERE current = 1 AND night = ? GROUP BY kind"
+    return reader.pairs(query, night)
+
+
+def newest_science_night(reader: Reader) -> str:
+    """Return the last night with a spectrum of an object or a standard; '' without any."""
+    for night in reversed(nights(reader)):
+        if not {"SPEC_OBJECT", "SPEC_STD"}.isdisjoint(frames(reader, night)):
+            return night
+    return ""
+
+
+def last_frames(reader: Reader, recent: int, night: str | None = None) -> tuple[FrameLine, ...]:
+    """Return the exposures that arrived last, of one night or of all."""
     query = (
         "SELECT f.stem, r.kind, r.sha256, r.observed_at, r.identity, r.frame_id FROM revision r"
-        " JOIN frame f ON f.id = r.frame_id WHERE r.current = 1 ORDER BY r.arrived_at DESC LIMIT ?"
+        " JOIN frame f ON f.id = r.frame_id WHERE r.current = 1"
+        + (" AND r.night = ?" if night else "")
+        + " ORDER BY r.arrived_at DESC LIMIT ?"
     )
+    values = (night, recent) if night else (recent,)
     return tuple(
         FrameLine(
             stem=row["stem"],
@@ -118,7 +135,7 @@ def last_frames(reader: Reader, recent: int) -> tuple[FrameLine, ...]:
             observed_at=_time(row["observed_at"]),
             state=_state_of_frame(reader, row),
         )
-        for row in reader.rows(query, recent)
+        for row in reader.rows(query, *values)
     )
 
 

@@ -36,16 +36,21 @@ def render(status: Status, *, paint: Paint = no_paint, width: int = 100) -> str:
 
 
 def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
-    night = status.night or "no night yet"
+    shown = night = status.night or "no night yet"
+    if status.newest_night > status.night:
+        so_far = counted(dict(status.newest_frames))
+        night += f" (the newest with science; {status.newest_night} has {so_far} so far)"
+    elif status.nights and status.night not in status.nights:
+        night += f" is not known; the last nights are {', '.join(status.nights[-3:])}"
     return (
         (f"FILES  {completeness(status)}", _troubles(status, width)),
         (
             f"FRAMES  {status.frames_total} in all; night {night}: {counted(dict(status.frames))}",
             _frames(status, width),
         ),
-        ("MASTERS", _masters(status, width)),
+        (f"MASTERS  of {shown}", _masters(status, width)),
         (
-            f"PRODUCTS  {counted(dict(status.product_counts))}",
+            f"PRODUCTS  of {shown}: {counted(dict(status.product_counts))}",
             product_lines(status.products, width),
         ),
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
@@ -68,7 +73,7 @@ def _frames(status: Status, width: int) -> list[str]:
         (line.stem, line.kind, clean(line.target, 20), clock(line.observed_at), line.state)
         for line in status.last_frames
     ]
-    return table(("frame", "kind", "target", "taken", "state"), rows, width)
+    return table(("frame", "kind", "target", "taken", "state"), rows, width) or ["  none"]
 
 
 def _masters(status: Status, width: int) -> list[str]:

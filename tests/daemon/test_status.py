@@ -23,6 +23,7 @@ from daemon.publish.words import clean, table
 from daemon.status import SILENT_AFTER_S, count_files, judge, read_status, to_json
 from daemon.status_lines import JobLine, ProductSummary, Status, TroubleLine, WorkerLine
 from daemon.status_words import advice_on, completeness, duration
+from reducers.identity import FrameKind, Identity, Setup
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -91,6 +92,52 @@ def test_a_fresh_sign_of_life_makes_it_ok_and_an_old_one_down(database: Path) ->
     assert read_status(database, now=now).exit_code == 0
     late = now + timedelta(seconds=SILENT_AFTER_S + 5)
     assert read_status(database, now=late).exit_code == 2
+
+
+def record_frames(database: Path, *frames: tuple[str, str, FrameKind]) -> None:
+    engine = open_database(database)
+    archive = Archive(engine, SystemClock())
+    setup = Setup(x_binning=1, y_binning=1, window=(1, 500, 1, 2102), readout="D-8-200")
+    for stem, night, kind in frames:
+        identity = Identity(
+            instrument="ALFOSC", kind=kind, setup=setup, observed_at=NOW, exposure_s=60.0
+        )
+        archive.record_frame(
+            stem=stem, night=night, sha256=stem, path=Path("/raw") / stem, size=1,
+            identity=identity, arrived_at=NOW, set_keys=(),
+        )  # fmt: skip
+    engine.dispose()
+
+
+def test_in_the_afternoon_the_night_with_science_is_shown_and_the_new_one_named(
+    database: Path,
+) -> None:
+    record_frames(
+        database,
+        ("ALDc190001", "2026-11-19", FrameKind.BIAS),
+        ("ALDc190002", "2026-11-19", FrameKind.SPEC_OBJECT),
+        ("ALDc200001", "2026-11-20", FrameKind.BIAS),
+        ("ALDc200002", "2026-11-20", FrameKind.BIAS),
+    )
+    found = read_status(database, now=NOW)
+    assert (found.night, found.newest_night) == ("2026-11-19", "2026-11-20")
+    said = render(found)
+    assert "night 2026-11-19 (the newest with science; 2026-11-20 has BIAS 2 so far)" in said
+    asked = read_status(database, now=NOW, night="2026-11-20")
+    assert asked.frames == {"BIAS": 2}
+    assert {line.stem for line in asked.last_frames} == {"ALDc200001", "ALDc200002"}
+    assert "so far" not in render(asked)
+
+
+def test_without_any_science_the_newest_night_is_shown(database: Path) -> None:
+    record_frames(database, ("ALDc200001", "2026-11-20", FrameKind.BIAS))
+    assert read_status(database, now=NOW).night == "2026-11-20"
+
+
+def test_an_unknown_night_is_answered_with_the_known_ones(database: Path) -> None:
+    record_frames(database, ("ALDc200001", "2026-11-20", FrameKind.BIAS))
+    said = render(read_status(database, now=NOW, night="2026-11-02"))
+    assert "2026-11-02 is not known; the last nights are 2026-11-20" in said
 
 
 def test_a_quarantined_file_degrades_and_is_named_with_reason_and_advice(database: Path) -> None:
