@@ -1,106 +1,129 @@
-"""Arc residuals, sky line and response of the verification plot."""
+"""Arc lines, sky lines and response of the verification plot."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daemon.publish.panels import AID, OBJECT, SKY, known, label
+from daemon.publish.page import BLUE, GREEN, PALE, RED, frame, known, percentiles, say, title
+from daemon.publish.panels import WAVELENGTH
+from reducers.spectroscopy.flexure import measure_flexure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
 
     from daemon.publish.view import View
-
-#: Vacuum wavelength of the auroral [O I] line in the night sky.
-OI_5577_ANGSTROM = 5578.887
-_HALF_WIDTH_ANGSTROM = 40.0
+    from reducers.spectroscopy.response import Response
 
 
-def say(axes: Axes, text: str) -> None:
-    """Write one sentence where there is nothing to draw."""
-    axes.text(
-        0.5, 0.45, text, transform=axes.transAxes, ha="center", color="0.35", fontsize=9,
-        parse_math=False, wrap=True,
-    )  # fmt: skip
-
-
-def draw_arc(axes: Axes, seen: View) -> None:
-    """Draw the residual of every arc line against wavelength."""
-    solution = seen.reduced.solution
+def draw_lines(axes: Axes, seen: View) -> Mapping[str, Any]:
+    """Draw what arc lines and sky lines leave over against wavelength, in pixels."""
+    solution, found = seen.reduced.solution, seen.reduced.measurements
+    sky = _sky_lines(seen)
     if solution is None or solution.n_lines == 0:
-        label(axes, "arc lines")
-        say(axes, "no arc: wavelengths come from the grism's template")
-        return
+        title(axes, "arc lines")
+        frame(axes, (seen.low, seen.high), (-1, 1), x_label=WAVELENGTH, y_ticks=0)
+        said = say(axes, "no arc: the wavelengths are the grism's nominal ones")
+        return said | {"arc_used": 0, "sky_lines": sky}
     used = np.asarray(solution.line_used, dtype=bool)
-    wavelength, residual = solution.line_wavelength, solution.line_residual_angstrom
-    label(
+    residual = solution.line_residual_angstrom * _pixel_per_angstrom(solution)
+    reach = max(0.25, 4.5 * float(solution.rms_px), *(1.3 * abs(line["off_px"]) for line in sky))
+    reach = min(reach, 5.0)
+    inside = np.clip(residual, -reach, reach)
+    axes.axhline(0.0, color=PALE, lw=0.8)
+    axes.plot(solution.line_wavelength[used], inside[used], "o", ms=3.5, color=BLUE, alpha=0.8)
+    axes.plot(solution.line_wavelength[~used], inside[~used], "x", ms=4, color=RED)
+    for line in sky:
+        axes.errorbar(line["wavelength_angstrom"], line["off_px"], line["error_px"], fmt="D", ms=5,
+                      color=GREEN, mec="k", mew=0.6)  # fmt: skip
+    rms = f"{known(solution.rms_px, '.3f')} px = {known(solution.rms_angstrom, '.3f')} A"
+    number = f"{int(used.sum())} used (dots), {int((~used).sum())} rejected (crosses)"
+    title(
         axes,
-        f"arc: rms {known(solution.rms_angstrom, '.3f')} A = {known(solution.rms_px, '.3f')} px, "
-        f"{solution.n_lines} lines (red: rejected)",
+        f"lines, measured minus fitted: arc rms {rms}, {number}; "
+        f"sky (diamonds) {_sky_words(found, sky)}",
     )
-    axes.axhline(0.0, color="0.6", lw=0.6)
-    axes.plot(wavelength[used], residual[used], "o", ms=3, color=OBJECT, alpha=0.7)
-    axes.plot(wavelength[~used], residual[~used], "x", ms=4, color=AID)
-    reach = max(4 * float(solution.rms_angstrom), 0.2)
-    axes.set_ylim(-reach, reach * 1.6)
-    axes.set_xlim(seen.low, seen.high)
-    axes.set_ylabel("residual (A)", fontsize=8)
+    frame(axes, (seen.low, seen.high), (-1.15 * reach, 1.15 * reach), x_label=WAVELENGTH,
+          y_label="pixel")  # fmt: skip
+    return {
+        "arc_rms_px": solution.rms_px,
+        "arc_rms_angstrom": solution.rms_angstrom,
+        "arc_used": int(used.sum()),
+        "arc_rejected": int((~used).sum()),
+        "sky_shift_px": found.get("flexure_px"),
+        "sky_5577_angstrom": found.get("sky5577_angstrom"),
+        "sky_lines": sky,
+    }
 
 
-def draw_sky_line(axes: Axes, seen: View) -> None:
-    """Draw the sky spectrum around 5577 A, and where that line ought to be."""
-    found = seen.reduced.measurements
-    label(axes, "sky line 5577 (vacuum 5578.89 A)")
-    if seen.shown is None:
-        say(axes, "no object, no sky spectrum")
-        return
-    spectrum = seen.shown.counts
-    near = np.abs(spectrum.wavelength - OI_5577_ANGSTROM) < _HALF_WIDTH_ANGSTROM
-    near &= np.isfinite(spectrum.sky)
-    if near.sum() < 5:
-        say(axes, "the line is outside the spectrum")
-        return
-    sky = spectrum.sky[near]
-    axes.plot(spectrum.wavelength[near], sky, color=SKY, lw=1.0, drawstyle="steps-mid")
-    axes.axvline(OI_5577_ANGSTROM, color=AID, lw=0.8)
-    axes.set_ylim(
-        float(sky.min()) - 0.05 * float(np.ptp(sky)),
-        float(sky.min()) + 1.45 * float(np.ptp(sky)) + 1e-6,
+def _sky_words(found: Mapping[str, float], sky: list[dict[str, Any]]) -> str:
+    if not sky:
+        return "not measured"
+    rms = math.sqrt(float(np.mean([line["off_px"] ** 2 for line in sky])))
+    return f"shift {known(found.get('flexure_px'), '+.2f')} px, now rms {rms:.2f} px"
+
+
+def _sky_lines(seen: View) -> list[dict[str, Any]]:
+    """Return the sky lines against the delivered wavelengths."""
+    reduced = seen.reduced
+    if reduced.solution is None or reduced.solution.n_lines == 0:
+        return []
+    flexure = measure_flexure(
+        reduced.sky, reduced.solution, reduced.image.geometry, reduced.image.shape
     )
-    axes.tick_params(labelleft=False)
-    axes.text(
-        0.98, 0.70, f"found {known(found.get('sky5577_angstrom'), '.2f')} A\n"
-        f"shift {known(found.get('flexure_px'), '+.2f')} px",
-        transform=axes.transAxes, ha="right", va="top", fontsize=8,
-    )  # fmt: skip
+    return [
+        {"wavelength_angstrom": line.wavelength_angstrom, "emitter": line.emitter,
+         "off_px": line.shift_px, "error_px": line.error_px}
+        for line in flexure.lines
+    ]  # fmt: skip
 
 
-def draw_response(axes: Axes, seen: View) -> None:
+def _pixel_per_angstrom(solution: Any) -> Any:
+    """Return signed unbinned pixels per Angstrom at every arc line."""
+    row = np.asarray(solution.line_row, dtype=float)
+    x = float(np.mean(solution.domain_x_px))
+    return 1.0 / (solution.wavelength(row + 0.5, x) - solution.wavelength(row - 0.5, x))
+
+
+def draw_response(axes: Axes, seen: View) -> Mapping[str, Any]:
     """Draw the response that turned electrons into flux, with its error."""
     response = seen.reduced.response
-    label(axes, "response: AB mag giving 1 e/s/A")
-    axes.set_xlabel("vacuum wavelength (Angstrom)", fontsize=8, labelpad=1)
+    age = seen.reduced.measurements.get("response_age_h")
+    title(axes, "response: AB magnitude of 1 electron / (s A)")
     if response is None:
-        say(axes, "none: not flux calibrated")
-        return
-    wavelength = np.asarray(response.wavelength, dtype=float)
-    zero_point = np.asarray(response.ab_zero_point, dtype=float)
-    error = np.asarray(response.error, dtype=float)
-    axes.fill_between(
-        wavelength, zero_point - error, zero_point + error, color=OBJECT, alpha=0.25, lw=0
-    )
-    axes.plot(wavelength, zero_point, color=OBJECT, lw=1.2)
-    axes.plot(response.points_wavelength, response.points_zero_point, ".", ms=3, color=AID)
-    axes.set_xlim(seen.low, seen.high)
-    if np.isfinite(zero_point).any():
-        high = float(np.nanmax(zero_point))
-        low = max(float(np.nanmin(zero_point)), high - 6)
-        axes.set_ylim(low - 0.3, high + 0.25 * (high - low) + 0.5)
-    age = known(seen.reduced.measurements.get("response_age_h"), ".1f")
+        return say(axes, "none: not flux calibrated")
+    draw_zero_point(axes, response, (seen.low, seen.high))
     axes.text(
-        0.5, 0.03, f"{response.standard}\nrms {known(response.rms_mag, '.3f')} mag, airmass "
-        f"{known(response.airmass, '.2f')}\n{response.slit}, {age} h away",
+        0.5, 0.04, f"{response.standard}, rms {known(response.rms_mag, '.3f')} mag\n"
+        f"airmass {known(response.airmass, '.2f')}, {response.slit}"
+        + ("" if age is None else f", {known(age, '.1f')} h away"),
         transform=axes.transAxes, ha="center", fontsize=8, parse_math=False,
     )  # fmt: skip
+    return {
+        "standard": response.standard,
+        "rms_mag": response.rms_mag,
+        "airmass": response.airmass,
+        "slit": response.slit,
+        "age_h": age,
+    }
+
+
+def draw_zero_point(axes: Axes, response: Response, wavelength: tuple[float, float]) -> None:
+    """Draw a response with its error and the reference points behind it."""
+    x, curve, error = (
+        np.asarray(values, dtype=float)
+        for values in (response.wavelength, response.ab_zero_point, response.error)
+    )
+    axes.fill_between(x, curve - error, curve + error, color=BLUE, alpha=0.28, lw=0)
+    axes.plot(x, curve, color=BLUE, lw=1.2)
+    axes.plot(response.points_wavelength, response.points_zero_point, "o", ms=2.5, color=RED)
+    low, high = percentiles(curve, (0, 100))
+    # Little light at the ends makes the curve fall steeply there: four magnitudes are shown.
+    low = max(low, high - 4.0)
+    room = 0.1 * (high - low) + 0.1
+    frame(axes, wavelength, (low - 3 * room, high + room), x_label=WAVELENGTH,
+          y_label="mag", x_ticks=5, y_ticks=5)  # fmt: skip

@@ -1,42 +1,54 @@
-"""The verification plot: one picture that shows whether a spectrum can be trusted."""
+"""The verification plot: one page that shows whether a spectrum can be trusted."""
 
 from __future__ import annotations
 
-from io import BytesIO
+import math
 from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from daemon.publish.calibration_panels import draw_arc, draw_response, draw_sky_line
+from daemon.publish.calibration_panels import draw_lines, draw_response
+from daemon.publish.page import DRAWING_ERRORS, Page, Picture, known
 from daemon.publish.panels import (
-    draw_header,
     draw_image,
-    draw_profile,
     draw_residual,
+    draw_sky,
+    draw_slit_profile,
     draw_spectrum,
+    draw_zone_residuals,
+    draw_zones,
 )
+from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, circumstances, write_strip
 from daemon.publish.view import look
+from daemon.publish.zones import zones_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reducers.reduced import Exposure, ReducedSpectrum
+    from daemon.publish.zones import Zone
+    from reducers.reduced import Exposure, ExtractedObject, ReducedSpectrum
 
-WIDTH_PX = 1600
-HEIGHT_PX = 1000
-_DPI = 100
-_TOP, _LEFT, _WIDE = 0.865, 0.047, 0.728
-_RIGHT, _NARROW = 0.83, 0.158
+_PASSED = "all checks passed"
+_LEFT, _WIDE = 72, 1080
+_RIGHT, _NARROW = 1222, 362
 
 
-def draw_verification(
+def science_picture(
     reduced: ReducedSpectrum,
     exposure: Exposure,
     object_index: int = 0,
     *,
     notes: Sequence[str] = (),
-) -> Figure:
+) -> Picture:
+    """Return the verification plot of one object, and what it says as JSON."""
+    return science_page(reduced, exposure, object_index, notes=notes).finish()
+
+
+def science_page(
+    reduced: ReducedSpectrum,
+    exposure: Exposure,
+    object_index: int = 0,
+    *,
+    notes: Sequence[str] = (),
+) -> Page:
     """Draw the whole way from slit image to spectrum of one object on one page.
 
     Parameters
@@ -50,36 +62,73 @@ def draw_verification(
     notes
         Short lines about the calibrations, e.g. 'ARC ALDc200208, 0.4 h'.
     """
-    figure = Figure(figsize=(WIDTH_PX / _DPI, HEIGHT_PX / _DPI), dpi=_DPI, facecolor="white")
-    seen = look(reduced, exposure, object_index, width_px=int(WIDTH_PX * _WIDE))
-    image = figure.add_axes((_LEFT, 0.685, _WIDE, _TOP - 0.685))
-    residual = figure.add_axes((_LEFT, 0.50, _WIDE, 0.175), sharex=image, sharey=image)
-    spectrum = figure.add_axes((_LEFT, 0.225, _WIDE, 0.235), sharex=image)
-    draw_header(figure, seen, notes)
-    draw_image(image, seen)
-    draw_residual(residual, seen)
-    draw_profile(figure.add_axes((_RIGHT, 0.50, _NARROW, _TOP - 0.50)), seen)
-    draw_spectrum(spectrum, seen)
-    draw_arc(figure.add_axes((_LEFT, 0.05, 0.42, 0.125)), seen)
-    draw_sky_line(figure.add_axes((0.535, 0.05, 0.24, 0.125)), seen)
-    draw_response(figure.add_axes((_RIGHT, 0.05, _NARROW, 0.41)), seen)
-    return figure
+    page = Page("science")
+    seen = look(reduced, exposure, object_index, width_px=_WIDE)
+    zones = _zones(reduced, seen.shown)
+    _write_header(page, reduced, exposure, seen.shown, notes)
+    page.panel("image", (_LEFT, 703, _WIDE, 152), draw_image, seen)
+    page.panel("residual", (_LEFT, 530, _WIDE, 152), draw_residual, seen)
+    page.panel("spectrum", (_LEFT, 306, _WIDE, 184), draw_spectrum, seen)
+    page.panel("sky", (_LEFT, 202, _WIDE, 84), draw_sky, seen)
+    page.panel("lines", (_LEFT, 48, _WIDE, 96), draw_lines, seen)
+    page.panel("slit_profile", (_RIGHT, 645, _NARROW, 210), draw_slit_profile, seen)
+    page.panel("zones", (_RIGHT, 406, _NARROW, 172), draw_zones, zones, _pixel_arcsec(reduced))
+    page.panel("zone_residuals", (_RIGHT, 335, _NARROW, 68), draw_zone_residuals, zones)
+    page.panel("response", (_RIGHT, 48, _NARROW, 220), draw_response, seen)
+    return page
 
 
-def as_png(figure: Figure) -> bytes:
-    """Return the figure as the bytes of a PNG file."""
-    out = BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(out, format="png", pil_kwargs={"compress_level": 3})
-    return out.getvalue()
+def _zones(reduced: ReducedSpectrum, shown: ExtractedObject | None) -> tuple[Zone, ...]:
+    try:
+        return () if shown is None else zones_of(reduced, shown)
+    except DRAWING_ERRORS:
+        return ()
 
 
-def verification_png(
+def _pixel_arcsec(reduced: ReducedSpectrum) -> float:
+    """Return arcseconds per pixel along the slit, from the width that was given in both."""
+    width_px = reduced.objects[0].fwhm_px if reduced.objects else math.nan
+    return reduced.measurements.get("fwhm_arcsec", math.nan) / width_px if width_px else math.nan
+
+
+def _write_header(
+    page: Page,
     reduced: ReducedSpectrum,
     exposure: Exposure,
-    object_index: int = 0,
-    *,
-    notes: Sequence[str] = (),
-) -> bytes:
-    """Return the verification plot of one object as the bytes of a PNG file."""
-    return as_png(draw_verification(reduced, exposure, object_index, notes=notes))
+    shown: ExtractedObject | None,
+    notes: Sequence[str],
+) -> None:
+    identity, found = exposure.identity, reduced.measurements
+    quality = min(max(int(reduced.quality), 0), 5)
+    snr = None if shown is None else shown.snr
+    about = [
+        *circumstances(identity),
+        f'FWHM {known(found.get("fwhm_arcsec"), ".2f")}"',
+        f"S/N {known(snr, '.1f')}",
+    ]
+    write_strip(
+        page,
+        name=identity.target or identity.object_name,
+        badge=f"quality {quality}: {QUALITY_WORDS[quality]}",
+        colour=QUALITY_COLOURS[quality],
+        about=about,
+        reasons=[f"{flag.name}: {flag.sentence}" for flag in reduced.flags] or [_PASSED],
+        right=f"{exposure.stem}  {'' if shown is None else shown.name}",
+        aside=notes,
+    )
+    page.facts |= {
+        "frame": exposure.stem,
+        "target": identity.target or identity.object_name,
+        "object": None if shown is None else shown.name,
+        "quality": quality,
+        "flags": [
+            {
+                name: getattr(flag, name, None)
+                for name in ("name", "bit", "quality", "value", "threshold", "sentence", "advice")
+            }
+            for flag in reduced.flags
+        ],
+        "circumstances": about,
+        "calibrations": list(notes),
+        "measurements": dict(found),
+    }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.publish.page import middle
 from reducers.frame import Vector
 from reducers.reduced import Exposure, ExtractedObject, ReducedSpectrum
 
@@ -28,7 +29,7 @@ class View:
     first_column, last_column : int
         Image columns (places along the slit) shown.
     image, residual : (n_slit, n_wave) float64
-        Electrons, and (image - sky) / sigma.
+        Electrons, and (image - sky) / sigma; 0 where the pixel is masked.
     trace_wavelength, trace_column : (n,) float64
         Where the object lies.
     """
@@ -65,10 +66,13 @@ def look(reduced: ReducedSpectrum, exposure: Exposure, object_index: int, *, wid
     first = int(max(0, min(centre - _HALF_HEIGHT_PX, columns - 2 * _HALF_HEIGHT_PX)))
     last = int(min(columns, first + 2 * _HALF_HEIGHT_PX))
     along = np.asarray(reduced.wavelengths, dtype=float)[:, int(np.clip(centre, 0, columns - 1))]
-    low, high = limits(along)
+    # What the grism passes; without a spectrum, everything on the detector.
+    own = None if shown is None else shown.spectrum.wavelength
+    low, high = limits(along if own is None or own.size < 30 else own)
     row_of = rows_on_grid(along, np.linspace(low, high, max(width_px, 2)))
     data = reduced.image.data[:, first:last].astype(float)
     noise = np.sqrt(np.maximum(reduced.image.variance[:, first:last], 1e-6))
+    usable = reduced.image.good[:, first:last]
     sky = np.asarray(reduced.sky, dtype=float)[:, first:last]
     trace_rows = np.zeros(0) if shown is None else np.asarray(shown.trace.rows, dtype=float)
     trace_columns = np.zeros(0) if shown is None else np.asarray(shown.trace.columns, dtype=float)
@@ -81,17 +85,10 @@ def look(reduced: ReducedSpectrum, exposure: Exposure, object_index: int, *, wid
         first_column=first,
         last_column=last,
         image=resampled(data, row_of),
-        residual=resampled((data - sky) / noise, row_of),
+        residual=resampled(np.where(usable, (data - sky) / noise, 0.0), row_of, in_sigma=True),
         trace_wavelength=np.interp(trace_rows, np.arange(rows), along),
         trace_column=trace_columns,
     )
-
-
-def middle(values: Any, default: float) -> float:
-    """Return the median of the finite values, or the default when there is none."""
-    array = np.asarray(values, dtype=float)
-    array = array[np.isfinite(array)]
-    return float(np.median(array)) if array.size else default
 
 
 def limits(values: Any, default: tuple[float, float] = (3000.0, 10000.0)) -> tuple[float, float]:
@@ -121,7 +118,7 @@ def rows_on_grid(along: Vector, grid: Vector) -> NDArray[np.intp]:
     return np.rint(np.interp(grid, along[usable][order], rows[usable][order])).astype(np.intp)
 
 
-def resampled(plane: Plane, row_of: NDArray[np.intp]) -> Plane:
+def resampled(plane: Plane, row_of: NDArray[np.intp], *, in_sigma: bool = False) -> Plane:
     """Return the plane as (slit, wavelength), each step the mean of the rows it spans.
 
     Parameters
@@ -130,11 +127,14 @@ def resampled(plane: Plane, row_of: NDArray[np.intp]) -> Plane:
         Rows along the dispersion; NaN counts as zero.
     row_of : (n_wave,) int
         First row of every wavelength step.
+    in_sigma : bool
+        The plane is in units of its noise: the mean of n rows is worth sqrt(n) more.
     """
     summed = np.vstack([np.zeros((1, plane.shape[1])), np.cumsum(np.nan_to_num(plane), axis=0)])
     nearest = np.clip(row_of, 0, plane.shape[0] - 1)
     edge = np.append(nearest[1:], nearest[-1:])
     start = np.minimum(nearest, edge)
     stop = np.maximum(np.maximum(nearest, edge), start + 1)
-    mean: Plane = (summed[stop] - summed[start]) / (stop - start)[:, None]
+    number = (stop - start)[:, None].astype(float)
+    mean: Plane = (summed[stop] - summed[start]) / (np.sqrt(number) if in_sigma else number)
     return mean.T

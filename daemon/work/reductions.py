@@ -12,6 +12,7 @@ from astropy.io.fits import HDUList
 from daemon.layout import write_atomically, write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import FlagRecord, FrameRecord, ProductRecord, ProductState
+from daemon.publish.page import DRAWING_ERRORS
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.calibrations import (
     choices_of,
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from calibration_store.policy import Selection
     from daemon.config import Config
     from daemon.memory.records import Job
+    from daemon.publish.page import Picture
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure, ReducedSpectrum
 
-    Draw = Callable[[ReducedSpectrum, Exposure, Sequence[str]], bytes]
+    #: Draws the object of this number.
+    Draw = Callable[[ReducedSpectrum, Exposure, int, Sequence[str]], Picture]
 
 log = logging.getLogger(__name__)
 
@@ -133,19 +136,22 @@ class Made:
     def draw(
         self, draw: Draw, reduced: ReducedSpectrum, exposure: Exposure, notes: Sequence[str]
     ) -> None:
-        """Draw the verification plot; without it the product is as good as before."""
+        """Draw the plot of every object; without them the product is as good as before."""
         own = self.frame
-        path = self.bench.layout.verify_plot(
-            own.night, own.stem, _target(own), version=self.version
-        )
-        try:
-            write_atomically(path, draw(reduced, exposure, notes))
-        except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError) as error:
-            # What a plotting library raises on odd numbers; a full disk is not among these.
-            log.warning("no verification plot of %s: %s", own.stem, error)
-            self.measurements["plot_failed"] = 1.0
-            return
-        self.paths["plot"] = path
+        for number, item in enumerate(reduced.objects):
+            which = f":{item.name}" if number else ""
+            name = _target(own) + (f"_{item.name.lower()}" if number else "")
+            path = self.bench.layout.verify_plot(own.night, own.stem, name, version=self.version)
+            try:
+                picture = draw(reduced, exposure, number, notes)
+            except DRAWING_ERRORS as error:
+                log.warning("no verification plot of %s %s: %s", own.stem, item.name, error)
+                self.measurements["plot_failed"] = 1.0
+                continue
+            write_atomically(path, picture.png)
+            write_atomically(path.with_suffix(".json"), picture.json)
+            self.paths[f"plot{which}"] = path
+            self.paths[f"plot_facts{which}"] = path.with_suffix(".json")
 
     def record(
         self,

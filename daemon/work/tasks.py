@@ -10,7 +10,7 @@ from calibration_store.sets import set_key
 from daemon.arrival.ingest import Reception, ingest
 from daemon.arrival.sighting import sighting_of
 from daemon.memory.records import FrameRecord, Job, JobKind
-from daemon.publish.figures import verification_png
+from daemon.publish.figures import science_picture
 from daemon.work.bench import Bench, open_bench
 from daemon.work.masters import build_master
 from daemon.work.outcomes import TryLater
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from daemon.config import Config
+    from daemon.publish.page import Picture
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure, ReducedSpectrum
 
@@ -97,6 +98,8 @@ def _set_around(
     return [item for item in members if item.identity.instrument == instrument.name]
 
 
-def draw_plot(reduced: ReducedSpectrum, exposure: Exposure, notes: Sequence[str]) -> bytes:
-    """Draw the verification plot of the target."""
-    return verification_png(reduced, exposure, notes=notes)
+def draw_plot(
+    reduced: ReducedSpectrum, exposure: Exposure, object_index: int, notes: Sequence[str]
+) -> Picture:
+    """Draw the verification plot of one object."""
+    return science_picture(reduced, exposure, object_index, notes=notes)

@@ -1,21 +1,40 @@
-"""The verification plot can be drawn of anything the recipe may return."""
+"""The verification plot can be drawn of anything the recipe may return, and says what it shows."""
 
 from __future__ import annotations
 
+import gc
 import io
+import itertools
+import json
+import time
+import weakref
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from daemon.publish.figures import HEIGHT_PX, WIDTH_PX, as_png, draw_verification, verification_png
-from daemon.publish.panels import plain
+from daemon.publish.figures import science_page, science_picture
+from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page, as_json, plain
 from daemon.publish.view import resampled, rows_on_grid
+from daemon.publish.zones import zones_of
 from reducers.frame import Frame, Mask
 from reducers.identity import FrameKind, Identity, Setup
+from reducers.profiles import load_instrument
+from reducers.quality import load_limits
+from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reducers.spectroscopy.wavelength import WavelengthSolution
 
 ROWS, COLUMNS, OBJECT_COLUMN = 2051, 400, 182.0
 
@@ -60,7 +79,19 @@ def extracted(name: str, column: float, wavelength: np.ndarray) -> SimpleNamespa
             forced=False,
         ),
         snr=21.3,
+        fwhm_px=4.7,
     )
+
+
+def solution(off_angstrom: np.ndarray) -> WavelengthSolution:
+    """Return a solution whose arc lines are off by so much."""
+    nominal = nominal_solution(load_instrument("alfosc").grisms["Grism_#4"], 0.0)
+    wavelength = np.linspace(3600, 9000, off_angstrom.size)
+    return replace(
+        nominal, rms_angstrom=0.14, rms_px=0.042, n_lines=38, line_wavelength=wavelength,
+        line_row=nominal.row(wavelength, 200.0), line_residual_angstrom=off_angstrom,
+        line_used=np.abs(off_angstrom) < 0.3, line_ion=("NeI",) * off_angstrom.size,
+    )  # fmt: skip
 
 
 def reduced() -> SimpleNamespace:
@@ -92,10 +123,7 @@ def reduced() -> SimpleNamespace:
             ),
         ),
         quality=2,
-        solution=SimpleNamespace(rms_angstrom=0.14, rms_px=0.042, n_lines=38,
-            line_wavelength=np.linspace(3600, 9000, 40),
-            line_residual_angstrom=off, line_used=np.abs(off) < 0.3,
-        ),
+        solution=solution(off),
         response=SimpleNamespace(
             wavelength=grid, ab_zero_point=19 - 1e-7 * (grid - 6000) ** 2, error=np.full(100, 0.04),
             standard="HD84937", rms_mag=0.021, airmass=1.2, slit="Slit_1.0", grism="Grism_#4",
@@ -113,50 +141,197 @@ def exposure(target: str = "AT2026abc") -> SimpleNamespace:
     return SimpleNamespace(stem="ALDc200205", identity=identity(target), raw=None)
 
 
+def changed(one: SimpleNamespace, **values: object) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(one), **values})
+
+
+def all_flags() -> tuple[SimpleNamespace, ...]:
+    return tuple(SimpleNamespace(name=r.name, sentence=r.sentence) for r in load_limits().rules)
+
+
+def colliding(page: Page) -> list[tuple[str, str]]:
+    """Return pairs of texts that lie on each other, and texts that leave the page."""
+    canvas = FigureCanvasAgg(page.figure)
+    canvas.draw()
+    texts = [*page.figure.texts, *(t for axes in page.figure.axes for t in axes.texts)]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text().strip()]
+    outside = [
+        (text, "outside the page")
+        for text, box in boxes
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > WIDTH_PX or box.y1 > HEIGHT_PX
+    ]
+    return outside + [
+        (one, other)
+        for (one, a), (other, b) in itertools.combinations(boxes, 2)
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+    ]
+
+
+PANELS = {
+    "image", "residual", "spectrum", "sky", "lines", "slit_profile", "zones", "zone_residuals",
+    "response",
+}  # fmt: skip
+
+
 def test_the_plot_is_a_png_of_1600_by_1000(whole: SimpleNamespace) -> None:
     from PIL import Image
 
-    png = verification_png(whole, exposure(), 0, notes=["ARC ALDc200208, 0.4 h away"])
-    assert Image.open(io.BytesIO(png)).size == (WIDTH_PX, HEIGHT_PX)
+    picture = science_picture(whole, exposure(), 0, notes=["ARC ALDc200208, 0.4 h away"])
+    assert Image.open(io.BytesIO(picture.png)).size == (WIDTH_PX, HEIGHT_PX)
+
+
+def test_the_description_says_quality_reasons_calibrations_and_every_panel(
+    whole: SimpleNamespace,
+) -> None:
+    notes = ["ARC ALDc200208, 0.4 h away"]
+    said = json.loads(science_picture(whole, exposure(), 0, notes=notes).json)
+    assert (said["kind"], said["target"], said["object"]) == ("science", "AT2026abc", "OBJ1")
+    assert (said["frame"], said["quality"], said["calibrations"]) == ("ALDc200205", 2, notes)
+    assert said["flags"][0]["name"] == "WAVE_BORROWED"
+    assert said["panels"].keys() == PANELS
+    assert not [name for name, panel in said["panels"].items() if "failed" in panel]
+    assert said["measurements"]["flexure_px"] == 0.4
+
+
+def test_the_description_finds_the_objects_and_their_width(whole: SimpleNamespace) -> None:
+    panels = science_page(whole, exposure()).facts["panels"]
+    assert [one["name"] for one in panels["slit_profile"]["objects"]] == ["OBJ1", "OBJ2"]
+    assert panels["image"]["trace_column"] == pytest.approx(OBJECT_COLUMN, abs=0.1)
+    # A Gaussian of sigma 2 px.
+    for zone in ("blue", "green", "red"):
+        assert panels["zones"][zone]["fwhm_px"] == pytest.approx(4.71, abs=0.3)
+    assert panels["residual"]["robust_sigma"] == pytest.approx(1.0, abs=0.1)
 
 
 def test_the_header_says_target_quality_and_reason_in_words(whole: SimpleNamespace) -> None:
-    words = " ".join(text.get_text() for text in draw_verification(whole, exposure()).texts)
+    words = " ".join(text.get_text() for text in science_page(whole, exposure()).figure.texts)
     for expected in ("AT2026abc", "quality 2", "arc is of another slit position", "1800 s"):
         assert expected in words
 
 
 @pytest.mark.parametrize("target", ["$\\frac{1}$_^", "目標 ☃\x00\n", "", "x" * 400])
 def test_a_hostile_target_name_is_drawn(whole: SimpleNamespace, target: str) -> None:
-    assert as_png(draw_verification(whole, exposure(target))).startswith(b"\x89PNG")
+    assert science_picture(whole, exposure(target)).png.startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    "missing",
-    [{"solution": None}, {"response": None}, {"objects": ()}, {"measurements": {}, "flags": ()}],
-)
-def test_what_is_missing_leaves_a_sentence_not_an_error(
-    whole: SimpleNamespace, missing: dict[str, object]
-) -> None:
-    poorer = SimpleNamespace(**{**vars(whole), **missing})
-    assert as_png(draw_verification(poorer, exposure())).startswith(b"\x89PNG")
+def six_objects(whole: SimpleNamespace) -> SimpleNamespace:
+    wavelength = whole.objects[0].spectrum.wavelength
+    places = (182.0, 186.0, 20.0, 250.0, 380.0, 396.0)
+    objects = [extracted(f"OBJ{n}", place, wavelength) for n, place in enumerate(places, start=1)]
+    return changed(whole, objects=tuple(objects))
 
 
-def test_a_frame_of_nans_is_drawn(whole: SimpleNamespace) -> None:
-    first = whole.objects[0]
+def dead(whole: SimpleNamespace) -> SimpleNamespace:
+    """Return a reduction in which every number is NaN."""
     nothing = np.full(ROWS, np.nan)
-    dead = SimpleNamespace(
-        **{**vars(first), "spectrum": replace(first.spectrum, flux=nothing, error=nothing),
-           "trace": SimpleNamespace(rows=np.arange(ROWS), columns=nothing, fwhm_px=np.nan,
-                                    rms_px=np.nan, forced=True)}
+    first = whole.objects[0]
+    trace = SimpleNamespace(
+        rows=np.arange(ROWS), columns=nothing, fwhm_px=np.nan, rms_px=np.nan, forced=True
+    )
+    item = changed(
+        first, trace=trace, snr=np.nan, fwhm_px=np.nan,
+        spectrum=replace(first.spectrum, flux=nothing, error=nothing, sky=nothing),
+        counts=replace(first.counts, flux=nothing, error=nothing, sky=nothing),
+        boxcar=replace(first.boxcar, flux=nothing, error=nothing),
     )  # fmt: skip
     image = replace(whole.image, data=np.full((ROWS, COLUMNS), np.nan))
-    broken = SimpleNamespace(
-        **{**vars(whole), "objects": (dead,), "image": image,
-           "slit_profile": np.full(COLUMNS, np.nan),
-           "wavelengths": np.full((ROWS, COLUMNS), np.nan)}
+    return changed(
+        whole, objects=(item,), image=image, slit_profile=np.full(COLUMNS, np.nan),
+        wavelengths=np.full((ROWS, COLUMNS), np.nan), measurements={"snr": np.nan},
     )  # fmt: skip
-    assert as_png(draw_verification(broken, exposure())).startswith(b"\x89PNG")
+
+
+def masked(whole: SimpleNamespace) -> SimpleNamespace:
+    """Return a reduction in which every pixel is masked."""
+    everywhere = np.full((ROWS, COLUMNS), np.uint16(Mask.COSMIC))
+    first = whole.objects[0]
+    bits = np.full(ROWS, np.uint16(Mask.COSMIC | Mask.TELLURIC))
+    item = changed(first, spectrum=replace(first.spectrum, mask=bits),
+                   counts=replace(first.counts, mask=bits))  # fmt: skip
+    return changed(whole, image=replace(whole.image, mask=everywhere), objects=(item,))
+
+
+def bare(whole: SimpleNamespace) -> SimpleNamespace:
+    return changed(whole, solution=None, response=None, flags=all_flags(), quality=4)
+
+
+def nobody(whole: SimpleNamespace) -> SimpleNamespace:
+    return changed(whole, objects=(), measurements={}, flags=(), quality=9)
+
+
+CASES = {"as it is": lambda whole: whole, "six objects": six_objects, "all NaN": dead,
+         "all masked": masked, "no calibration": bare, "no object": nobody}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_anything_is_drawn_without_text_upon_text(whole: SimpleNamespace, case: str) -> None:
+    notes = ["RESPONSE ALDc200086, same night, same slit, 7.8 h away"] * 5
+    page = science_page(CASES[case](whole), exposure("SDSS J125005.72+280041.9 host"), notes=notes)
+    assert not [name for name, panel in page.facts["panels"].items() if "failed" in panel]
+    assert colliding(page) == []
+    picture = page.finish()
+    assert picture.png.startswith(b"\x89PNG")
+    assert json.loads(picture.json)["panels"].keys() == PANELS
+
+
+@given(
+    rows=st.integers(1, 40), columns=st.integers(1, 40), fill=st.sampled_from([0, 1, np.nan, 1e30])
+)
+@settings(max_examples=8, deadline=None)
+@example(rows=1, columns=1, fill=0)
+@example(rows=2, columns=1, fill=np.nan)
+@example(rows=30, columns=2, fill=0)
+def test_a_frame_of_any_size_is_drawn(rows: int, columns: int, fill: float) -> None:
+    line = np.full(rows, fill)
+    wavelength = np.linspace(4000, 4100, rows)
+    one = Spectrum(
+        wavelength=wavelength, flux=line, error=line, sky=line, mask=np.zeros(rows, np.uint16)
+    )
+    trace = SimpleNamespace(rows=np.arange(float(rows)), columns=np.full(rows, columns / 2),
+                            fwhm_px=1.0, rms_px=np.nan, forced=True)  # fmt: skip
+    item = SimpleNamespace(name="OBJ1", spectrum=one, counts=one, boxcar=one, trace=trace,
+                           snr=fill, fwhm_px=0.0)  # fmt: skip
+    plane = np.full((rows, columns), fill, np.float32)
+    tiny = SimpleNamespace(
+        objects=(item,), image=Frame(data=plane, variance=plane, mask=np.zeros(plane.shape)),
+        sky=plane.astype(float), wavelengths=np.repeat(wavelength[:, None], columns, 1),
+        slit_profile=plane[0].astype(float), measurements={}, flags=(), quality=0,
+        solution=nominal_solution(load_instrument("alfosc").grisms["Grism_#4"], 0.0),
+        response=None,
+    )  # fmt: skip
+    page = science_page(tiny, exposure())
+    assert not [panel for panel in page.facts["panels"].values() if "failed" in panel]
+    json.loads(page.finish().json)
+
+
+def test_a_panel_that_fails_says_so_and_the_rest_is_drawn() -> None:
+    def broken(axes: object) -> dict[str, object]:
+        raise ValueError("the $lamp_ exploded")
+
+    page = Page("science")
+    page.panel("first", (100, 100, 400, 400), broken)
+    page.panel("second", (700, 100, 400, 400), lambda axes: {"drawn": True})
+    said = json.loads(page.finish().json)["panels"]
+    assert "exploded" in said["first"]["failed"]
+    assert said["second"] == {"drawn": True}
+
+
+def test_json_holds_no_number_that_readers_refuse() -> None:
+    facts = {"a": np.float32(np.nan), "b": [np.inf, np.int64(3)], "c": {"d": np.array([1.0])}}
+    assert json.loads(as_json(facts)) == {"a": None, "b": [None, 3], "c": {"d": [1.0]}}
+
+
+def test_zones_of_a_tilted_trace_are_centred(whole: SimpleNamespace) -> None:
+    rows = np.arange(ROWS)
+    x = np.arange(COLUMNS)[None, :]
+    centre = OBJECT_COLUMN + 4 * (rows / ROWS - 0.5)
+    star = 500 * np.exp(-0.5 * ((x - centre[:, None]) / 2) ** 2)
+    rng = np.random.default_rng(8)
+    data = whole.sky + star + rng.normal(0, 5, star.shape)
+    tilted = changed(whole, image=replace(whole.image, data=data))
+    for zone in zones_of(tilted, whole.objects[0]):
+        assert zone.offset_px[zone.data.argmax()] == 0
+        assert zone.fwhm_px == pytest.approx(4.71, abs=0.15)
 
 
 def test_resampling_puts_a_line_at_its_wavelength_whichever_way_the_spectrum_runs() -> None:
@@ -170,3 +345,33 @@ def test_resampling_puts_a_line_at_its_wavelength_whichever_way_the_spectrum_run
 
 def test_text_that_no_font_has_is_replaced() -> None:
     assert plain("a\nb\x00目") == "a b??"
+
+
+def test_a_finished_page_leaves_nothing_behind(whole: SimpleNamespace) -> None:
+    page = science_page(whole, exposure())
+    figure = weakref.ref(page.figure)
+    page.finish()
+    del page
+    gc.collect()
+    assert figure() is None
+
+
+def least_time_s(work: Callable[[], object]) -> float:
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return min(took)
+
+
+def test_nine_panels_take_no_longer_than_nine_empty_plots(whole: SimpleNamespace) -> None:
+    def plain_plots() -> None:
+        figure = Figure(figsize=(16, 10), dpi=100)
+        for axes in figure.subplots(3, 3).ravel():
+            axes.plot(np.arange(50), np.arange(50))
+            axes.set_xlabel("x")
+        figure.savefig(io.BytesIO(), format="png")
+
+    science_picture(whole, exposure())
+    assert least_time_s(lambda: science_picture(whole, exposure())) < 2 * least_time_s(plain_plots)
