@@ -70,7 +70,7 @@ def reduction_log(
         "MEASUREMENTS (of the frame, and of OBJ1)",
         *_facts({name: _number(value) for name, value in sorted(reduced.measurements.items())}),
         "",
-        "SETTINGS CHOSEN BY A PERSON",
+        "SETTINGS OTHER THAN THE DEFAULTS",
         *_facts(chosen_settings(settings or SpectrumSettings())),
         "",
         "MADE WITH",

@@ -126,7 +126,7 @@ def product_header(
         if math.isfinite(value):
             cards.append((keyword, value, comment))
     chosen = chosen_settings(settings or SpectrumSettings())
-    cards.append(("NCHOSEN", len(chosen), "settings that a person chose"))
+    cards.append(("NCHOSEN", len(chosen), "settings other than the defaults"))
     cards += [
         (f"CHOSEN{number}", f"{name} = {value}", "")
         for number, (name, value) in enumerate(chosen.items(), start=1)
