@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HARD_KEYS: dict[str, tuple[str, ...]] = {
     "BIAS": ("detector",),
     "FLAT": ("detector", "grism", "slit"),
-    "ARC": ("grism", "slit"),
+    "ARC": ("grism", "dispersion_axis"),
     "RESPONSE": ("grism",),
 }
 #: Slit positions on the detector repeat this well when the wheel has not moved.
@@ -32,7 +32,11 @@ SLIT_UNMOVED_PX = 0.5
 SAME_POINTING_DEG = 0.02
 ON_OBJECT_WITHIN_H = 3.0
 _DETECTOR = ("x_binning", "y_binning", "window", "readout")
-_NAMES = {"x_binning": "x binning", "y_binning": "y binning"}
+_NAMES = {
+    "x_binning": "x binning",
+    "y_binning": "y binning",
+    "dispersion_axis": "dispersion along",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,11 @@ class Selection:
         Hours between master and frame, whichever came first; None when nothing fits.
     borrowed
         Not of the frame's own night: a better one may still come.
+    other_slit
+        Taken through another slit than the frame.
+    slit_shift_px
+        How much higher the frame's slit stands than the master's, unbinned pixels; 0 where the
+        headers do not say.
     """
 
     role: str
@@ -54,6 +63,8 @@ class Selection:
     rejected: tuple[tuple[str, str], ...] = ()
     age_h: float | None = None
     borrowed: bool = False
+    other_slit: bool = False
+    slit_shift_px: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +116,8 @@ def choose(
         rejected=tuple(rejected),
         age_h=age_h,
         borrowed=best.night != night,
+        other_slit=best.setup.slit != identity.setup.slit,
+        slit_shift_px=_slit_shift(identity, best),
     )
 
 
@@ -182,7 +195,7 @@ def _why_worse(
 def _demerit(role: str, identity: Identity, night: str, master: MasterRecord) -> str:
     if master.night != night:
         return f"of another night ({master.night})"
-    if role == "RESPONSE":
+    if master.setup.slit != identity.setup.slit:
         return f"slit {_plain(master.setup.slit)}, not {_plain(identity.setup.slit)}"
     if role == "ARC" and not _slit_unmoved(identity, master):
         return f"slit moved ({_plain(master.aperture_y_px)} px, not {identity.aperture_y_px})"
@@ -225,6 +238,12 @@ def _slit_unmoved(identity: Identity, master: MasterRecord) -> bool:
     return abs(identity.aperture_y_px - master.aperture_y_px) <= SLIT_UNMOVED_PX
 
 
+def _slit_shift(identity: Identity, master: MasterRecord) -> float:
+    if identity.aperture_y_px is None or master.aperture_y_px is None:
+        return 0.0
+    return identity.aperture_y_px - master.aperture_y_px
+
+
 def same_pointing(
     first: tuple[float | None, float | None], second: tuple[float | None, float | None]
 ) -> bool:
@@ -246,7 +265,7 @@ def _on_object(identity: Identity, master: MasterRecord, night: str) -> bool:
     return (
         near
         and _same_night(identity, master, night)
-        and _slit_unmoved(identity, master)
+        and _unmoved(identity, master, night)
         and same_pointing(where, (identity.ra_deg, identity.dec_deg))
     )
 
@@ -268,7 +287,7 @@ def _both(
 
 
 def _unmoved(identity: Identity, master: MasterRecord, night: str) -> bool:
-    return _slit_unmoved(identity, master)
+    return _same_slit(identity, master, night) and _slit_unmoved(identity, master)
 
 
 _SAME_NIGHT = _Rung(name="same night", fits=_same_night)
@@ -279,8 +298,11 @@ _LADDERS: dict[str, tuple[_Rung, ...]] = {
     "ARC": (
         _Rung(name="on the object, slit unmoved", fits=_on_object),
         _Rung(name="same night, slit unmoved", fits=_both(_same_night, _unmoved)),
-        _Rung(name="same night, slit moved", fits=_same_night),
-        _WITHIN,
+        _Rung(name="same night, slit moved", fits=_both(_same_night, _same_slit)),
+        _Rung(name="within {days} days", fits=_same_slit),
+        # Grism and camera stay: another slit moves the lines along, which sky or star then tell.
+        _Rung(name="same night, another slit", fits=_same_night),
+        _Rung(name="within {days} days, another slit", fits=_anything),
     ),
     "RESPONSE": (
         _Rung(name="same night, same slit", fits=_both(_same_night, _same_slit)),

@@ -132,6 +132,8 @@ class Standard:
         'air' (the older tables) or 'vacuum' (CALSPEC).
     pm_ra_mas_yr, pm_dec_mas_yr : float
         Proper motion from 2000.0 on; the former on the sky (with cos Dec).
+    radial_velocity_km_s : float
+        Heliocentric; 0 where it is small or not known.
     verified : bool
         False where the position rests on memory only.
     """
@@ -147,6 +149,7 @@ class Standard:
     medium: str = "air"
     pm_ra_mas_yr: float = 0.0
     pm_dec_mas_yr: float = 0.0
+    radial_velocity_km_s: float = 0.0
     verified: bool = True
 
 

@@ -26,6 +26,7 @@ class _Star:
     medium: str = "air"
     pm_ra_mas_yr: float = 0.0
     pm_dec_mas_yr: float = 0.0
+    radial_velocity_km_s: float = 0.0
     verified: bool = True
     position_source: str = ""
 
@@ -77,6 +78,7 @@ def _standard(star: _Star, folder: Path) -> Standard:
         ab_magnitude=magnitudes,
         bandpass_angstrom=bands,
         source=star.source,
+        radial_velocity_km_s=star.radial_velocity_km_s,
         medium=star.medium,
         pm_ra_mas_yr=star.pm_ra_mas_yr,
         pm_dec_mas_yr=star.pm_dec_mas_yr,

@@ -37,6 +37,7 @@ from reducers.spectroscopy.assess import measure_calibrations, measure_response,
 from reducers.spectroscopy.calibrate import calibrate_objects
 from reducers.spectroscopy.longslit import measure_slit
 from reducers.spectroscopy.response import fit_response
+from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
 
 if TYPE_CHECKING:
@@ -264,6 +265,8 @@ def reduce_spectrum(
         how=how,
         flat=given.flat,
     )
+    if identity.standard and given.wavelengths is not None:
+        slit = place_by_star(slit, standard_of(identity, instrument))
     objects = calibrate_objects(
         slit,
         identity,

@@ -34,6 +34,7 @@ HEADER_MEASUREMENTS = {
     "arc_rms_angstrom": ("WAVERMS", "[Angstrom] arc rms"),
     "arc_lines": ("WAVENLIN", "arc lines used"),
     "flexure_px": ("FLEXURE", "[pix] sky lines against arc"),
+    "stellar_shift_px": ("STARSHFT", "[pix] the standard's own lines against that"),
     "sky5577_angstrom": ("SKY5577", "[Angstrom] [O I] 5577"),
     "fwhm_arcsec": ("FWHM", "[arcsec] width along the slit"),
     "object_column": ("OBJCOL", "[pix] target, 0-based"),

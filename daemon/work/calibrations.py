@@ -94,12 +94,19 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
     }
     for role, master in chosen.items():
         facts |= {f"{role.lower()}_{name}": value for name, value in master.measurements.items()}
+    wavelengths = None
+    for item in selections:
+        if item.role == "ARC" and item.master is not None:
+            wavelengths = read_wavelengths(item.master.path)
+            if item.other_slit:
+                wavelengths = wavelengths.shifted(item.slit_shift_px)
+            facts["arc_other_slit"] = float(item.other_slit)
     bias, flat = chosen.get("BIAS"), chosen.get("FLAT")
-    arc, response = chosen.get("ARC"), chosen.get("RESPONSE")
+    response = chosen.get("RESPONSE")
     return SpectrumCalibrations(
         bias=read_master_frame(bias.path) if bias else None,
         flat=read_master_frame(flat.path) if flat else None,
-        wavelengths=read_wavelengths(arc.path) if arc else None,
+        wavelengths=wavelengths,
         response=read_response(response.path) if response else None,
         facts=facts,
     )

@@ -208,6 +208,25 @@ def test_an_arc_of_another_binning_still_serves_since_it_is_in_unbinned_pixels()
     assert chosen("ARC", [other]).master is other
 
 
+def test_an_arc_through_another_slit_is_the_last_choice_and_says_how_far_the_slits_are():
+    other = replace(arc("wide", 0.2, aperture=1050.0), setup=replace(SETUP, slit="Slit_5.0"))
+    selection = chosen("ARC", [other, arc("same", -100.0, aperture=None)])
+    assert selection.master.key == "same"
+    assert not selection.other_slit
+    assert reasons(selection) == {"wide": "slit Slit_5.0, not Slit_1.0"}
+    alone = chosen("ARC", [other])
+    assert alone.rung == "same night, another slit"
+    assert alone.other_slit
+    assert alone.slit_shift_px == pytest.approx(7.4)
+
+
+def test_an_arc_along_the_other_axis_is_never_used():
+    other = replace(arc("vertical", 0.2), setup=replace(SETUP, slit="Vert_1.0"))
+    selection = chosen("ARC", [other])
+    assert selection.master is None
+    assert reasons(selection) == {"vertical": "dispersion along x, not y"}
+
+
 def test_a_response_through_the_same_slit_is_preferred_to_a_wide_one():
     wide = master("wide", "RESPONSE", 0.5, setup=replace(SETUP, slit="Slit_5.0"))
     same = master("same", "RESPONSE", 5.0)

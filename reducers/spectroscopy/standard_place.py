@@ -1,0 +1,62 @@
+"""Put a standard star's spectrum where its own lines say that it fell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.frame import UNUSABLE
+from reducers.spectroscopy.stellar_shift import measure_stellar_shift
+
+if TYPE_CHECKING:
+    from reducers.instrument import Standard
+    from reducers.spectroscopy.longslit import Slit
+
+
+def place_by_star(slit: Slit, standard: Standard) -> Slit:
+    """Return the slit with the wavelengths that the brightest star's lines ask for.
+
+    The arc may have been taken through another slit or in another night, and a star in a wide slit
+    stands where it likes: its lines, where they show, outrank lamp and sky. Where they do not show,
+    the slit comes back as it was. All shifts are noted, in unbinned pixels.
+    """
+    brightest = max(
+        range(len(slit.extractions)), key=lambda k: float(np.nanmedian(slit.extractions[k].flux))
+    )
+    trace, found = slit.traces[brightest], slit.extractions[brightest]
+    error = np.sqrt(np.maximum(found.variance, 0.0))
+    bad = (found.mask & np.uint16(UNUSABLE)) != 0
+    good = ~bad & np.isfinite(found.flux) & (error > 0)
+    geometry = slit.frame.geometry
+    shift = measure_stellar_shift(
+        np.asarray(geometry.detector_y(trace.rows), dtype=np.float64),
+        np.asarray(geometry.detector_x(trace.columns), dtype=np.float64),
+        found.flux,
+        np.where(good, error, 1.0),
+        good,
+        slit.solution,
+        radial_velocity_km_s=standard.radial_velocity_km_s,
+    )
+    if shift is None:
+        return slit
+    noted = {
+        **slit.measurements,
+        "flexure_unknown": 0.0,
+        "stellar_shift_px": shift.shift_px,
+        "stellar_shift_error_px": shift.error_px,
+        "stellar_shift_applied_px": abs(shift.shift_px) if shift.applied else 0.0,
+        "stellar_refraction_px": shift.refraction_px,
+        "stellar_spread_px": shift.spread_px,
+        "stellar_lines": float(len(shift.lines)),
+    }
+    if not shift.applied:
+        return replace(slit, measurements=noted)
+    solution = shift.corrected(slit.solution)
+    return replace(
+        slit,
+        solution=solution,
+        wavelengths=solution.map_for(slit.frame.shape, geometry),
+        measurements=noted,
+    )
