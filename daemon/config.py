@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from daemon.sections import Calibration, Instruments, Paths, Spectrum, Watch, Work
+from daemon.sections import Calibration, Instruments, Paths, Range, Spectrum, Watch, Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,6 +210,8 @@ def _typed(place: str, value: Any, hint: Any, at_least: float | None) -> Any:
         if value not in options:
             raise ConfigError(f"{place} must be one of {', '.join(map(str, options))}")
         return value
+    if Range in (hint, *options):
+        return _ranges(place, value, many=hint == tuple[Range, ...])
     if get_origin(hint) is tuple:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ConfigError(f'{place} must be a list of texts, as ["..."]; it is {value!r}')
@@ -222,6 +224,19 @@ def _typed(place: str, value: Any, hint: Any, at_least: float | None) -> Any:
     if at_least is not None and not at_least <= value < float("inf"):
         raise ConfigError(f"{place} must be at least {at_least:g}; it is {value!r}")
     return wanted(value)
+
+
+def _ranges(place: str, value: Any, *, many: bool) -> Any:
+    """Return one range, or several, or say what is wrong."""
+    given = value if many else [value]
+    wanted = "ranges, as [[5570, 5585], [6295, 6305]]" if many else "a range, as [100, 300]"
+    pairs: list[Any] = given if isinstance(given, list) else [None]
+    for pair in pairs:
+        numbers = isinstance(pair, list) and [type(item) in (int, float) for item in pair]
+        if numbers != [True, True] or not pair[0] < pair[1]:
+            raise ConfigError(f"{place} must be {wanted}; it is {value!r}")
+    found = tuple((float(low), float(high)) for low, high in pairs)
+    return found if many else found[0]
 
 
 _TYPE_NAMES: dict[type, str] = {

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+#: First and last value of a range.
+Range = tuple[float, float]
+
 
 def _doc(sentence: str, *, at_least: float | None = None) -> dict[str, Any]:
     return {"doc": sentence, "at_least": at_least}
@@ -113,3 +116,24 @@ class Spectrum:
         default=1.2, metadata=_doc("width that the object finder expects", at_least=0.1)
     )
     clean_cosmics: bool = field(default=True, metadata=_doc("search cosmic rays at all"))
+    method: Literal["optimal", "boxcar"] = field(
+        default="optimal", metadata=_doc("how the published spectrum is extracted: optimal, boxcar")
+    )
+    aperture_px: float | None = field(
+        default=None,
+        metadata=_doc(
+            "half-width of the plain sum, columns; by default where the profile has fallen to 10 %",
+            at_least=0.5,
+        ),
+    )
+    region_px: Range | None = field(
+        default=None,
+        metadata=_doc("first and last image column in which objects are looked for, [100, 300]"),
+    )
+    background_px: tuple[Range, ...] = field(
+        default=(),
+        metadata=_doc("strips of columns that show the sky, [[90, 120], [180, 210]]; else all"),
+    )
+    mask_angstrom: tuple[Range, ...] = field(
+        default=(), metadata=_doc("vacuum wavelengths that are left out, [[5570, 5585]]")
+    )

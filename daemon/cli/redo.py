@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import getpass
 import os
@@ -13,7 +14,6 @@ from daemon.cli.options import add_config, configuration
 from daemon.publish.words import clean
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from daemon.config import Config
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from daemon.work.redo import Redo
 
 #: Options that are settings of the reduction.
-_SETTINGS = ("centroid_px", "seeing_arcsec", "cosmic_sigma", "clean_cosmics")
+_SETTINGS = (
+    "centroid_px",
+    "region_px",
+    "aperture_px",
+    "method",
+    "background_px",
+    "mask_angstrom",
+    "seeing_arcsec",
+    "cosmic_sigma",
+    "clean_cosmics",
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -59,6 +69,25 @@ def _add_hints(parser: argparse.ArgumentParser) -> None:
     hints.add_argument(
         "--display", action="store_true", help="choose the column in a window, on the slit profile"
     )
+    hints.add_argument(
+        "--region", dest="region_px", type=one_range, metavar="LOW,HIGH",
+        help="look for the object between these image columns",
+    )  # fmt: skip
+    hints.add_argument(
+        "--aperture", dest="aperture_px", type=float, metavar="PX",
+        help="half-width of the plain sum, image columns",
+    )  # fmt: skip
+    hints.add_argument(
+        "--method", choices=("optimal", "boxcar"), help="which extraction is published"
+    )
+    hints.add_argument(
+        "--background", dest="background_px", type=ranges, metavar="RANGES",
+        help="columns that show the sky, as 90:120,180:210",
+    )  # fmt: skip
+    hints.add_argument(
+        "--mask", dest="mask_angstrom", type=ranges, metavar="RANGES",
+        help="vacuum wavelengths to leave out, as 5570:5585,6295:6305",
+    )  # fmt: skip
     hints.add_argument(
         "--seeing", dest="seeing_arcsec", type=float, metavar="ARCSEC",
         help="width that the object finder expects",
@@ -157,6 +186,28 @@ def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: Fram
 
         return reduce_here(config, frame, redo, args.local, Path(args.frame))
     return _submit(archive, frame, redo)
+
+
+def one_range(text: str) -> tuple[float, float]:
+    """Return '90,120' or '90:120' as numbers, the smaller first.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is no range.
+    """
+    try:
+        low, high = sorted(float(word) for word in text.replace(",", ":").split(":"))
+    except ValueError:
+        low = high = 0.0
+    if not low < high:
+        raise argparse.ArgumentTypeError(f"'{text}' is no range: write 90:120")
+    return low, high
+
+
+def ranges(text: str) -> tuple[tuple[float, float], ...]:
+    """Return '90:120,180:210' as ranges."""
+    return tuple(one_range(part) for part in text.split(","))
 
 
 def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pytest
 
-from daemon.config import Config, ConfigError, load_config, render_defaults
+from daemon.config import Config, ConfigError, Spectrum, load_config, render_defaults
+from reducers.reduced import SpectrumSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +66,9 @@ def test_the_line_is_that_of_the_right_section(tmp_path: Path) -> None:
         ('[paths]\nraw = "/data"', ["line 2", "list of texts"]),
         ("[paths]\nraw = [1]", ["line 2", "list of texts"]),
         ("paths = 3", ["line 1", "section"]),
+        ("[spectrum]\nregion_px = [300, 100]", ["line 2", "a range", "[300, 100]"]),
+        ("[spectrum]\nmask_angstrom = [5570, 5585]", ["line 2", "must be ranges"]),
+        ('[spectrum]\nmethod = "best"', ["line 2", "optimal, boxcar"]),
         ("[watch]\nsettle_s = \npoll_s = 5", ["not valid TOML", "line 2"]),
     ],
 )
@@ -107,3 +112,23 @@ def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
 def test_settings_that_change_no_product_leave_the_digest_alone(tmp_path: Path) -> None:
     slow = read(tmp_path, "[watch]\nsettle_s = 30\n[work]\nworkers = 7\n")
     assert slow.settings_digest == load_config().settings_digest
+
+
+def test_a_setting_of_the_recipe_changes_the_digest(tmp_path: Path) -> None:
+    hot = read(tmp_path, "[spectrum]\ncosmic_sigma = 7\n")
+    assert hot.spectrum.cosmic_sigma == 7.0
+    assert hot.settings_digest != load_config().settings_digest
+
+
+def test_ranges_are_read_as_numbers(tmp_path: Path) -> None:
+    text = "[spectrum]\nregion_px = [100, 300]\nmask_angstrom = [[5570, 5585.5], [6295, 6305]]\n"
+    spectrum = read(tmp_path, text).spectrum
+    assert spectrum.region_px == (100.0, 300.0)
+    assert spectrum.mask_angstrom == ((5570.0, 5585.5), (6295.0, 6305.0))
+
+
+def test_every_setting_of_the_recipe_can_be_configured_but_the_place_of_one_object() -> None:
+    recipe = {item.name: item.default for item in fields(SpectrumSettings)}
+    section = {item.name: item.default for item in fields(Spectrum)}
+    assert recipe.pop("centroid_px") is None
+    assert section == recipe

@@ -9,9 +9,10 @@ import pytest
 
 from daemon.cli.main import main
 from daemon.cli.pick import Picker, profile_along_slit
+from daemon.config import Spectrum
 from daemon.layout import version_of
 from daemon.memory.records import Decision, JobState
-from daemon.work.redo import redo_from
+from daemon.work.redo import redo_from, settings_of
 from tests.daemon.hall import ARC, BIASES, SCIENCE, Hall, simulated
 
 if TYPE_CHECKING:
@@ -81,6 +82,25 @@ def test_a_master_is_pinned_by_its_file_name(hall: Hall, redo: Run) -> None:
     asked = redo_from(job.payload["redo"])
     assert asked.pins == {"BIAS": bias.key}
     assert asked.exclude == (hall.frame(ARC).sha256,)
+
+
+def test_every_hint_reaches_the_request_as_a_setting_of_the_recipe(hall: Hall, redo: Run) -> None:
+    code, _, _ = redo(
+        "--region", "60,30", "--aperture", "8", "--background", "5:20,90:110",
+        "--mask", "5570:5585", "--method", "boxcar",
+    )  # fmt: skip
+    assert code == 0
+    (job,) = hall.bench.queue.jobs(JobState.WAITING)
+    settings = settings_of(Spectrum(), redo_from(job.payload["redo"]))
+    assert (settings.region_px, settings.aperture_px, settings.method) == ((30, 60), 8, "boxcar")
+    assert settings.background_px == ((5.0, 20.0), (90.0, 110.0))
+    assert settings.mask_angstrom == ((5570.0, 5585.0),)
+
+
+@pytest.mark.parametrize("text", ["5570", "5585:5585", "a:b", "1:2:3", ""])
+def test_what_is_no_range_is_refused(redo: Run, text: str) -> None:
+    with pytest.raises(SystemExit):
+        redo("--mask", text)
 
 
 @pytest.mark.parametrize(
