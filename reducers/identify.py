@@ -10,10 +10,11 @@ from reducers.identity import FrameKind, Identity
 from reducers.profile_checks import NUMBERS, TEXTS
 from reducers.rules import Fact, holds
 from reducers.setups import SetupReading, read_setup
-from reducers.standards import recognise_standard
+from reducers.standards import Recognition, precess, recognise_standard, target_off_arcsec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from reducers.instrument import Instrument
 
@@ -38,18 +39,19 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
     reading = read_setup(header, instrument)
     _add_setup(facts, reading, header, instrument)
     _add_lamps(facts, header, instrument)
-    position = _position(facts)
-    why_standard = _add_standard(facts, position, instrument)
+    observed_at = moment_of(header, instrument.header["started"])
+    position, catalogue = _position(facts), _catalogue_entry(facts)
+    star = _add_standard(facts, position, catalogue, observed_at, instrument)
     missing = _missing(facts, header, instrument) + reading.missing
     kind, because = _classify(facts, reading, missing, instrument)
     spectrum = kind in (FrameKind.SPEC_STD, FrameKind.SPEC_OBJECT)
-    noted = (why_standard,) if why_standard and spectrum else ()
+    noted = (star.reason,) if star.reason and spectrum else ()
     cautions = tuple(entry.says for entry in instrument.warnings if holds(entry.where, facts))
     return Identity(
         instrument=instrument.name,
         kind=kind,
         setup=reading.setup,
-        observed_at=moment_of(header, instrument.header["started"]),
+        observed_at=observed_at,
         exposure_s=_number(facts, "exposure") or 0.0,
         object_name=str(facts.get("object", "")),
         target=_target(facts, kind),
@@ -60,6 +62,8 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
         read_noise_e=_within(_number(facts, "read_noise"), 1e-3, 1e3),
         lamps=_texts(facts, "lit"),
         standard=str(facts["standard"]) if kind is FrameKind.SPEC_STD else "",
+        standard_off_arcsec=star.off_arcsec if kind is FrameKind.SPEC_STD else None,
+        target_off_arcsec=_target_off(kind, star, position, catalogue),
         on_object=facts.get("image_category") == "CALIB_ON_OBJECT",
         aperture_y_px=_within(_number(facts, "aperture_y"), 1.0, 1e5),
         rotator_deg=_number(facts, "rotator"),
@@ -122,14 +126,35 @@ def _add_lamps(facts: dict[str, Fact], header: Mapping[str, Any], instrument: In
 
 
 def _add_standard(
-    facts: dict[str, Fact], position: tuple[float, float] | None, instrument: Instrument
-) -> str:
-    """Add the name of the standard, '' when there is none, and return the reason."""
+    facts: dict[str, Fact],
+    position: tuple[float, float] | None,
+    catalogue: tuple[float, float] | None,
+    observed_at: datetime | None,
+    instrument: Instrument,
+) -> Recognition:
+    """Add the name of the standard, '' when there is none, and return how it was recognised."""
     names = (str(facts.get("target", "")), str(facts.get("object", "")))
-    facts["standard"], reason = recognise_standard(
-        instrument.standards, names, position, instrument.standard_radius_arcsec
+    found = recognise_standard(
+        instrument.standards,
+        names,
+        position,
+        instrument.standard_radius_arcsec,
+        year=observed_at.year + observed_at.month / 12 if observed_at else 2000.0,
+        catalogue_deg=catalogue,
     )
-    return reason
+    facts["standard"] = found.name
+    return found
+
+
+def _target_off(
+    kind: FrameKind,
+    star: Recognition,
+    position: tuple[float, float] | None,
+    catalogue: tuple[float, float] | None,
+) -> float | None:
+    """Return how far the pointing is from the entry; standards are held against the profile."""
+    of_a_target = kind in _OF_THE_SKY and not star.name
+    return target_off_arcsec(position, catalogue) if of_a_target else None
 
 
 def _classify(
@@ -168,7 +193,19 @@ def _shown(where: Any) -> str:
 
 def _position(facts: Mapping[str, Fact]) -> tuple[float, float] | None:
     ra, dec = _within(_number(facts, "ra"), 0.0, 360.0), _within(_number(facts, "dec"), -90.0, 90.0)
-    return None if ra is None or dec is None else (ra, dec)
+    if ra is None or dec is None:
+        return None
+    equinox = _within(_number(facts, "equinox"), 1900.0, 2100.0) or 2000.0
+    return (ra, dec) if equinox == 2000.0 else precess((ra, dec), equinox, 2000.0)
+
+
+def _catalogue_entry(facts: Mapping[str, Fact]) -> tuple[float, float] | None:
+    """Return the coordinates of the catalogue entry; without a target's name they are stale."""
+    hours = _within(_number(facts, "object_ra_hours"), 0.0, 24.0)
+    dec = _within(_number(facts, "object_dec"), -90.0, 90.0)
+    if hours is None or dec is None or not facts.get("target"):
+        return None
+    return hours * 15.0, dec
 
 
 def _target(facts: Mapping[str, Fact], kind: FrameKind) -> str:

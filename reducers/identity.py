@@ -92,6 +92,10 @@ class Identity:
         Name of the spectrophotometric standard, as in the profile's table.
     on_object : bool
         Taken at the target's position (an arc on the object).
+    standard_off_arcsec : float or None
+        Between the pointing and the standard, at the epoch of the exposure.
+    target_off_arcsec : float or None
+        Between the pointing and the coordinates that the catalogue entry names.
     aperture_y_px : float or None
         Position of the slit on the detector; predicts the wavelength zero point.
     rotator_deg : float or None
@@ -114,6 +118,8 @@ class Identity:
     read_noise_e: float | None = None
     lamps: tuple[str, ...] = ()
     standard: str = ""
+    standard_off_arcsec: float | None = None
+    target_off_arcsec: float | None = None
     on_object: bool = False
     aperture_y_px: float | None = None
     rotator_deg: float | None = None

@@ -86,6 +86,9 @@ class Grism:
         Degree of the wavelength polynomial along the dispersion.
     rms_limit_angstrom : float
         Largest acceptable arc residual.
+    second_order_angstrom : float
+        From here on the second order of blue light falls on the first when no filter blocks
+        it; 0 where that does not happen or is not known.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Grism:
     degree: int
     rms_limit_angstrom: float
     status: str = "measured"
+    second_order_angstrom: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +229,10 @@ class Instrument:
         How far the pointing may be from a standard to be called that standard.
     vertical_slits : VerticalSlits or None
         None where spectra along the detector's x are refused.
+    slit_from_field_deg : float
+        Position angle of a horizontal slit, less the header's `field` angle.
+    dark_sky_rate : float
+        Median of a dark sky, electrons / s / Angstrom / arcsec^2; 0 where nobody measured it.
     lamp_ions : mapping of str to tuple of str
         Lamp -> the ions whose lines it shows.
     unverified : tuple of str
@@ -257,6 +265,8 @@ class Instrument:
     flat_lamps: Mapping[str, str] = field(default_factory=dict)
     out_of_beam: tuple[str, ...] = ("open",)
     standard_radius_arcsec: float = 60.0
+    slit_from_field_deg: float = 0.0
+    dark_sky_rate: float = 0.0
     lamp_ions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     digest: str = ""

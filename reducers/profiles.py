@@ -71,6 +71,8 @@ class _Profile:
     lamp_ions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     out_of_beam: tuple[str, ...] = ("open",)
     standard_radius_arcsec: float = 60.0
+    slit_from_field_deg: float = 0.0
+    dark_sky_rate: float = 0.0
     unverified: tuple[str, ...] = ()
     vertical_slits: VerticalSlits | None = None
 
@@ -149,6 +151,8 @@ def _assemble(profile: _Profile, folder: Path, digest: Any) -> Instrument:
         flat_lamps=profile.flat_lamps,
         out_of_beam=profile.out_of_beam,
         standard_radius_arcsec=profile.standard_radius_arcsec,
+        slit_from_field_deg=profile.slit_from_field_deg,
+        dark_sky_rate=profile.dark_sky_rate,
         lamp_ions=profile.lamp_ions,
         unverified=profile.unverified,
         vertical_slits=profile.vertical_slits,
