@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +22,8 @@ class Flag:
         What this reason alone makes of the product, 1-5.
     value, threshold : float
         The measurement and the limit that it passed.
-    sentence, advice : str
-        What it means, and what to do.
+    sentence, advice, cause : str
+        What it means, what to do, and what usually causes it.
     """
 
     name: str
@@ -36,26 +33,38 @@ class Flag:
     threshold: float
     sentence: str
     advice: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """One limit: the quality it gives when the value lies above or below."""
+    """One limit: the quality it gives when the value lies above or below.
+
+    Attributes
+    ----------
+    measurement : str
+        What is looked at; '' for the measurement of the rule.
+    above_by_grism : mapping of str to float
+        Limits of single grisms, in place of `above`.
+    """
 
     quality: int
     above: float | None = None
     below: float | None = None
+    measurement: str = ""
+    above_by_grism: Mapping[str, float] = field(default_factory=dict)
 
-    def passed_by(self, value: float) -> bool:
-        """Whether `value` lies on the bad side."""
-        if self.above is not None and value > self.above:
-            return True
-        return self.below is not None and value < self.below
+    def passed_by(self, value: float, grism: str = "") -> bool:
+        """Whether `value` lies on the bad side; NaN never does."""
+        if self.below is not None:
+            return value < self.below
+        return value > self.threshold(grism)
 
-    @property
-    def threshold(self) -> float:
-        """The number that was passed."""
-        return self.above if self.above is not None else float(self.below or 0.0)
+    def threshold(self, grism: str = "") -> float:
+        """Return the number that is not to be passed."""
+        if self.below is not None:
+            return self.below
+        return self.above_by_grism.get(grism, math.inf if self.above is None else self.above)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +77,7 @@ class Rule:
     levels: tuple[Level, ...]
     sentence: str
     advice: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +101,7 @@ def load_limits() -> Limits:
             levels=tuple(Level(**level) for level in entry["levels"]),
             sentence=entry["sentence"],
             advice=entry["advice"],
+            cause=entry["cause"],
         )
         for entry in table["flag"]
     )
@@ -98,7 +109,11 @@ def load_limits() -> Limits:
 
 
 def judge(
-    measurements: Mapping[str, float], limits: Limits, *, is_standard: bool = False
+    measurements: Mapping[str, float],
+    limits: Limits,
+    *,
+    is_standard: bool = False,
+    grism: str = "",
 ) -> tuple[tuple[Flag, ...], int]:
     """Return the flags that the measurements raise, and the worst quality among them.
 
@@ -108,29 +123,29 @@ def judge(
         A measurement that is missing or NaN raises nothing.
     is_standard
         A standard's identity is proven by its flux: it is never 5.
+    grism
+        Some limits depend on it.
     """
-    flags = tuple(
-        flag
-        for rule in limits.rules
-        if (flag := _raised(rule, measurements.get(rule.measurement))) is not None
-    )
-    worst = max((flag.quality for flag in flags), default=0)
-    return flags, min(worst, 4) if is_standard else worst
+    raised = (_raised(rule, measurements, grism) for rule in limits.rules)
+    flags = tuple(flag for flag in raised if flag is not None)
+    if is_standard:
+        flags = tuple(replace(flag, quality=min(flag.quality, 4)) for flag in flags)
+    return flags, max((flag.quality for flag in flags), default=0)
 
 
-def _raised(rule: Rule, value: float | None) -> Flag | None:
-    if value is None or math.isnan(value):
-        return None
+def _raised(rule: Rule, measurements: Mapping[str, float], grism: str) -> Flag | None:
     for level in rule.levels:
-        if level.passed_by(value):
+        value = measurements.get(level.measurement or rule.measurement, math.nan)
+        if level.passed_by(value, grism):
             return Flag(
                 name=rule.name,
                 bit=rule.bit,
                 quality=level.quality,
                 value=value,
-                threshold=level.threshold,
+                threshold=level.threshold(grism),
                 sentence=rule.sentence,
                 advice=rule.advice,
+                cause=rule.cause,
             )
     return None
 

@@ -33,8 +33,16 @@ from reducers.reduced import (
     SpectrumSettings,
 )
 from reducers.spectroscopy.arcs import guess_wavelength
-from reducers.spectroscopy.assess import measure_calibrations, measure_response, measure_target
+from reducers.spectroscopy.assess import (
+    measure_calibrations,
+    measure_flux,
+    measure_neighbours,
+    measure_response,
+    measure_target,
+    red_noise_ratio,
+)
 from reducers.spectroscopy.calibrate import calibrate_objects
+from reducers.spectroscopy.circumstances import measure_circumstances, sky_over_dark
 from reducers.spectroscopy.longslit import measure_slit
 from reducers.spectroscopy.response import fit_response
 from reducers.spectroscopy.standard_place import place_by_star
@@ -62,6 +70,8 @@ __all__ = [
     "reduce_spectrum",
 ]
 
+#: A standard that misses its reference by more (4000-8500 A) gives no response.
+WORST_RESPONSE_MAG = 0.15
 #: Enters every product key: raise it whenever numbers change.
 RECIPE_VERSION = "1"
 
@@ -220,7 +230,12 @@ def build_response(
     )
     response = with_telluric(response, star.counts, standard, instrument, identity.exposure_s)
     measurements = {**measure_response(response, identity, instrument), "snr": star.snr}
-    return Built(role="RESPONSE", value=response, measurements=measurements)
+    verdict = ""
+    if measurements["residual_rms_mag"] > WORST_RESPONSE_MAG:
+        off = measurements["residual_rms_mag"]
+        verdict = f"{standard.name} scatters by {off:.2f} mag about its reference"
+
+    return Built(role="RESPONSE", value=response, measurements=measurements, verdict=verdict)
 
 
 def standard_of(identity: Identity, instrument: Instrument) -> Standard:
@@ -279,13 +294,25 @@ def reduce_spectrum(
         **slit.measurements,
         **measure_target(objects[0], identity, instrument),
         **measure_calibrations(given),
+        **measure_flux(objects[0], given.response, identity, instrument),
+        **measure_neighbours(objects),
+        **measure_circumstances(identity, instrument),
+        "red_noise_ratio": red_noise_ratio(objects[0].counts),
+        "sky_over_dark": sky_over_dark(
+            slit.measurements.get("sky_level_e", math.nan), objects[0].counts, identity, instrument
+        ),
         "gain_e_per_adu": gain,
         "read_noise_e": read_noise_e,
         "airmass": identity.airmass if identity.airmass is not None else math.nan,
         "human_choice": float(how.centroid_px is not None),
         "unverified_facts": float(grism.status not in ("measured", "template")),
     }
-    flags, quality = judge(measurements, load_limits(), is_standard=bool(identity.standard))
+    flags, quality = judge(
+        measurements,
+        load_limits(),
+        is_standard=bool(identity.standard),
+        grism=identity.setup.grism,
+    )
     return ReducedSpectrum(
         objects=objects,
         image=slit.frame,

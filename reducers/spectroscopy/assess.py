@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.frame import Mask
 from reducers.spectroscopy.slit_loss import slit_loss_mag
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.frame import Vector
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.reduced import ExtractedObject, SpectrumCalibrations
     from reducers.spectroscopy.response import Response
+    from reducers.spectrum import Spectrum
 
 #: Where the shape of a response is noted, so that later ones can be held against it.
 SHAPE_ANGSTROM = tuple(range(3500, 10001, 250))
+_RED_FROM = 7500.0
 
 
 def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
@@ -33,7 +39,79 @@ def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
         measured["arc_lines"] = float(given.wavelengths.n_lines)
     if given.response is not None:
         measured["response_rms_mag"] = given.response.rms_mag
+        measured["response_coverage"] = given.response.coverage
     return measured
+
+
+def measure_flux(
+    target: ExtractedObject,
+    response: Response | None,
+    identity: Identity,
+    instrument: Instrument,
+) -> dict[str, float]:
+    """Return how well the flux scale of one object is known."""
+    width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
+    scale = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
+    measured = {"slit_loss_mag": slit_loss_mag(width, target.fwhm_px * scale)}
+    spectrum = target.spectrum
+    second = (spectrum.mask & np.uint16(Mask.SECOND_ORDER)) != 0
+    measured["second_order_fraction"] = float(second.mean())
+    bands = (spectrum.mask & np.uint16(Mask.TELLURIC)) != 0
+    lit = bands & np.isfinite(spectrum.flux)
+    if lit.sum() > 5:
+        left = np.ones(lit.sum()) if target.transmission is None else target.transmission[lit]
+        measured["telluric_uncorrected"] = _untouched(left)
+    if response is None:
+        return measured
+    finite = np.isfinite(target.scale_error) if target.scale_error is not None else None
+    if target.scale_error is not None and finite is not None and finite.any():
+        measured["scale_error"] = float(np.median(target.scale_error[finite]))
+    known = instrument.slits_arcsec.get(response.slit, math.nan)
+    measured["response_slit_differs"] = float(known != width) if known > 0 < width else math.nan
+    setup = identity.setup
+    measured["calibration_mismatch"] = (
+        2.0 if response.grism != setup.grism else float(response.filter != setup.filter)
+    )
+    return measured
+
+
+def _untouched(transmission: Vector) -> float:
+    """Return 1 when no telluric band was corrected: depths near 0 are a correction, too."""
+    return float((transmission == 1.0).all())
+
+
+def measure_neighbours(objects: Sequence[ExtractedObject]) -> dict[str, float]:
+    """Return the light of the strongest source within two seeing widths of the target."""
+    target = objects[0]
+    own = _light(target)
+    ratios = [
+        _light(other) / own
+        for other in objects[1:]
+        if own > 0
+        and abs(float(np.median(other.trace.columns - np.median(target.trace.columns))))
+        < 2 * target.fwhm_px
+    ]
+    return {"blend_flux_ratio": max(ratios, default=0.0)}
+
+
+def _light(item: ExtractedObject) -> float:
+    good = item.counts.good
+    return float(np.median(item.counts.flux[good])) if good.any() else 0.0
+
+
+def red_noise_ratio(counts: Spectrum) -> float:
+    """Return how much neighbouring pixels beyond 7500 A differ, in units of their noise.
+
+    Telluric bands and strong sky lines are left out; NaN with fewer than 40 pixels.
+    """
+    use = counts.good & (counts.wavelength > _RED_FROM)
+    use &= (counts.mask & np.uint16(Mask.TELLURIC | Mask.STRONG_SKY_LINE)) == 0
+    pairs = use[:-1] & use[1:]
+    if pairs.sum() < 40:
+        return math.nan
+    off = np.diff(counts.flux)[pairs]
+    noise = np.hypot(counts.error[:-1], counts.error[1:])[pairs]
+    return 1.4826 * float(np.median(np.abs(off / noise)))
 
 
 def measure_response(

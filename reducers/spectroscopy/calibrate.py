@@ -9,6 +9,7 @@ import numpy as np
 
 from reducers.frame import Mask
 from reducers.reduced import ExtractedObject
+from reducers.spectroscopy.circumstances import mark_second_order, second_order_from
 from reducers.spectroscopy.flux import apply_response, mark_telluric
 from reducers.spectrum import Spectrum
 
@@ -68,9 +69,10 @@ def _calibrated(
     counts = box
     if slit.method == "optimal":
         counts = spectrum(found.flux, found.variance, "extraction: optimal (Horne 1986)")
+    start = second_order_from(identity, instrument)
     counts, box = (
-        _within_range(counts, instrument, identity),
-        _within_range(box, instrument, identity),
+        mark_second_order(_within_range(each, instrument, identity), start)
+        for each in (counts, box)
     )
     scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
     flux = None

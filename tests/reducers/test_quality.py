@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reducers.quality import flag_bits, judge, load_limits
+from reducers.profiles import load_instrument
+from reducers.quality import Rule, flag_bits, judge, load_limits
 
 LIMITS = load_limits()
 
@@ -42,8 +44,64 @@ def test_every_flag_has_its_own_bit_and_name() -> None:
 
 def test_every_flag_says_what_it_means_and_what_to_do() -> None:
     for rule in LIMITS.rules:
-        assert rule.sentence.endswith(".")
-        assert rule.advice.endswith(".")
+        for text in (rule.sentence, rule.cause, rule.advice):
+            assert text.endswith(".")
+            assert 14 <= len(text) <= 110
+
+
+@pytest.mark.parametrize("rule", LIMITS.rules, ids=lambda rule: rule.name)
+def test_every_level_of_every_flag_is_reached_by_its_measurement(rule: Rule) -> None:
+    for level in rule.levels:
+        step = -1e-6 if level.below is not None else 1e-6
+        name = level.measurement or rule.measurement
+        flags, quality = judge({name: level.threshold() + step}, LIMITS)
+        assert (rule.name, level.quality) in {(flag.name, flag.quality) for flag in flags}
+        assert quality >= level.quality
+        assert flag_bits(flags) & (1 << rule.bit)
+
+
+def test_what_an_arc_may_scatter_depends_on_the_grism() -> None:
+    assert judge({"arc_rms_px": 0.2}, LIMITS, grism="Grism_#4")[1] == 2
+    assert judge({"arc_rms_px": 0.2}, LIMITS, grism="Grism_#18")[1] == 0
+    assert judge({"arc_rms_px": 0.3}, LIMITS, grism="Grism_#18")[1] == 2
+    assert judge({"arc_rms_px": 0.3}, LIMITS, grism="Grism_#10")[1] == 0
+    assert judge({"arc_rms_px": 1.1}, LIMITS, grism="Grism_#10")[1] == 4
+
+
+def test_the_grisms_named_in_the_limits_exist() -> None:
+    known = load_instrument("alfosc").grisms
+    for rule in LIMITS.rules:
+        for level in rule.levels:
+            assert set(level.above_by_grism) <= set(known)
+
+
+def test_a_bit_means_the_same_for_ever() -> None:
+    bits = {rule.name: rule.bit for rule in LIMITS.rules}
+    first = (
+        ("NO_TRACE", 0), ("NEG_FLUX", 3), ("LOW_SNR", 4), ("WAVE_RMS", 5), ("WAVE_FEW", 6),
+        ("WAVE_BORROWED", 7), ("FLEXURE_LARGE", 8), ("FLEXURE_NONE", 9), ("SKYLINE_RESID", 10),
+        ("SKY_CHI2", 11), ("SATURATED", 12), ("CR_HEAVY", 13), ("OPT_BOX", 14), ("SLITLOSS", 16),
+        ("AIRMASS", 18), ("NO_RESPONSE", 19), ("STD_RESID", 20), ("FLUX_NIGHT", 22),
+        ("NO_FLAT", 23), ("NO_BIAS", 24), ("UNVERIFIED", 27), ("EXTRAP", 28), ("HUMAN", 30),
+        ("WAVE_GUESSED", 31),
+    )  # fmt: skip
+    assert bits.items() >= dict(first).items()
+    assert max(bits.values()) < 63, "the column of the database is a signed 64-bit integer"
+
+
+def test_twilight_and_the_moon_share_a_bit() -> None:
+    (sun,), _ = judge({"sun_altitude_deg": -8.0}, LIMITS)
+    (moon,), _ = judge({"sun_altitude_deg": -40.0, "sky_over_dark": 5.0}, LIMITS)
+    assert sun.bit == moon.bit
+    assert moon.value == 5.0
+
+
+def test_a_standard_that_points_elsewhere_is_broken_not_unproven() -> None:
+    measured = {"pointing_off_arcsec": 500.0}
+    assert judge(measured, LIMITS)[1] == 5
+    flags, quality = judge(measured, LIMITS, is_standard=True)
+    assert quality == 4
+    assert {flag.quality for flag in flags} == {4}
 
 
 def test_levels_are_ordered_from_the_worst() -> None:

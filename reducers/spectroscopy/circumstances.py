@@ -1,0 +1,122 @@
+"""Under which sky an exposure was taken: pointing, refraction, Sun, header, second order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.frame import Mask
+from reducers.spectroscopy.refraction import (
+    away_from_deg,
+    dispersion_arcsec,
+    parallactic_deg,
+    sidereal_deg,
+    sun_altitude_deg,
+)
+
+if TYPE_CHECKING:
+    from reducers.identity import Identity
+    from reducers.instrument import Instrument
+    from reducers.spectrum import Spectrum
+
+#: Colours between which refraction across the slit is stated, vacuum Angstrom.
+_BLUE, _RED = 4000.0, 7000.0
+#: Below this the star's wings and the pedestal are most of the sky.
+_SKY_FROM_S = 60.0
+
+
+def measure_circumstances(identity: Identity, instrument: Instrument) -> dict[str, float]:
+    """Return what header, place and time say of an exposure; NaN where they are silent."""
+    return {
+        "header_missing": float(len(identity.missing)),
+        "pointing_off_arcsec": _number(identity.target_off_arcsec),
+        "standard_off_arcsec": _number(identity.standard_off_arcsec),
+        **_refraction(identity, instrument),
+        **_sun(identity, instrument),
+    }
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _middle(identity: Identity) -> timedelta:
+    return timedelta(seconds=min(max(identity.exposure_s, 0.0), 86400.0) / 2)
+
+
+def _sun(identity: Identity, instrument: Instrument) -> dict[str, float]:
+    """Return the highest altitude of the Sun at start and end."""
+    if identity.observed_at is None:
+        return {}
+    where = (instrument.longitude_deg, instrument.latitude_deg)
+    ends = (identity.observed_at, identity.observed_at + 2 * _middle(identity))
+    return {"sun_altitude_deg": max(sun_altitude_deg(when, *where) for when in ends)}
+
+
+def _refraction(identity: Identity, instrument: Instrument) -> dict[str, float]:
+    """Return the slit's angle to the parallactic one, and what refraction does across it.
+
+    Notes
+    -----
+    Filippenko (1982, PASP 94, 715). The slit's position angle is the header's field angle.
+    """
+    width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
+    when, ra_deg, dec_deg = identity.observed_at, identity.ra_deg, identity.dec_deg
+    grism = instrument.grisms.get(identity.setup.grism)
+    if when is None or ra_deg is None or dec_deg is None or identity.airmass is None:
+        return {}
+    if identity.field_deg is None or grism is None or not width > 0:
+        return {}
+    hour_angle = sidereal_deg(when + _middle(identity), instrument.longitude_deg) - ra_deg
+    zenith = parallactic_deg(hour_angle, dec_deg, instrument.latitude_deg)
+    slit = identity.field_deg + instrument.slit_from_field_deg
+    slit += 90.0 if identity.setup.dispersion_axis == "x" else 0.0
+    away = away_from_deg(slit - zenith)
+    low, high = grism.range_angstrom
+    blue, red = max(_BLUE, low), min(_RED, high)
+    drawn = dispersion_arcsec(blue, red, identity.airmass, instrument.elevation_m)
+    across = drawn * math.sin(math.radians(away))
+    return {
+        "parallactic_deg": zenith,
+        "slit_off_parallactic_deg": away,
+        "refraction_arcsec": drawn,
+        "refraction_over_slit": abs(across) / width,
+    }
+
+
+def sky_over_dark(
+    sky_level_e: float, spectrum: Spectrum, identity: Identity, instrument: Instrument
+) -> float:
+    """Return the sky against the instrument's dark sky; NaN for short exposures or unknowns."""
+    width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
+    if not (identity.exposure_s >= _SKY_FROM_S and instrument.dark_sky_rate > 0 and width > 0):
+        return math.nan
+    angstrom = float(np.median(np.abs(np.gradient(spectrum.wavelength))))
+    along = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
+    rate = sky_level_e / (identity.exposure_s * angstrom * along * width)
+    return rate / instrument.dark_sky_rate
+
+
+def second_order_from(identity: Identity, instrument: Instrument) -> float:
+    """Return the wavelength from which blue light of the second order falls on the first.
+
+    Infinite behind a blocking filter, and for grisms of which no second order is known.
+    """
+    grism = instrument.grisms.get(identity.setup.grism)
+    if grism is None or not grism.second_order_angstrom > 0:
+        return math.inf
+    parts = identity.setup.filter.split("+")
+    if any(instrument.filters.get(name, {}).get("blocks_orders", False) for name in parts):
+        return math.inf
+    return grism.second_order_angstrom
+
+
+def mark_second_order(spectrum: Spectrum, start_angstrom: float) -> Spectrum:
+    """Mark the pixels on which two orders fall."""
+    mask = spectrum.mask.copy()
+    mask[spectrum.wavelength > start_angstrom] |= np.uint16(Mask.SECOND_ORDER)
+    return replace(spectrum, mask=mask)
