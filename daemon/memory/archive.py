@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_frames import FrameArchive
 from daemon.memory.archive_overview import OverviewArchive
 from daemon.memory.archive_products import ProductArchive
 
 
-class Archive(OverviewArchive, FrameArchive, ProductArchive):
+class Archive(OverviewArchive, FrameArchive, ProductArchive, CombinationArchive):
     """Every query on the daemon's tables.
 
     Every method joins the caller's transaction when `within` is given, so that a frame and the

@@ -38,6 +38,7 @@ class JobKind(StrEnum):
     MASTER = "build_master"
     REDUCE = "reduce_frame"
     REVIEW = "review_products"
+    COMBINE = "combine_spectra"
 
 
 class ProductState(StrEnum):
@@ -231,6 +232,49 @@ class ProductRecord:
     def is_accepted(self) -> bool:
         """Whether a person wants it to stay as it is."""
         return self.verdict is not None and self.verdict.decision is Decision.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRecord:
+    """One spectrum in a combination: its share, and its flux over that of the best ones."""
+
+    stem: str
+    product_key: str
+    factor: float
+    weight: float
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CombinationRecord:
+    """Spectra of one target and set-up in one night, made one.
+
+    Attributes
+    ----------
+    group
+        What its members share; one combination per group is remembered.
+    key
+        SHA-256 over the members' product keys and the version of the recipe.
+    excluded
+        (stem, reason) of the exposures that take no part.
+    paths, hashes
+        Role ('combined', 'combined_ascii') -> file, and its SHA-256.
+    """
+
+    group: str
+    key: str
+    night: str
+    target: str
+    setup: str
+    state: ProductState
+    quality: int
+    exposure_s: float
+    members: tuple[MemberRecord, ...]
+    excluded: tuple[tuple[str, str], ...]
+    paths: Mapping[str, Path]
+    hashes: Mapping[str, str]
+    measurements: Mapping[str, float]
+    created_at: datetime
 
 
 class NoticeState(StrEnum):

@@ -251,6 +251,29 @@ class FlagRow(Base):
     sentence: Mapped[str]
 
 
+class CombinationRow(Base):
+    """The combination of one group of spectra, as last made."""
+
+    __tablename__ = "combination"
+    __table_args__ = (UniqueConstraint("group_key"), Index("ix_combination_night", "night"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    group_key: Mapped[str]
+    key: Mapped[str]
+    night: Mapped[str]
+    target: Mapped[str]
+    setup: Mapped[str]
+    state: Mapped[str]
+    quality: Mapped[int]
+    exposure_s: Mapped[float]
+    members: Mapped[list[Any]]
+    excluded: Mapped[list[Any]]
+    paths: Mapped[dict[str, Any]]
+    hashes: Mapped[dict[str, Any]]
+    measurements: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
 class NoticeRow(Base):
     """One message that must go out once."""
 

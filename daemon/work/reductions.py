@@ -22,6 +22,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
+from daemon.work.combinations import after_product
 from daemon.work.plan import REDUCED
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_of, sign
 from reducers.quality import flag_bits
@@ -78,6 +79,7 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
+        bench.submit(after_product(bench, frame, session), session)
         bench.queue.finish(job, within=session)
 
 

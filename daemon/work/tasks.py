@@ -12,6 +12,7 @@ from daemon.arrival.sighting import sighting_of
 from daemon.memory.records import FrameRecord, Job, JobKind
 from daemon.publish.figures import science_picture
 from daemon.work.bench import Bench, open_bench
+from daemon.work.combinations import combine_group
 from daemon.work.masters import build_master
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import REDUCED, ROLE_OF, follow_up, rule_of
@@ -37,6 +38,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.MASTER: partial(build_master, bench),
         JobKind.REDUCE: partial(reduce_frame, bench, draw=draw_plot),
         JobKind.REVIEW: partial(review_products, bench),
+        JobKind.COMBINE: partial(combine_group, bench),
     }
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FACTOR_ERROR_LIMIT = 0.1
 #: Below this share of the best exposure's flux a member is called faint.
 FAINT_FACTOR = 0.8
+#: Above this reduced chi2 a member is called odd.
+ODD_CHI2 = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class Share:
         Mean share in the combination, 0 to 1.
     rejected
         Pixels left out because the other exposures disagree.
+    chi2
+        Of its pixels about the combination; far above 1 it shows something else.
     remark
         '' or what is odd about it.
     """
@@ -72,6 +76,7 @@ class Share:
     colour: float
     weight: float
     rejected: int
+    chi2: float
     remark: str
 
 
@@ -101,6 +106,20 @@ class CombinedSpectrum:
     noise_factor: float
     chi2: float
 
+    @property
+    def measurements(self) -> dict[str, float]:
+        """What was measured on the combination."""
+        good = self.spectrum.good
+        ratio = self.spectrum.flux[good] / self.spectrum.error[good]
+        return {
+            "members": float(len(self.shares)),
+            "snr": float(np.median(ratio)) if good.any() else math.nan,
+            "chi2": self.chi2,
+            "noise_factor": self.noise_factor,
+            "least_factor": min(share.factor for share in self.shares),
+            "rejected_pixels": float(sum(share.rejected for share in self.shares)),
+        }
+
 
 def combine_spectra(members: Sequence[Contribution]) -> CombinedSpectrum:
     """Combine spectra of one target, set-up and unit.
@@ -129,8 +148,10 @@ def combine_spectra(members: Sequence[Contribution]) -> CombinedSpectrum:
     scaled = stack.scaled(applied)
     kept = agreeing(scaled)
     weight = _weights(scaled, kept)
+    mean = (weight * scaled.flux).sum(axis=0)
+    chi2 = _chi2_of_each(scaled, kept, weight, mean)
     shares = tuple(
-        _share(each, n, (factors, errors, colours), weight, scaled.good & ~kept)
+        _share(each, n, (factors, errors, colours, chi2), weight, scaled.good & ~kept)
         for n, each in enumerate(ordered)
     )
     return _mean(scaled, kept, weight, grid, spectra, shares)
@@ -179,17 +200,28 @@ def _weights(stack: Stack, kept: NDArray[np.bool_]) -> Plane:
     return np.asarray(raw / np.maximum(raw.sum(axis=0), 1e-30))
 
 
+def _chi2_of_each(stack: Stack, kept: NDArray[np.bool_], weight: Plane, mean: Vector) -> Vector:
+    """Return the reduced chi2 of every exposure about the mean, of which it is itself a part."""
+    others = kept & (kept.sum(axis=0) > 1)
+    expected = stack.variance * (1 - 2 * weight) + (weight**2 * stack.variance).sum(axis=0)
+    squares = (stack.flux - mean) ** 2 / np.where(others, np.maximum(expected, 1e-300), 1.0)
+    count = np.maximum(others.sum(axis=1), 1)
+    return np.asarray(np.where(others, squares, 0.0).sum(axis=1) / count)
+
+
 def _share(
     each: Contribution,
     index: int,
-    scales: tuple[Vector, Vector, Vector],
+    measured: tuple[Vector, Vector, Vector, Vector],
     weight: Plane,
     rejected: NDArray[np.bool_],
 ) -> Share:
-    factor, error, colour = (float(values[index]) for values in scales)
+    factor, error, colour, chi2 = (float(values[index]) for values in measured)
     covered = weight.sum(axis=0) > 0
     remark = ""
-    if error >= FACTOR_ERROR_LIMIT:
+    if chi2 > ODD_CHI2:
+        remark = f"differs from the others beyond the noise (chi2 {chi2:.1f}): another object?"
+    elif error >= FACTOR_ERROR_LIMIT:
         remark = "too faint to compare its flux; not scaled"
     elif factor < FAINT_FACTOR:
         remark = f"only {100 * factor:.0f} % of the best exposure's flux: cloud or slit loss"
@@ -203,6 +235,7 @@ def _share(
         colour=colour,
         weight=float(weight[index, covered].mean()) if covered.any() else 0.0,
         rejected=int(rejected[index].sum()),
+        chi2=chi2,
         remark=remark,
     )
 

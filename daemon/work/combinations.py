@@ -1,0 +1,242 @@
+"""The task that combines the spectra of one target, set-up and night."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from astropy.io.fits import HDUList
+
+from daemon.layout import write_atomically, write_fits_atomically
+from daemon.memory.database import writing
+from daemon.memory.records import (
+    PRIORITY_CALIBRATION,
+    CombinationRecord,
+    JobState,
+    MemberRecord,
+    ProductState,
+)
+from daemon.work.bench import Bench, digest_of, file_sha256
+from daemon.work.groups import Candidate, Group, combine_request, group_of, members_and_others
+from daemon.work.outcomes import TryLater
+from daemon.work.plan import Step, reduce_request
+from reducers.combined_products import COMBINATION_VERSION, combined_products, read_spectrum
+from reducers.identity import FrameKind
+from reducers.products import Provenance
+from reducers.spectroscopy.combine import Contribution, combine_spectra
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from daemon.memory.records import FrameRecord, Job
+    from reducers.combined_products import StoredSpectrum
+    from reducers.spectroscopy.combine import CombinedSpectrum
+    from reducers.spectrum import Spectrum
+
+log = logging.getLogger(__name__)
+
+_ENDINGS = {"combined": "combined_1d.fits", "combined_ascii": "combined_1d.ascii"}
+_LOOK_AGAIN_S = 1.0
+_MANY = 10_000
+
+
+def after_product(bench: Bench, frame: FrameRecord, session: Session) -> list[Step]:
+    """Return the jobs that a new product, or a new verdict on one, asks for.
+
+    The group of the exposure looks again when it has another member, and so does every group that
+    the exposure was in before its header was corrected.
+    """
+    now = bench.clock.now()
+    steps = []
+    own = group_of(frame)
+    known = bench.archive.combinations(frame.night, within=session)
+    if own is not None:
+        others = _frames_of(bench, own, session)
+        if len(others) > 1 or any(each.group == own.key for each in known):
+            steps.append(Step(request=combine_request(own, now)))
+    for each in known:
+        left = own is None or each.group != own.key
+        if left and any(member.stem == frame.stem for member in each.members):
+            steps.append(Step(request=combine_request(Group.of_key(each.group), now)))
+    return steps
+
+
+def combine_group(bench: Bench, job: Job) -> None:
+    """Combine what there is of a group; nothing when that has been done.
+
+    Raises
+    ------
+    TryLater
+        If a member is just being reduced, or its file has to be made again.
+    """
+    payload = {name: str(job.payload[name]) for name in Group.__dataclass_fields__}
+    group = Group(**payload)
+    frames = _frames_of(bench, group)
+    _wait_for_members(bench, frames)
+    products = [(frame, bench.archive.current_product(frame.id)) for frame in frames]
+    members, excluded = members_and_others(
+        Candidate(frame=frame, product=product) for frame, product in products if product
+    )
+    before = bench.archive.combination(group.key)
+    if len(members) < 2:
+        if before is not None:
+            _withdraw(bench, before, job)
+        return
+    key = _key(members, excluded)
+    if before is not None and before.key == key and _is_whole(before):
+        return
+    stored = [_read(bench, each) for each in members]
+    combined = _combine(members, stored)
+    record = _write(bench, group, key, members, excluded, stored, combined)
+    with writing(bench.engine) as session:
+        bench.archive.record_combination(record, within=session)
+        bench.queue.finish(job, within=session)
+
+
+def _frames_of(bench: Bench, group: Group, session: Session | None = None) -> list[FrameRecord]:
+    night = bench.archive.current_frames(
+        FrameKind.SPEC_OBJECT, group.night, group.instrument, within=session
+    )
+    return [frame for frame in night if group_of(frame) == group]
+
+
+def _wait_for_members(bench: Bench, frames: Sequence[FrameRecord]) -> None:
+    """Wait while a member is due or being reduced: the combination would be made twice."""
+    keys = {reduce_request(frame, priority=0, now=bench.clock.now()).key for frame in frames}
+    now = bench.clock.now()
+    for state in (JobState.RUNNING, JobState.WAITING):
+        for job in bench.queue.jobs(state, _MANY):
+            if job.key in keys and job.not_before <= now:
+                raise TryLater(f"waits for {job.key}", after_s=_LOOK_AGAIN_S)
+
+
+def _key(members: Sequence[Candidate], excluded: Mapping[str, str]) -> str:
+    made_of = sorted(
+        (each.frame.stem, each.product.key, each.product.hashes.get("spectrum", ""))
+        for each in members
+    )
+    return digest_of("combine", COMBINATION_VERSION, made_of, sorted(excluded.items()))
+
+
+def _is_whole(record: CombinationRecord) -> bool:
+    return all(
+        path.is_file() and file_sha256(path) == record.hashes.get(role)
+        for role, path in record.paths.items()
+    )
+
+
+def _read(bench: Bench, member: Candidate) -> StoredSpectrum:
+    """Read one member; a file that is gone or damaged is made again first."""
+    path = member.product.paths.get("spectrum")
+    if (
+        path is None
+        or not path.is_file()
+        or file_sha256(path) != member.product.hashes.get("spectrum")
+    ):
+        now = bench.clock.now()
+        bench.queue.submit(reduce_request(member.frame, priority=PRIORITY_CALIBRATION, now=now))
+        raise TryLater(f"the spectrum of {member.frame.stem} is made again", after_s=_LOOK_AGAIN_S)
+    return read_spectrum(path)
+
+
+def _combine(members: Sequence[Candidate], stored: Sequence[StoredSpectrum]) -> CombinedSpectrum:
+    """Combine fluxes, or counts where not every member has a flux."""
+    fluxes = [each.spectrum for each in stored if each.spectrum is not None]
+    chosen: Sequence[Spectrum] = (
+        fluxes if len(fluxes) == len(stored) else [each.counts for each in stored]
+    )
+    return combine_spectra(
+        [
+            Contribution(
+                name=member.frame.stem,
+                spectrum=spectrum,
+                exposure_s=member.frame.identity.exposure_s,
+            )
+            for member, spectrum in zip(members, chosen, strict=True)
+        ]
+    )
+
+
+def _write(
+    bench: Bench,
+    group: Group,
+    key: str,
+    members: Sequence[Candidate],
+    excluded: Mapping[str, str],
+    stored: Sequence[StoredSpectrum],
+    combined: CombinedSpectrum,
+) -> CombinationRecord:
+    """Write the files, and return the combination as the archive remembers it."""
+    quality = max(each.product.quality for each in members)
+    provenance = [
+        Provenance(
+            file=each.product.paths["spectrum"].name,
+            sha256=each.product.hashes["spectrum"],
+            role="SPECTRUM",
+        )
+        for each in members
+    ]
+    files = combined_products(
+        combined,
+        [each.header for each in stored],
+        provenance,
+        quality=quality,
+        excluded=excluded,
+    )
+    paths = {role: _path(bench, group, role) for role in files}
+    for role, content in files.items():
+        if isinstance(content, HDUList):
+            write_fits_atomically(paths[role], content)
+        else:
+            write_atomically(paths[role], content.encode())
+    open_ended = any(each.product.state is ProductState.PROVISIONAL for each in members)
+    return CombinationRecord(
+        group=group.key,
+        key=key,
+        night=group.night,
+        target=group.target,
+        setup=f"{group.grism} {group.slit}".strip(),
+        state=ProductState.PROVISIONAL if open_ended else ProductState.FINAL,
+        quality=quality,
+        exposure_s=combined.exposure_s,
+        members=_member_records(members, combined),
+        excluded=tuple(sorted(excluded.items())),
+        paths=paths,
+        hashes={role: file_sha256(path) for role, path in paths.items()},
+        measurements=combined.measurements,
+        created_at=bench.clock.now(),
+    )
+
+
+def _member_records(
+    members: Sequence[Candidate], combined: CombinedSpectrum
+) -> tuple[MemberRecord, ...]:
+    keys = {each.frame.stem: each.product.key for each in members}
+    return tuple(
+        MemberRecord(
+            stem=share.name,
+            product_key=keys[share.name],
+            factor=share.factor,
+            weight=share.weight,
+            remark=share.remark,
+        )
+        for share in combined.shares
+    )
+
+
+def _path(bench: Bench, group: Group, role: str) -> Path:
+    stem = "_".join(part for part in (group.target, group.grism, group.slit) if part)
+    return bench.layout.product(group.night, group.target, stem, _ENDINGS[role])
+
+
+def _withdraw(bench: Bench, record: CombinationRecord, job: Job) -> None:
+    """Take back a combination that has fewer than two members left: a stale one would mislead."""
+    for path in record.paths.values():
+        path.unlink(missing_ok=True)
+    log.info("%s is withdrawn: fewer than two members are left", job.key)
+    with writing(bench.engine) as session:
+        bench.archive.withdraw_combination(record.group, within=session)
+        bench.queue.finish(job, within=session)

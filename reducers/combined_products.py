@@ -1,0 +1,221 @@
+"""The files that a combination of spectra becomes, and the member spectra read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+
+from reducers.errors import UnreadableFile
+from reducers.products import add_card, base_header, printable, provenance_hdu
+from reducers.spectroscopy.flux import FLUX_UNIT
+from reducers.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from reducers.products import Provenance
+    from reducers.spectroscopy.combine import CombinedSpectrum, Share
+
+#: Raised when the numbers of a combination change.
+COMBINATION_VERSION = "1"
+#: Cards that all members share.
+_COMMON = ("TELESCOP", "INSTRUME", "OBJECT", "GRISM", "SLIT", "FILTER", "SPECSYS", "WAVETYPE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSpectrum:
+    """A spectrum as its product holds it; `spectrum` is None without a flux calibration."""
+
+    spectrum: Spectrum | None
+    counts: Spectrum
+    header: Mapping[str, Any]
+
+
+def read_spectrum(path: Path) -> StoredSpectrum:
+    """Read the target's spectrum from its product.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is not such a product.
+    """
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            header, table = dict(hdus[0].header), hdus[1].data
+            columns = {name: np.array(table[name], np.float64) for name in table.names}
+    except (OSError, KeyError, IndexError, TypeError) as error:
+        raise UnreadableFile(f"{path.name} is not a spectrum: {error}") from error
+    mask = columns["DQ"].astype(np.uint16)
+    counts = Spectrum(
+        wavelength=columns["WAVE"],
+        flux=columns["COUNTS"],
+        error=columns["COUNTS_ERR"],
+        sky=np.zeros(mask.size),
+        mask=mask,
+    )
+    calibrated = header.get("FLUXCAL") == "ABSOLUTE"
+    flux = Spectrum(
+        wavelength=columns["WAVE"],
+        flux=columns["FLUX"],
+        error=columns["ERR"],
+        sky=columns["SKY"],
+        mask=mask,
+        unit=FLUX_UNIT,
+    )
+    return StoredSpectrum(spectrum=flux if calibrated else None, counts=counts, header=header)
+
+
+def combined_products(
+    combined: CombinedSpectrum,
+    headers: Sequence[Mapping[str, Any]],
+    provenance: Sequence[Provenance],
+    *,
+    quality: int,
+    excluded: Mapping[str, str],
+) -> dict[str, fits.HDUList | str]:
+    """Return the files of a combination by role: 'combined' and 'combined_ascii'.
+
+    Parameters
+    ----------
+    headers
+        Of the members' products.
+    excluded
+        Stem of an exposure that takes no part -> why.
+    """
+    header = _header(combined, headers, provenance, quality=quality, excluded=excluded)
+    hdus = fits.HDUList(
+        [
+            fits.PrimaryHDU(header=header),
+            _spectrum_table(combined),
+            _members_table(combined.shares),
+            provenance_hdu(provenance),
+        ]
+    )
+    return {"combined": hdus, "combined_ascii": _ascii(combined, header)}
+
+
+def _header(
+    combined: CombinedSpectrum,
+    headers: Sequence[Mapping[str, Any]],
+    provenance: Sequence[Provenance],
+    *,
+    quality: int,
+    excluded: Mapping[str, str],
+) -> fits.Header:
+    header = base_header(provenance, combined.spectrum.history[-1:])
+    for keyword in _COMMON:
+        add_card(header, keyword, headers[0].get(keyword, ""))
+    calibrated = combined.spectrum.unit == FLUX_UNIT
+    cards: list[tuple[str, Any, str]] = [
+        ("FLUXCAL", "ABSOLUTE" if calibrated else "UNCALIBRATED", ""),
+        ("PRODCATG", "SCIENCE.SPECTRUM", "combination of exposures"),
+        ("RECIPE", "combine_spectra", "recipe"),
+        ("RECIPVER", COMBINATION_VERSION, "version of the recipe"),
+        ("NCOMBINE", len(combined.shares), "exposures combined"),
+        ("EXPTIME", combined.exposure_s, "[s] sum of the exposures"),
+        ("EFFTIME", _effective_s(combined.shares), "[s] the same in the best one's light"),
+        ("QUALITY", quality, "worst of the members"),
+        ("CHI2", combined.chi2, "members about their mean, reduced"),
+        ("NOISFAC", combined.noise_factor, "error of broad bins over uncorrelated"),
+    ]
+    cards += _times(headers)
+    for number, share in enumerate(combined.shares, start=1):
+        cards += [
+            (f"MEMBER{number}", share.name, ""),
+            (f"FACTOR{number}", round(share.factor, 4), "its flux over the best ones'"),
+            (f"WEIGHT{number}", round(share.weight, 4), "mean share"),
+            (f"REMARK{number}", share.remark, ""),
+        ]
+    cards.append(("NEXCLUD", len(excluded), "exposures that take no part"))
+    for number, (stem, reason) in enumerate(sorted(excluded.items()), start=1):
+        cards.append((f"EXCLUD{number}", f"{stem}: {reason}", ""))
+    for keyword, value, comment in cards:
+        add_card(header, keyword, value, comment)
+    return header
+
+
+def _effective_s(shares: Sequence[Share]) -> float:
+    return round(sum(share.exposure_s * share.factor for share in shares), 3)
+
+
+def _times(headers: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """Return the first start, the last end and the mean airmass."""
+    found = []
+    for keyword, choose, comment in (
+        ("DATE-OBS", min, "UTC start of the first"), ("DATE-END", max, "UTC end of the last"),
+        ("MJD-OBS", min, "[d] start of the first"), ("MJD-END", max, "[d] end of the last"),
+    ):  # fmt: skip
+        values = [header[keyword] for header in headers if header.get(keyword) is not None]
+        if values:
+            found.append((keyword, choose(values), comment))
+    airmass = [float(h["AIRMASS"]) for h in headers if h.get("AIRMASS") is not None]
+    if airmass:
+        found.append(("AIRMASS", round(float(np.mean(airmass)), 4), "mean of the starts"))
+    return found
+
+
+def _spectrum_table(combined: CombinedSpectrum) -> fits.BinTableHDU:
+    """Return WAVE FLUX ERR MASK SKY NEXP CORR DQ."""
+    spectrum = combined.spectrum
+    unit = "count" if spectrum.unit == "electron" else spectrum.unit
+    columns = [
+        fits.Column("WAVE", "D", unit="Angstrom", array=spectrum.wavelength),
+        fits.Column("FLUX", "D", unit=unit, array=spectrum.flux),
+        fits.Column("ERR", "D", unit=unit, array=spectrum.error),
+        fits.Column("MASK", "J", array=(~spectrum.good).astype(np.int32)),
+        fits.Column("SKY", "D", unit=unit, array=spectrum.sky),
+        fits.Column("NEXP", "J", array=combined.exposures.astype(np.int32)),
+        fits.Column("CORR", "D", array=combined.correlation),
+        fits.Column("DQ", "J", array=spectrum.mask.astype(np.int32)),
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
+    for keyword, value, comment in (
+        ("WAVETYPE", "vacuum", "column WAVE, at pixel centres"),
+        ("COUNTED", "electron", "what a count is"),
+        ("CORRTYPE", "next pixel", "column CORR: correlation of errors"),
+    ):
+        add_card(table.header, keyword, value, comment)
+    return table
+
+
+def _members_table(shares: Sequence[Share]) -> fits.BinTableHDU:
+    def text(values: Sequence[str]) -> tuple[str, list[str]]:
+        clean = [printable(value, 200) for value in values]
+        return f"{max(map(len, clean), default=1) or 1}A", clean
+
+    names, remarks = text([s.name for s in shares]), text([s.remark for s in shares])
+    columns = [
+        fits.Column("NAME", names[0], array=names[1]),
+        fits.Column("EXPTIME", "D", unit="s", array=[s.exposure_s for s in shares]),
+        fits.Column("FACTOR", "D", array=[s.factor for s in shares]),
+        fits.Column("FACTOR_ERR", "D", array=[s.factor_error for s in shares]),
+        fits.Column("COLOUR", "D", array=[s.colour for s in shares]),
+        fits.Column("WEIGHT", "D", array=[s.weight for s in shares]),
+        fits.Column("REJECTED", "J", array=[s.rejected for s in shares]),
+        fits.Column("CHI2", "D", array=[s.chi2 for s in shares]),
+        fits.Column("REMARK", remarks[0], array=remarks[1]),
+    ]
+    return fits.BinTableHDU.from_columns(columns, name="MEMBERS")
+
+
+def _ascii(combined: CombinedSpectrum, header: fits.Header) -> str:
+    """Return wavelength, flux and error of the good pixels as text."""
+    spectrum = combined.spectrum
+    lines = [
+        f"# OBJECT {header['OBJECT']}",
+        f"# FRAMES {' '.join(printable(share.name) for share in combined.shares)}",
+        f"# EXPTIME {combined.exposure_s:g} s",
+        f"# QUALITY {header['QUALITY']}",
+        "# WAVELENGTH vacuum Angstrom, topocentric",
+        f"# FLUX and ERROR {spectrum.unit}",
+        "# COLUMNS wavelength flux error; masked pixels are left out",
+    ]
+    good = spectrum.good
+    rows = zip(spectrum.wavelength[good], spectrum.flux[good], spectrum.error[good], strict=True)
+    lines += [f"{w:.3f} {f:.6e} {e:.6e}" for w, f, e in rows]
+    return "\n".join(lines) + "\n"
