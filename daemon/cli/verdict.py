@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from daemon.layout import version_of
 from daemon.memory.records import Decision, Verdict
+from daemon.work.groups import after_product
+from daemon.work.jobs import JobQueue
 
 if TYPE_CHECKING:
     from daemon.memory.archive import Archive
@@ -30,7 +32,22 @@ def judge(
     print(f"{frame.stem} version {_version(wanted)} is {decision} by {user}; ", end="")
     if accept:
         print("nothing automatic replaces it any more")
-        return 0
+    else:
+        _go_back(archive, frame, history, wanted, current)
+    queue = JobQueue(archive.engine, archive.clock)
+    for request in after_product(archive, frame):
+        queue.submit(request)
+    return 0
+
+
+def _go_back(
+    archive: Archive,
+    frame: FrameRecord,
+    history: list[ProductRecord],
+    wanted: ProductRecord,
+    current: ProductRecord,
+) -> None:
+    """Let the version before a rejected one count again, if there is a good one."""
     earlier = None
     if (wanted.key, wanted.generation) == (current.key, current.generation):
         earlier = _last_good(history, wanted)
@@ -39,7 +56,6 @@ def judge(
         print(f"version {_version(earlier)} counts again")
     else:
         print(f"try `alfoscd redo {frame.stem} --center PX`, or leave it rejected")
-    return 0
 
 
 def newest_of(history: list[ProductRecord], version: int) -> ProductRecord | None:

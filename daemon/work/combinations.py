@@ -17,19 +17,16 @@ from daemon.memory.records import (
     ProductState,
 )
 from daemon.work.bench import Bench, digest_of, file_sha256
-from daemon.work.groups import Candidate, Group, combine_request, group_of, members_and_others
+from daemon.work.groups import Candidate, Group, frames_of, members_and_others
 from daemon.work.outcomes import TryLater
-from daemon.work.plan import Step, reduce_request
+from daemon.work.plan import reduce_request
 from reducers.combined_products import COMBINATION_VERSION, combined_products, read_spectrum
-from reducers.identity import FrameKind
 from reducers.products import Provenance
 from reducers.spectroscopy.combine import Contribution, combine_spectra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from sqlalchemy.orm import Session
 
     from daemon.memory.records import FrameRecord, Job
     from reducers.combined_products import StoredSpectrum
@@ -43,27 +40,6 @@ _LOOK_AGAIN_S = 1.0
 _MANY = 10_000
 
 
-def after_product(bench: Bench, frame: FrameRecord, session: Session) -> list[Step]:
-    """Return the jobs that a new product, or a new verdict on one, asks for.
-
-    The group of the exposure looks again when it has another member, and so does every group that
-    the exposure was in before its header was corrected.
-    """
-    now = bench.clock.now()
-    steps = []
-    own = group_of(frame)
-    known = bench.archive.combinations(frame.night, within=session)
-    if own is not None:
-        others = _frames_of(bench, own, session)
-        if len(others) > 1 or any(each.group == own.key for each in known):
-            steps.append(Step(request=combine_request(own, now)))
-    for each in known:
-        left = own is None or each.group != own.key
-        if left and any(member.stem == frame.stem for member in each.members):
-            steps.append(Step(request=combine_request(Group.of_key(each.group), now)))
-    return steps
-
-
 def combine_group(bench: Bench, job: Job) -> None:
     """Combine what there is of a group; nothing when that has been done.
 
@@ -74,7 +50,7 @@ def combine_group(bench: Bench, job: Job) -> None:
     """
     payload = {name: str(job.payload[name]) for name in Group.__dataclass_fields__}
     group = Group(**payload)
-    frames = _frames_of(bench, group)
+    frames = frames_of(bench.archive, group)
     _wait_for_members(bench, frames)
     products = [(frame, bench.archive.current_product(frame.id)) for frame in frames]
     members, excluded = members_and_others(
@@ -94,13 +70,6 @@ def combine_group(bench: Bench, job: Job) -> None:
     with writing(bench.engine) as session:
         bench.archive.record_combination(record, within=session)
         bench.queue.finish(job, within=session)
-
-
-def _frames_of(bench: Bench, group: Group, session: Session | None = None) -> list[FrameRecord]:
-    night = bench.archive.current_frames(
-        FrameKind.SPEC_OBJECT, group.night, group.instrument, within=session
-    )
-    return [frame for frame in night if group_of(frame) == group]
 
 
 def _wait_for_members(bench: Bench, frames: Sequence[FrameRecord]) -> None:

@@ -1,4 +1,4 @@
-"""Which spectra of a night belong together: pure functions on frames and products."""
+"""Which spectra of a night belong together, and who takes part in their combination."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from reducers.identity import FrameKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from daemon.memory.archive import Archive
 
 
 #: After everything that could still change a member.
@@ -85,6 +89,34 @@ def combine_request(group: Group, now: datetime) -> JobRequest:
         priority=PRIORITY_COMBINATION,
         not_before=now,
     )
+
+
+def frames_of(archive: Archive, group: Group, within: Session | None = None) -> list[FrameRecord]:
+    """Return the exposures of a group."""
+    night = archive.current_frames(
+        FrameKind.SPEC_OBJECT, group.night, group.instrument, within=within
+    )
+    return [frame for frame in night if group_of(frame) == group]
+
+
+def after_product(
+    archive: Archive, frame: FrameRecord, within: Session | None = None
+) -> list[JobRequest]:
+    """Return the jobs that a new product, or a person's verdict on one, asks for.
+
+    The group of the exposure looks again when it has another member, and so does every group that
+    the exposure was in before its header was corrected.
+    """
+    own, now = group_of(frame), archive.clock.now()
+    known = archive.combinations(frame.night, within=within)
+    groups = [
+        Group.of_key(each.group)
+        for each in known
+        if any(member.stem == frame.stem for member in each.members)
+    ]
+    if own is not None and own not in groups and len(frames_of(archive, own, within)) > 1:
+        groups.append(own)
+    return [combine_request(group, now) for group in groups]
 
 
 def members_and_others(

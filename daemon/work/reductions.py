@@ -22,8 +22,8 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
-from daemon.work.combinations import after_product
-from daemon.work.plan import REDUCED
+from daemon.work.groups import after_product
+from daemon.work.plan import REDUCED, Step
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_of, sign
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
@@ -79,7 +79,8 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
-        bench.submit(after_product(bench, frame, session), session)
+        looks_again = after_product(bench.archive, frame, session)
+        bench.submit((Step(request=each) for each in looks_again), session)
         bench.queue.finish(job, within=session)
 
 

@@ -22,8 +22,15 @@ from daemon.memory.records import (
     Verdict,
 )
 from daemon.work.bench import file_sha256, open_bench
-from daemon.work.combinations import after_product, combine_group
-from daemon.work.groups import Candidate, Group, combine_request, group_of, members_and_others
+from daemon.work.combinations import combine_group
+from daemon.work.groups import (
+    Candidate,
+    Group,
+    after_product,
+    combine_request,
+    group_of,
+    members_and_others,
+)
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import reduce_request
 from reducers.identity import FrameKind, Identity, Setup
@@ -88,6 +95,12 @@ def take(bench, number, **changes):
     return frame
 
 
+def ask(bench, frame, session):
+    """Submit what follows from a product, as the reduction does."""
+    for request in after_product(bench.archive, frame, session):
+        bench.queue.submit(request, within=session)
+
+
 def reduced(bench, frame, *, key=None, quality=0, state=ProductState.FINAL, **spectrum):
     """Record a product of an exposure, and submit what follows as the reduction does."""
     path = bench.layout.product(NIGHT, "SN 2026abc", frame.stem, "1d.fits")
@@ -104,7 +117,7 @@ def reduced(bench, frame, *, key=None, quality=0, state=ProductState.FINAL, **sp
     )  # fmt: skip
     with writing(bench.engine) as session:
         bench.archive.record_product(product, within=session)
-        bench.submit(after_product(bench, frame, session), session)
+        ask(bench, frame, session)
     return product
 
 
@@ -243,7 +256,7 @@ def test_bad_and_rejected_spectra_take_no_part_and_it_is_said_why(bench) -> None
     verdict = Verdict(decision=Decision.REJECTED, user="eva", at=START)
     with writing(bench.engine) as session:
         bench.archive.decide(banned, verdict, within=session)
-        bench.submit(after_product(bench, frames[3], session), session)
+        ask(bench, frames[3], session)
     run(bench)
     record = only(bench)
     assert [each.stem[-1] for each in record.members] == ["1", "2"]
@@ -265,7 +278,7 @@ def test_a_combination_with_one_member_left_is_withdrawn(bench) -> None:
     verdict = Verdict(decision=Decision.REJECTED, user="eva", at=START)
     with writing(bench.engine) as session:
         bench.archive.decide(product, verdict, within=session)
-        bench.submit(after_product(bench, frames[1], session), session)
+        ask(bench, frames[1], session)
     assert run(bench) == 1
     assert bench.archive.combinations() == []
     assert not path.exists()
