@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from daemon.arrival.sighting import Sighting
 from daemon.config import Config, Paths
 from daemon.memory.records import JobKind, JobState, ProductRecord
+from daemon.publish.page import Picture
 from daemon.work.bench import open_bench
 from daemon.work.masters import build_master
 from daemon.work.plan import reduce_request
@@ -55,8 +56,8 @@ class FakeClock:
         return self.seconds
 
 
-def draw(*_: object) -> bytes:
-    return b"a picture"
+def draw(*_: object) -> Picture:
+    return Picture(png=b"a picture", json=b"{}")
 
 
 class Hall:
