@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reducers.detector.correct import apply_gain, divide_flat, estimate_variance, subtract_bias
+from reducers.detector.correct import (
+    apply_gain,
+    divide_flat,
+    estimate_variance,
+    require_same_pixels,
+    subtract_bias,
+)
+from reducers.detector.illumination import follow_slit, measure_shift
 from reducers.detector.start import correct_overscan, start_frame, trim, turn
+from reducers.detector.verify import compare_detector
 from reducers.errors import SetupMismatch
+from reducers.frame import Mask
 from reducers.spectroscopy.orientation import solve_turned_arc, turned_grism
 from reducers.spectroscopy.wavelength import solve_wavelength
 
@@ -41,16 +50,25 @@ def debiased(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> 
 
 def electrons(
     exposure: Exposure, given: SpectrumCalibrations, instrument: Instrument
-) -> tuple[Frame, float, Image]:
-    """Return flat-fielded electrons, the read noise (e) and the masters' variance (e^2)."""
+) -> tuple[Frame, float, Image, dict[str, float]]:
+    """Return flat-fielded electrons, the read noise (e), the masters' variance (e^2), and facts.
+
+    The facts: 'slit_shift_px' with its error (NaN where the frame shows no marks of the slit),
+    'bad_fraction', and those of `compare_detector`.
+    """
     frame = debiased(exposure, given.bias, instrument)
     gain, read_noise_adu = gain_and_read_noise(exposure.identity, given, instrument)
     masters = frame.variance * np.float32(gain**2)
     frame = estimate_variance(frame, gain, read_noise_adu)
     frame = apply_gain(frame, gain)
+    measured = compare_detector(given.facts, exposure.identity, instrument.detector)
     if given.flat is not None:
-        frame = divide_flat(frame, given.flat)
-    return frame, read_noise_adu * gain, masters
+        require_same_pixels(frame, given.flat, "flat")
+        shift, error = measure_shift(frame, given.flat)
+        frame = divide_flat(frame, follow_slit(given.flat, shift) if shift else given.flat)
+        measured |= {"slit_shift_px": shift, "slit_shift_error_px": error}
+    measured["bad_fraction"] = float((frame.mask & np.uint16(Mask.BAD) != 0).mean())
+    return frame, read_noise_adu * gain, masters, measured
 
 
 def gain_and_read_noise(

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reducers.detector.combine import combine, gain_of, read_noise_of
 from reducers.detector.correct import estimate_variance
-from reducers.detector.flat import normalise_flat
-from reducers.detector.start import overscan_level, start_frame
+from reducers.detector_recipes import build_bias, build_flat
 from reducers.errors import PoorResponse
 from reducers.preparation import (
     debiased,
     electrons,
-    flat_floor,
     gain_and_read_noise,
     grism_of,
-    levelled,
     slit_offset,
     solve_arc,
 )
@@ -32,10 +28,10 @@ from reducers.reduced import (
     SpectrumCalibrations,
     SpectrumSettings,
 )
-from reducers.spectroscopy.arcs import guess_wavelength
 from reducers.spectroscopy.assess import (
     measure_calibrations,
     measure_flux,
+    measure_fringes,
     measure_neighbours,
     measure_response,
     measure_target,
@@ -74,84 +70,6 @@ __all__ = [
 WORST_RESPONSE_MAG = 0.15
 #: Enters every product key: raise it whenever numbers change.
 RECIPE_VERSION = "1"
-
-
-def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
-    """Combine biases above their overscan level into a master bias.
-
-    Raises
-    ------
-    NotEnoughFrames, SetupMismatch, NoOverscan
-    """
-    raw = [start_frame(e.raw.data, e.identity.setup, instrument.detector) for e in exposures]
-    level = float(np.mean([overscan_level(f, instrument.detector.overscan)[0] for f in raw]))
-    frames = [levelled(e, instrument) for e in exposures]
-    noise = read_noise_of(frames)
-    master = combine(
-        [f.after("read noise", variance=f.variance + np.float32(noise**2)) for f in frames],
-        at_least=3,
-    )
-    measurements = {
-        "frames": float(len(frames)),
-        "overscan_adu": level,
-        "read_noise_adu": noise,
-        "level_adu": float(np.median(master.data)),
-        "scatter_adu": float(1.4826 * np.median(np.abs(master.data - np.median(master.data)))),
-    }
-    expected = instrument.detector.read_noise_adu
-    verdict = ""
-    if not 0.5 * expected < noise < 2.0 * expected:
-        verdict = f"read noise {noise:.1f} adu, expected about {expected:.1f}"
-    return Built(role="BIAS", value=master, measurements=measurements, verdict=verdict)
-
-
-def build_flat(
-    exposures: Sequence[Exposure], given: SpectrumCalibrations, instrument: Instrument
-) -> Built:
-    """Combine spectral flats, measure the gain on them and take the lamp's colour out.
-
-    Raises
-    ------
-    NotEnoughFrames, SetupMismatch, NoOverscan
-    """
-    identity = exposures[0].identity
-    grism = grism_of(identity, instrument)
-    frames = [debiased(e, given.bias, instrument) for e in exposures]
-    header_gain, noise = gain_and_read_noise(identity, given, instrument)
-    gain, gain_error = gain_of(frames, noise)
-    lit, reference = _lit(frames)
-    scaled = [
-        estimate_variance(f, header_gain, noise).after(
-            "scale to the set's level", data=f.data * np.float32(reference / np.median(f.data))
-        )
-        for f in lit
-    ]
-    stacked = combine(scaled)
-    rows = stacked.geometry.detector_y(np.arange(stacked.shape[0]))
-    row_wavelength = guess_wavelength(grism, rows - slit_offset(identity, grism))
-    flat, measured = normalise_flat(stacked, row_wavelength, flat_floor(identity, instrument))
-    measurements = {
-        "frames": float(len(lit)),
-        "left_out": float(len(frames) - len(lit)),
-        "level_adu": float(np.percentile(stacked.data, 99)),
-        "gain_e_per_adu": gain,
-        "gain_error": gain_error,
-        **measured,
-    }
-    verdict = ""
-    if measurements["level_adu"] < 5000:
-        verdict = f"the lamp gave only {measurements['level_adu']:.0f} adu: was it on?"
-    elif measurements["level_adu"] > instrument.detector.nonlinear_adu:
-        verdict = "the flats are saturated"
-    return Built(role="FLAT", value=flat, measurements=measurements, verdict=verdict)
-
-
-def _lit(frames: Sequence[Frame]) -> tuple[list[Frame], float]:
-    """Return the flats on which the lamp was on, and their median level."""
-    levels = [float(np.median(frame.data)) for frame in frames]
-    reference = float(np.median(levels))
-    lit = [f for f, level in zip(frames, levels, strict=True) if level > 0.3 * reference]
-    return lit, reference
 
 
 def build_arc(
@@ -268,7 +186,7 @@ def reduce_spectrum(
     how = how or SpectrumSettings()
     identity = exposure.identity
     grism = grism_of(identity, instrument)
-    frame, read_noise_e, masters = electrons(exposure, given, instrument)
+    frame, read_noise_e, masters, measured = electrons(exposure, given, instrument)
     slit = measure_slit(
         frame,
         read_noise_e=read_noise_e,
@@ -301,6 +219,8 @@ def reduce_spectrum(
         "sky_over_dark": sky_over_dark(
             slit.measurements.get("sky_level_e", math.nan), objects[0].counts, identity, instrument
         ),
+        **measure_fringes(slit, read_noise_e**2 + masters),
+        **measured,
         "gain_e_per_adu": gain,
         "read_noise_e": read_noise_e,
         "airmass": identity.airmass if identity.airmass is not None else math.nan,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.detector.correct import require_same_pixels
+from reducers.detector.start import clipped_mean
 from reducers.errors import NotEnoughFrames
 from reducers.frame import UNUSABLE, Frame, Image, Mask
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Rows combined at a time: bounds the memory of 30 full frames to about 70 MB.
 BLOCK_ROWS = 256
+#: About as many pixels, whole rows evenly spread, give the read noise to 0.2 %.
+PIXELS_FOR_NOISE = 100_000
 
 
 def combine(frames: Sequence[Frame], *, clip_sigma: float = 4.0, at_least: int = 1) -> Frame:
@@ -88,13 +91,22 @@ def _combine_rows(
 
 
 def read_noise_of(frames: Sequence[Frame]) -> float:
-    """Measure the read noise (unit of the frames) from differences of neighbouring biases."""
+    """Measure the read noise (unit of the frames) from differences of neighbouring biases.
+
+    Notes
+    -----
+    A clipped standard deviation: the median deviation of integer counts comes in steps. Row
+    medians go first, for they hold the common-mode drift; neighbouring pixels are not
+    differenced, since the electronics correlate them (ALFOSC -0.05, EFOSC2 -0.14).
+    """
     noises = []
     for first, second in itertools.pairwise(frames):
-        # First differences along columns remove the common-mode drift between rows.
-        difference = np.diff(first.data - second.data, axis=1)
-        width = np.median(np.abs(difference - np.median(difference)))
-        noises.append(1.4826 * float(width) / 2.0)
+        rows = slice(None, None, max(1, first.data.size // PIXELS_FOR_NOISE))
+        difference = first.data[rows].astype(np.float64) - second.data[rows]
+        difference -= np.median(difference, axis=1, keepdims=True)
+        good = (first.good & second.good)[rows]
+        scatter = clipped_mean(difference[good], clip_sigma=5.0)[1]
+        noises.append(scatter / np.sqrt(2))
     return float(np.median(noises)) if noises else float("nan")
 
 

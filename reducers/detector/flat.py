@@ -1,20 +1,33 @@
-"""Normalise a spectral flat: take the lamp's colour out, keep pixels, slit and fringes."""
+"""Normalise a spectral flat: the lamp's colour and scattered light go, pixels and slit stay."""
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.interpolate import LSQUnivariateSpline
+from typing import TYPE_CHECKING
 
-from reducers.frame import Frame, Mask, Vector
+import numpy as np
+from scipy.interpolate import LSQUnivariateSpline, RectBivariateSpline
+from scipy.ndimage import median_filter
+
+from reducers.detector.bad_pixels import unusable_response, with_bad_pixels
+from reducers.detector.illumination import MARK_WIDTH_PX, SlitPattern, slit_pattern
+from reducers.frame import Frame, Image, Mask, Vector
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Rows between the knots of the lamp's spectral shape (unbinned); fringes are far narrower.
 KNOT_SPACING_PX = 70
+#: The lamp gives light where it has this many adu, this fraction of its peak, and where the marks
+#: of the slit are at least this deep: below that most of the light is scattered.
+FEWEST_ADU, FEWEST_OF_PEAK, LEAST_CONTRAST = 1500.0, 0.01, 0.3
+#: Columns with less light than this lie beyond the slit.
+SLIT_EDGE = 0.2
 
 
 def normalise_flat(
     stacked: Frame, row_wavelength: Vector, floor_angstrom: float
 ) -> tuple[Frame, dict[str, float]]:
-    """Divide a combined flat by the lamp's spectrum.
+    """Return pixel response times the light along the slit.
 
     Parameters
     ----------
@@ -28,26 +41,101 @@ def normalise_flat(
     Returns
     -------
     Frame
-        Unit-free flat with its variance; 1 with the bit NO_FLAT where there is no light.
+        Unit-free flat with its variance. Where there is no lamp light the pixels' response is
+        taken as 1 and the bit NO_FLAT is set; the marks of the slit are corrected there too.
     dict
-        'pixel_rms' of the flat and 'lit_fraction'.
+        'pixel_rms', 'lit_fraction', 'scattered_fraction' beyond the slit (NaN when the slit fills
+        the window), 'slit_contrast' at the faintest lit rows (NaN when the slit shows no marks).
     """
+    stacked, scattered = subtract_scattered_light(stacked)
     lamp = _lamp_spectrum(stacked)
-    lit = row_wavelength > floor_angstrom
-    lit &= lamp > max(1500.0, 0.01 * float(lamp.max()))
-    shape = np.where(lit, lamp, 1.0)[:, None]
-    data = np.where(lit[:, None], stacked.data / shape, 1.0)
-    variance = np.where(lit[:, None], stacked.variance / shape**2, 0.0)
+    normalised = np.asarray(stacked.data / np.maximum(lamp, 1.0)[:, None], np.float32)
+    bright = lamp > 0.5 * float(lamp.max())
+    slit = slit_pattern(normalised, bright)
+    lit = (row_wavelength > floor_angstrom) & (slit.contrast > LEAST_CONTRAST)
+    lit &= lamp > max(FEWEST_ADU, FEWEST_OF_PEAK * float(lamp.max()))
+    inside = slit.light > SLIT_EDGE
+    response = _pixel_response(normalised, slit, lit, inside)
+    data = response * slit.light.astype(np.float32)
+    relative = stacked.variance / np.maximum(stacked.data, 1.0) ** 2
+    use = lit[:, None] & inside
+    error = np.median(relative[bright], axis=0) * 1.571 / max(int(bright.sum()), 1)
+    variance = np.where(use, relative, error) * data**2
     mask = stacked.mask.copy()
-    mask[~lit] = Mask.NO_FLAT
+    mask[~lit] |= np.uint16(Mask.NO_FLAT)
+    mask[:, ~inside] |= np.uint16(Mask.VIGNETTED)
     flat = stacked.after(
         "flat: divided by the lamp's spectrum", data=data, variance=variance, mask=mask, unit=""
     )
-    inside = data[lit] if lit.any() else np.ones((1, 1))
-    # Column medians are slit and dust; what is left is the pixels' own response.
-    pixels = inside / np.median(inside, axis=0)
-    rms = 1.4826 * float(np.median(np.abs(pixels - np.median(pixels))))
-    return flat, {"pixel_rms": rms, "lit_fraction": float(lit.mean())}
+    bad = unusable_response(response * np.where(inside, 1 + slit.marks, 1.0), use)
+    flat, condemned = with_bad_pixels(flat, bad, "dead, blind or blocked")
+    measured = response[lit][:, inside] if lit.any() and inside.any() else np.ones((1, 1))
+    return flat, {
+        "pixel_rms": 1.4826 * float(np.median(np.abs(measured - 1))),
+        "lit_fraction": float(lit.mean()),
+        "scattered_fraction": scattered,
+        "slit_contrast": float(slit.contrast[lit].min())
+        if slit.measured and lit.any()
+        else float("nan"),
+        **condemned,
+    }
+
+
+def _pixel_response(
+    normalised: Image, slit: SlitPattern, lit: NDArray[np.bool_], inside: NDArray[np.bool_]
+) -> Image:
+    """Divide the slit's light out of a flat, marks as deep as each row shows them, and smooth rest.
+
+    What is left varies slowly: the lamp's colour on tilted lines, and scattered light.
+    """
+    smooth = median_filter(slit.light, MARK_WIDTH_PX, mode="nearest")
+    narrow = np.where(smooth > SLIT_EDGE, slit.light / np.maximum(smooth, SLIT_EDGE) - 1, 0.0)
+    light = smooth * (1 + slit.contrast[:, None] * narrow)
+    pixels = np.where(inside, normalised / np.where(inside, light, 1.0), 1.0)
+    pixels /= _smooth_surface(pixels)
+    return np.asarray(np.where(lit[:, None] & inside, pixels, np.float32(1)), np.float32)
+
+
+def _smooth_surface(
+    pixels: NDArray[np.float64], band_rows: int = 35, group_columns: int = 20
+) -> NDArray[np.float64]:
+    """Return the medians of blocks, joined by a spline surface."""
+    bands = np.array_split(np.arange(pixels.shape[0]), max(pixels.shape[0] // band_rows, 4))
+    groups = np.array_split(np.arange(pixels.shape[1]), max(pixels.shape[1] // group_columns, 4))
+    grid = np.array(
+        [[np.median(pixels[b[0] : b[-1] + 1, g[0] : g[-1] + 1]) for g in groups] for b in bands]
+    )
+    y, x = (np.array([np.mean(part) for part in parts]) for parts in (bands, groups))
+    spline = RectBivariateSpline(y, x, grid, kx=3, ky=2)
+    surface = spline(np.arange(pixels.shape[0]), np.arange(pixels.shape[1]))
+    return np.asarray(np.clip(surface, 0.2, 5.0))
+
+
+def subtract_scattered_light(stacked: Frame) -> tuple[Frame, float]:
+    """Subtract the light that falls beside the slit, interpolated across it.
+
+    Returns
+    -------
+    Frame, float
+        The flat, and the fraction of the light that was scattered; the flat as it came and NaN
+        where fewer than 20 columns on either side lie beyond the slit.
+    """
+    profile = np.median(stacked.data, axis=0)
+    lit = np.flatnonzero(profile > 0.5 * np.percentile(profile, 90))
+    if lit.size == 0:
+        return stacked, float("nan")
+    # Keep clear of the slit's ends, whose light the seeing of the optics spreads.
+    left, right = slice(0, max(int(lit[0]) - 10, 0)), slice(int(lit[-1]) + 11, profile.size)
+    sides = [(side, stacked.data[:, side]) for side in (left, right)]
+    sides = [(side, data) for side, data in sides if data.shape[1] >= 20]
+    dark = [median_filter(np.median(data, axis=1), 31, mode="nearest") for _, data in sides]
+    if len(sides) < 2:
+        return stacked, float("nan")
+    place = [np.mean(np.arange(profile.size)[side]) for side, _ in sides]
+    share = (np.arange(profile.size) - place[0]) / (place[1] - place[0])
+    light = dark[0][:, None] * (1 - share) + dark[1][:, None] * share
+    fraction = float(np.median(light) / max(float(np.median(stacked.data[:, lit])), 1.0))
+    return stacked.after("flat: scattered light subtracted", data=stacked.data - light), fraction
 
 
 def _lamp_spectrum(stacked: Frame) -> Vector:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.detector.fringes import residual_fringe_rms
 from reducers.frame import Mask
 from reducers.spectroscopy.slit_loss import slit_loss_mag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reducers.frame import Vector
+    from reducers.frame import Image, Vector
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.reduced import ExtractedObject, SpectrumCalibrations
+    from reducers.spectroscopy.longslit import Slit
     from reducers.spectroscopy.response import Response
     from reducers.spectrum import Spectrum
 
@@ -144,6 +146,28 @@ def measure_response(
             if math.isfinite(value)
         },
     }
+
+
+def measure_fringes(slit: Slit, floor: Image) -> dict[str, float]:
+    """Return 'fringe_rms', the red residual of the sky in units of its noise (1 is pure noise).
+
+    Parameters
+    ----------
+    floor : (ny, nx) electrons^2
+        Variance that does not come from the light.
+    """
+    objects = [
+        (float(np.median(trace.columns)), 4.0 * width)
+        for trace, width in zip(slit.traces, slit.widths_px, strict=True)
+    ]
+    rms = residual_fringe_rms(
+        slit.frame.data - slit.sky,
+        np.maximum(slit.sky, 0.0) + floor,
+        slit.frame.good,
+        slit.wavelengths,
+        objects,
+    )
+    return {"fringe_rms": rms}
 
 
 def measure_target(

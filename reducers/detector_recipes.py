@@ -1,0 +1,138 @@
+"""The recipes of the detector's own masters: bias and flat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.detector.bad_pixels import hot_pixels, unstable_pixels, with_bad_pixels
+from reducers.detector.bias_set import sound_members
+from reducers.detector.combine import combine, gain_of
+from reducers.detector.correct import estimate_variance
+from reducers.detector.flat import normalise_flat
+from reducers.detector.flat_set import lit_members
+from reducers.detector.fringes import flat_fringe_rms
+from reducers.detector.start import overscan_level, start_frame
+from reducers.frame import Mask
+from reducers.preparation import (
+    debiased,
+    flat_floor,
+    gain_and_read_noise,
+    grism_of,
+    levelled,
+    slit_offset,
+)
+from reducers.reduced import Built
+from reducers.spectroscopy.arcs import guess_wavelength
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.frame import Frame, Vector
+    from reducers.identity import Identity
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure, SpectrumCalibrations
+
+
+def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
+    """Combine biases above their overscan level into a master bias.
+
+    Raises
+    ------
+    NotEnoughFrames, SetupMismatch, NoOverscan
+    """
+    detector = instrument.detector
+    raw = [start_frame(e.raw.data, e.identity.setup, detector) for e in exposures]
+    levels = [overscan_level(frame, detector.overscan)[0] for frame in raw]
+    frames = [levelled(e, instrument) for e in exposures]
+    members = sound_members(frames, [e.stem for e in exposures], levels)
+    noise = members.measurements["read_noise_adu"]
+    master = combine(
+        [f.after("read noise", variance=f.variance + np.float32(noise**2)) for f in members.frames],
+        at_least=3,
+    )
+    bad = hot_pixels(master, noise) | unstable_pixels(members.frames, noise)
+    master, condemned = with_bad_pixels(master, bad, "hot or unstable")
+    measurements = {
+        "frames": float(len(members.frames)),
+        "overscan_adu": float(np.mean(levels)),
+        "level_adu": float(np.median(master.data)),
+        "scatter_adu": float(1.4826 * np.median(np.abs(master.data - np.median(master.data)))),
+        **members.measurements,
+        **condemned,
+    }
+    expected = detector.read_noise_adu
+    verdict = ""
+    if not 0.5 * expected < noise < 2.0 * expected:
+        verdict = f"read noise {noise:.1f} adu, expected about {expected:.1f}"
+    return Built(
+        role="BIAS",
+        value=_with_left_out(master, members.left_out),
+        measurements=measurements,
+        verdict=verdict,
+    )
+
+
+def build_flat(
+    exposures: Sequence[Exposure], given: SpectrumCalibrations, instrument: Instrument
+) -> Built:
+    """Combine spectral flats, measure the gain on them and take the lamp's colour out.
+
+    Raises
+    ------
+    NotEnoughFrames, SetupMismatch, NoOverscan
+    """
+    identity = exposures[0].identity
+    frames = [debiased(e, given.bias, instrument) for e in exposures]
+    members = lit_members(frames, [e.stem for e in exposures])
+    lit = list(members.frames or frames)
+    assumed_gain, noise = gain_and_read_noise(identity, given, instrument)
+    gain, gain_error = gain_of(lit, noise)
+    known = gain if gain_error < 0.02 * gain else assumed_gain
+    stacked = combine(_at_one_level([estimate_variance(f, known, noise) for f in lit]))
+    row_wavelength = _row_wavelength(stacked, identity, instrument)
+    flat, measured = normalise_flat(stacked, row_wavelength, flat_floor(identity, instrument))
+    has_light = (flat.mask & np.uint16(Mask.NO_FLAT) == 0).any(axis=1)
+    measurements = {
+        "frames": float(len(lit)),
+        "left_out": float(len(members.left_out)),
+        "level_adu": float(np.percentile(stacked.data, 99)),
+        "gain_e_per_adu": gain,
+        "gain_error": gain_error,
+        "fringe_rms": flat_fringe_rms(flat, row_wavelength, has_light),
+        **measured,
+    }
+    return Built(
+        role="FLAT",
+        value=_with_left_out(flat, members.left_out),
+        measurements=measurements,
+        verdict=members.verdict,
+    )
+
+
+def _at_one_level(frames: Sequence[Frame]) -> list[Frame]:
+    """Scale flats to their median level; variances follow."""
+    levels = [float(np.median(frame.data)) for frame in frames]
+    factors = [np.float32(np.median(levels) / level) if level > 0 else 1 for level in levels]
+    return [
+        frame.after(
+            "scale to the set's level",
+            data=frame.data * factor,
+            variance=frame.variance * factor**2,
+        )
+        for frame, factor in zip(frames, factors, strict=True)
+    ]
+
+
+def _row_wavelength(frame: Frame, identity: Identity, instrument: Instrument) -> Vector:
+    grism = grism_of(identity, instrument)
+    rows = frame.geometry.detector_y(np.arange(frame.shape[0]))
+    return guess_wavelength(grism, rows - slit_offset(identity, grism))
+
+
+def _with_left_out(master: Frame, left_out: Sequence[str]) -> Frame:
+    """Name in the history what was not combined, and why."""
+    for reason in left_out:
+        master = master.after(f"left out {reason}")
+    return master
