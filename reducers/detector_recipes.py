@@ -13,7 +13,8 @@ from reducers.detector.correct import estimate_variance
 from reducers.detector.flat import normalise_flat
 from reducers.detector.flat_set import lit_members
 from reducers.detector.fringes import flat_fringe_rms
-from reducers.detector.start import overscan_level, start_frame
+from reducers.detector.overscan import find_level
+from reducers.detector.start import start_frame
 from reducers.frame import Mask
 from reducers.preparation import (
     debiased,
@@ -44,7 +45,7 @@ def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
     """
     detector = instrument.detector
     raw = [start_frame(e.raw.data, e.identity.setup, detector) for e in exposures]
-    levels = [overscan_level(frame, detector.overscan)[0] for frame in raw]
+    levels = [float(np.median(find_level(frame, detector).adu)) for frame in raw]
     frames = [levelled(e, instrument) for e in exposures]
     members = sound_members(frames, [e.stem for e in exposures], levels)
     noise = members.measurements["read_noise_adu"]

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reducers.errors import ProfileError
 from reducers.identity import FrameKind
+
+#: Ways to subtract the overscan.
+OVERSCAN_MODES = ("constant", "ramp", "column", "full", "trim")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,8 @@ class Detector:
         Pixels that see light.
     overscan : tuple of Section
         Boxes that are safe to use as overscan, the best first.
+    overscan_mode : str
+        'constant', 'ramp', 'column', 'full' or 'trim': see `reducers.detector.overscan`.
     wraps_negative : bool
         Counts below zero are written modulo 2**32.
     gain_e_per_adu, read_noise_adu : float
@@ -52,6 +58,13 @@ class Detector:
     nonlinear_adu: float
     saturated_adu: Mapping[str, float]
     pixel_scale_arcsec: float
+    overscan_mode: str = "constant"
+
+    def __post_init__(self) -> None:
+        if self.overscan_mode not in OVERSCAN_MODES:
+            raise ProfileError(
+                f"overscan_mode is {self.overscan_mode!r}, not one of {', '.join(OVERSCAN_MODES)}"
+            )
 
     def saturation_adu(self, x_binning: int, y_binning: int) -> float:
         """Return the raw count above which a pixel of this binning is saturated."""

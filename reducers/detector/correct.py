@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from reducers.errors import SetupMismatch
-from reducers.frame import Frame, Mask
+from reducers.frame import Frame, Image, Mask
+
+#: Pixels with a smaller flat are not divided but marked.
+LEAST_FLAT = 0.2
 
 
 def require_same_pixels(frame: Frame, master: Frame, role: str) -> None:
@@ -58,15 +61,22 @@ def apply_gain(frame: Frame, gain_e_per_adu: float) -> Frame:
     )
 
 
+def relative_variance(flat: Frame) -> Image:
+    """Return the squared relative error that dividing by a flat adds; 0 where it is not used."""
+    usable = (flat.data > LEAST_FLAT) & flat.good
+    safe = np.where(usable, flat.data, np.float32(1))
+    return np.asarray(np.where(usable, flat.variance / safe**2, 0), np.float32)
+
+
 def divide_flat(frame: Frame, flat: Frame) -> Frame:
     """Divide by a normalised flat, adding its relative variance.
 
     Pixels where the flat is unusable or below 0.2 keep their value and are masked.
     """
     require_same_pixels(frame, flat, "flat")
-    usable = (flat.data > 0.2) & flat.good
+    usable = (flat.data > LEAST_FLAT) & flat.good
     divisor = np.where(usable, flat.data, np.float32(1))
-    relative = np.where(usable, flat.variance / divisor**2, 0)
+    relative = relative_variance(flat)
     data = frame.data / divisor
     mask = frame.mask | flat.mask
     mask[~usable] |= np.uint16(Mask.BAD)

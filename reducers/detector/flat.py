@@ -59,8 +59,10 @@ def normalise_flat(
     data = response * slit.light.astype(np.float32)
     relative = stacked.variance / np.maximum(stacked.data, 1.0) ** 2
     use = lit[:, None] & inside
-    error = np.median(relative[bright], axis=0) * 1.571 / max(int(bright.sum()), 1)
-    variance = np.where(use, relative, error) * data**2
+    # Where no pixel is corrected its own response, as it scatters elsewhere, is the error.
+    own = float(np.var(_clipped(response[bright][:, inside])))
+    own = max(own - float(np.median(relative[bright][:, inside])), 0.0)
+    variance = np.where(use, relative, own) * data**2
     mask = stacked.mask.copy()
     mask[~lit] |= np.uint16(Mask.NO_FLAT)
     mask[:, ~inside] |= np.uint16(Mask.VIGNETTED)
@@ -109,6 +111,11 @@ def _smooth_surface(
     spline = RectBivariateSpline(y, x, grid, kx=3, ky=2)
     surface = spline(np.arange(pixels.shape[0]), np.arange(pixels.shape[1]))
     return np.asarray(np.clip(surface, 0.2, 5.0))
+
+
+def _clipped(response: Image) -> Image:
+    off = np.abs(response - 1)
+    return np.asarray(response[off < 5 * 1.4826 * np.median(off)])
 
 
 def subtract_scattered_light(stacked: Frame) -> tuple[Frame, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reducers.errors import NoOverscan, SetupMismatch
+from reducers.errors import SetupMismatch
 from reducers.frame import Frame, Geometry, Image, Mask
 
 if TYPE_CHECKING:
@@ -67,32 +67,6 @@ def box(section: Section, frame: Frame) -> tuple[slice, slice]:
 
 def _inside(start: int, stop: int, origin: int, binning: int) -> tuple[int, int]:
     return -((origin - start) // binning), (stop - origin) // binning
-
-
-def overscan_level(frame: Frame, sections: tuple[Section, ...]) -> tuple[float, float]:
-    """Return the overscan level and its standard error (adu), from the first usable section.
-
-    Raises
-    ------
-    NoOverscan
-        If the window holds no section with at least 100 pixels.
-    """
-    for section in sections:
-        pixels = frame.data[box(section, frame)].astype(np.float64).ravel()
-        if pixels.size >= 100:
-            level, scatter = clipped_mean(pixels)
-            return level, scatter / np.sqrt(pixels.size)
-    raise NoOverscan("the window holds no overscan pixels; the bias level cannot be followed")
-
-
-def correct_overscan(frame: Frame, sections: tuple[Section, ...]) -> Frame:
-    """Subtract the level of the overscan, one number per frame."""
-    level, error = overscan_level(frame, sections)
-    return frame.after(
-        f"overscan: subtracted {level:.2f} +- {error:.2f} adu",
-        data=frame.data - np.float32(level),
-        variance=frame.variance + np.float32(error**2),
-    )
 
 
 def trim(frame: Frame, image: Section) -> Frame:

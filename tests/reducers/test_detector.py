@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,15 +14,19 @@ from reducers.detector.correct import (
     estimate_variance,
     subtract_bias,
 )
+from reducers.detector.overscan import (
+    correct_overscan,
+    find_level,
+    overscan_level,
+    overscan_noise,
+)
 from reducers.detector.start import (
     box,
     clipped_mean,
-    correct_overscan,
-    overscan_level,
     start_frame,
     trim,
 )
-from reducers.errors import NoOverscan, NotEnoughFrames, SetupMismatch
+from reducers.errors import NoOverscan, NotEnoughFrames, ProfileError, SetupMismatch
 from reducers.frame import Frame, Geometry, Mask
 from reducers.identity import Setup
 from reducers.profiles import load_instrument
@@ -117,7 +123,7 @@ def test_a_window_without_overscan_says_so() -> None:
     detector = load_instrument("alfosc").detector
     plain = start_frame(np.zeros((400, 400), np.float32), setup, detector)
     with pytest.raises(NoOverscan):
-        correct_overscan(plain, detector.overscan)
+        correct_overscan(plain, detector)
 
 
 def test_trimming_keeps_track_of_the_detector() -> None:
@@ -214,3 +220,95 @@ def test_the_clipped_mean_forgets_outliers() -> None:
     mean, scatter = clipped_mean(values)
     assert mean == pytest.approx(5, abs=0.15)
     assert scatter == pytest.approx(1, rel=0.1)
+
+
+FULL = Setup(x_binning=1, y_binning=1, window=(1, 2148, 1, 2102), readout="D")
+
+
+def full_frame(level: np.ndarray, noise: float = 5.0) -> np.ndarray:
+    """Return a dark full frame on a level that may vary along rows and columns."""
+    rng = np.random.default_rng(7)
+    return (level + rng.normal(0, noise, (2102, 2148))).astype(np.float32)
+
+
+ROW = np.linspace(0, 1, 2102)[:, None]
+COLUMN = np.linspace(0, 1, 2148)[None, :]
+
+
+@pytest.mark.parametrize(
+    ("mode", "level"),
+    [
+        ("constant", 11_000 + 0 * ROW),
+        ("ramp", 11_000 + 60 * ROW),
+        ("column", 11_000 + 40 * np.sin(6 * ROW)),
+        ("full", 11_000 + 40 * np.sin(6 * ROW) + 30 * COLUMN**2),
+    ],
+)
+def test_each_overscan_mode_takes_out_the_level_it_is_made_for(
+    mode: str, level: np.ndarray
+) -> None:
+    detector = replace(load_instrument("alfosc").detector, overscan_mode=mode)
+    frame_ = trim(
+        correct_overscan(start_frame(full_frame(level), FULL, detector), detector), detector.image
+    )
+    blocks = frame_.data[:2048].reshape(16, 128, 16, 128).mean(axis=(1, 3))
+    error = np.sqrt(float(frame_.variance[0, 0]))
+    assert np.abs(blocks - blocks.mean()).max() < 1.5, "flat to a tenth of the read noise of CCD14"
+    assert abs(blocks.mean()) < max(5 * error, 0.6)
+    assert f"({mode})" in " ".join(frame_.history)
+
+
+def test_without_columns_beside_the_image_a_constant_is_subtracted_and_it_says_so() -> None:
+    detector = replace(load_instrument("alfosc").detector, overscan_mode="column")
+    level = find_level(start_frame(raw_window(), WINDOW, detector), detector)
+    assert level.mode == "constant: no columns for 'column'"
+
+
+def test_trim_subtracts_nothing_and_needs_no_overscan() -> None:
+    detector = replace(load_instrument("alfosc").detector, overscan_mode="trim")
+    setup = Setup(x_binning=1, y_binning=1, window=(851, 1250, 101, 500), readout="D")
+    result = correct_overscan(start_frame(np.full((400, 400), 9.0), setup, detector), detector)
+    assert np.all(result.data == 9.0)
+    assert result.history[-1] == "overscan: not subtracted"
+
+
+def test_an_unknown_overscan_mode_is_an_error_of_the_profile() -> None:
+    with pytest.raises(ProfileError, match="'spline', not one of constant"):
+        replace(load_instrument("alfosc").detector, overscan_mode="spline")
+
+
+def test_light_that_spills_into_the_first_overscan_rows_does_not_move_the_level() -> None:
+    detector = load_instrument("alfosc").detector
+    raw = raw_window()
+    spilled = raw.copy()
+    spilled[1034:1036] += 300
+    before = overscan_level(start_frame(raw, WINDOW, detector), detector.overscan)
+    after = overscan_level(start_frame(spilled, WINDOW, detector), detector.overscan)
+    assert abs(after[0] - before[0]) < 3 * before[1]
+
+
+def test_the_start_up_columns_do_not_enter_the_level_nor_its_error() -> None:
+    detector = load_instrument("alfosc").detector
+    raw = raw_window()
+    started_up = raw + 2700 * np.exp(-np.arange(400) / 0.9).astype(np.float32)
+    before = overscan_level(start_frame(raw, WINDOW, detector), detector.overscan)
+    after = overscan_level(start_frame(started_up, WINDOW, detector), detector.overscan)
+    assert after[0] == pytest.approx(before[0], abs=0.1)
+    assert after[1] == pytest.approx(before[1], rel=0.05)
+
+
+def test_what_the_pixels_of_a_row_share_enters_the_error_of_the_level() -> None:
+    detector = load_instrument("alfosc").detector
+    drift = np.random.default_rng(8).normal(0, 20, (1051, 1)).astype(np.float32)
+    _, error = overscan_level(
+        start_frame(raw_window() + drift, WINDOW, detector), detector.overscan
+    )
+    assert error == pytest.approx(20 / np.sqrt(12), rel=0.4), "twelve rows, not 4800 pixels"
+
+
+def test_the_noise_of_one_exposure_is_read_from_its_overscan() -> None:
+    detector = load_instrument("alfosc").detector
+    raw = raw_window(noise=35.0) + np.linspace(200, 0, 400, dtype=np.float32)
+    noise, error = overscan_noise(start_frame(raw, WINDOW, detector), detector.overscan)
+    assert abs(noise - 35) < 4 * error
+    assert error < 0.02 * 35
