@@ -11,7 +11,7 @@ from astropy.io import fits
 from reducers.frame import Frame, Geometry, Mask
 from reducers.products import Provenance, image_hdus
 from reducers.reduced import ExtractedObject
-from reducers.spectroscopy.response import FLUX_UNIT
+from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectroscopy.trace import Trace
 from reducers.spectrum import Spectrum
 from reducers.spectrum_products import iraf_hdus, objects_hdus, spectrum_hdus
