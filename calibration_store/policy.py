@@ -30,6 +30,8 @@ HARD_KEYS: dict[str, tuple[str, ...]] = {
 #: Slit positions on the detector repeat this well when the wheel has not moved.
 SLIT_UNMOVED_PX = 0.5
 SAME_POINTING_DEG = 0.02
+#: So many responses of other nights make a median.
+MOST_RESPONSES = 5
 ON_OBJECT_WITHIN_H = 3.0
 _DETECTOR = ("x_binning", "y_binning", "window", "readout")
 _NAMES = {
@@ -49,6 +51,8 @@ class Selection:
         Hours between master and frame, whichever came first; None when nothing fits.
     borrowed
         Not of the frame's own night: a better one may still come.
+    companions
+        Responses as good as a borrowed one, nearest first: their median is used.
     other_slit
         Taken through another slit than the frame.
     slit_shift_px
@@ -63,6 +67,7 @@ class Selection:
     rejected: tuple[tuple[str, str], ...] = ()
     age_h: float | None = None
     borrowed: bool = False
+    companions: tuple[MasterRecord, ...] = ()
     other_slit: bool = False
     slit_shift_px: float = 0.0
 
@@ -108,14 +113,17 @@ def choose(
         if master is not best:
             rejected.append((master.key, _why_worse(role, identity, night, master, best, number)))
     age_h = _apart_h(identity, best)
+    companions = _companions(role, identity, night, fitting, best)
+    together = f", median of {len(companions) + 1}" if companions else ""
     return Selection(
         role=role,
         master=best,
         rung=rung,
-        reason=f"{rung}, {_age_text(age_h)}",
+        reason=f"{rung}, {_age_text(age_h)}{together}",
         rejected=tuple(rejected),
         age_h=age_h,
         borrowed=best.night != night,
+        companions=companions,
         other_slit=best.setup.slit != identity.setup.slit,
         slit_shift_px=_slit_shift(identity, best),
     )
@@ -128,6 +136,18 @@ def _best(
     number = _rank(role, identity, night, best)[0]
     name = _LADDERS[role][number].name.format(days=f"{rule.within_days:g}")
     return number, name, best
+
+
+def _companions(
+    role: str, identity: Identity, night: str, fitting: Sequence[MasterRecord], best: MasterRecord
+) -> tuple[MasterRecord, ...]:
+    """Return the responses that stand beside a borrowed one, nearest first."""
+    if role != "RESPONSE" or best.night == night:
+        return ()
+    ranked = sorted(fitting, key=lambda m: _rank(role, identity, night, m))
+    rung = _rank(role, identity, night, best)[0]
+    beside = [m for m in ranked if m is not best and _rank(role, identity, night, m)[0] == rung]
+    return tuple(beside[: MOST_RESPONSES - 1])
 
 
 def _rank(
@@ -197,6 +217,8 @@ def _demerit(role: str, identity: Identity, night: str, master: MasterRecord) ->
         return f"of another night ({master.night})"
     if master.setup.slit != identity.setup.slit:
         return f"slit {_plain(master.setup.slit)}, not {_plain(identity.setup.slit)}"
+    if role == "RESPONSE" and master.setup.filter != identity.setup.filter:
+        return f"filter {_plain(master.setup.filter)}, not {_plain(identity.setup.filter)}"
     if role == "ARC" and not _slit_unmoved(identity, master):
         return f"slit moved ({_plain(master.aperture_y_px)} px, not {identity.aperture_y_px})"
     return "not taken on the object"
@@ -274,6 +296,10 @@ def _same_slit(identity: Identity, master: MasterRecord, night: str) -> bool:
     return master.setup.slit == identity.setup.slit
 
 
+def _same_filter(identity: Identity, master: MasterRecord, night: str) -> bool:
+    return master.setup.filter == identity.setup.filter
+
+
 def _anything(identity: Identity, master: MasterRecord, night: str) -> bool:
     return True
 
@@ -305,10 +331,13 @@ _LADDERS: dict[str, tuple[_Rung, ...]] = {
         _Rung(name="within {days} days, another slit", fits=_anything),
     ),
     "RESPONSE": (
-        _Rung(name="same night, same slit", fits=_both(_same_night, _same_slit)),
-        _Rung(name="within {days} days, same slit", fits=_same_slit),
-        _Rung(name="same night, another slit", fits=_same_night),
-        _Rung(name="within {days} days, another slit", fits=_anything),
+        _Rung(name="same night, same slit", fits=_both(_same_night, _same_slit, _same_filter)),
+        _Rung(name="within {days} days, same slit", fits=_both(_same_slit, _same_filter)),
+        _Rung(name="same night, another slit", fits=_both(_same_night, _same_filter)),
+        _Rung(name="within {days} days, another slit", fits=_same_filter),
+        # A blocking filter changes the response near its cut-off, and what it blocks.
+        _Rung(name="same night, another filter", fits=_same_night),
+        _Rung(name="within {days} days, another filter", fits=_anything),
     ),
 }
 

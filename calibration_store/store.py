@@ -68,6 +68,17 @@ class CalibrationStore:
         )
         return self._records(query.order_by(MasterRow.observed_at, MasterRow.id), within)
 
+    def history(
+        self, role: str, instrument: str, within: Session | None = None
+    ) -> list[MasterRecord]:
+        """Return the current and the rejected masters of a role, oldest first."""
+        query = select(MasterRow).where(
+            MasterRow.role == role,
+            MasterRow.instrument == instrument,
+            MasterRow.state.in_((MasterState.CURRENT, MasterState.REJECTED)),
+        )
+        return self._records(query.order_by(MasterRow.observed_at, MasterRow.id), within)
+
     def versions(
         self, set_key: str, night: str, role: str | None = None, within: Session | None = None
     ) -> list[MasterRecord]:

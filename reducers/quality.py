@@ -101,7 +101,7 @@ def load_limits() -> Limits:
             levels=tuple(Level(**level) for level in entry["levels"]),
             sentence=entry["sentence"],
             advice=entry["advice"],
-            cause=entry["cause"],
+            cause=entry.get("cause", ""),
         )
         for entry in table["flag"]
     )

@@ -17,6 +17,7 @@ from reducers.errors import UnreadableFile
 from reducers.fits import read_raw
 from reducers.products import Provenance, read_master_frame, read_response, read_wavelengths
 from reducers.reduced import Exposure, SpectrumCalibrations
+from reducers.spectroscopy.response_history import median_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
     from reducers.instrument import Instrument
+    from reducers.spectroscopy.response import Response
 
 log = logging.getLogger(__name__)
 
@@ -102,14 +104,22 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
                 wavelengths = wavelengths.shifted(item.slit_shift_px)
             facts["arc_other_slit"] = float(item.other_slit)
     bias, flat = chosen.get("BIAS"), chosen.get("FLAT")
-    response = chosen.get("RESPONSE")
     return SpectrumCalibrations(
         bias=read_master_frame(bias.path) if bias else None,
         flat=read_master_frame(flat.path) if flat else None,
         wavelengths=wavelengths,
-        response=read_response(response.path) if response else None,
+        response=_read_responses(selections),
         facts=facts,
     )
+
+
+def _read_responses(selections: Sequence[Selection]) -> Response | None:
+    """Return the response; the median when it is borrowed and others are as good."""
+    for item in selections:
+        if item.role == "RESPONSE" and item.master is not None:
+            beside = [master.path for master in item.companions if master.path.is_file()]
+            return median_response([read_response(path) for path in (item.master.path, *beside)])
+    return None
 
 
 def read_exposure(bench: Bench, frame: FrameRecord) -> Exposure:
@@ -148,14 +158,14 @@ def provenance_of(
     raw = [Provenance(file=frame.path.name, sha256=frame.sha256, role="RAW") for frame in frames]
     masters = [
         Provenance(
-            file=item.master.path.name,
-            sha256=item.master.sha256,
+            file=master.path.name,
+            sha256=master.sha256,
             role=item.role,
             reason=item.reason,
             age_h=math.nan if item.age_h is None else item.age_h,
         )
         for item in selections
-        if item.master is not None
+        for master in ((item.master, *item.companions) if item.master is not None else ())
     ]
     return (*raw, *masters)
 

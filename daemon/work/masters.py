@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from calibration_store.judgement import judge
+from calibration_store.judgement import comparable, judge
 from calibration_store.policy import could_serve
 from calibration_store.records import MasterRecord, MasterState
 from calibration_store.sets import is_complete
@@ -262,11 +262,11 @@ def _is_final(bench: Bench, frame: FrameRecord, session: Session) -> bool:
 
 
 def _previous(bench: Bench, role: str, frame: FrameRecord) -> list[MasterRecord]:
-    """Return the good masters of other sets with the same set-up."""
+    """Return the masters of other sets that a new one is held against, refused ones too."""
     return [
         master
-        for master in bench.store.candidates(role, frame.identity.instrument)
-        if master.setup == frame.identity.setup
+        for master in bench.store.history(role, frame.identity.instrument)
+        if comparable(role, frame.identity.setup, master)
         and frame.sha256 not in {sha256 for sha256, _ in master.inputs}
     ]
 

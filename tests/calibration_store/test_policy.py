@@ -296,3 +296,24 @@ def test_a_number_that_is_no_number_is_refused_and_a_first_master_is_believed():
 def test_refused_masters_are_no_yardstick():
     refused = [replace(item, state=MasterState.REJECTED) for item in previous(900.0, 900.0)]
     assert judge("BIAS", {"level_adu": 900.0}, [*refused, *previous(100.0, 101.0)]) != ""
+
+
+def test_without_a_standard_of_the_night_the_responses_beside_the_nearest_make_a_median():
+    old = [master(f"m{n}", "RESPONSE", -30.0 - 24 * n, night=f"n{n}") for n in range(7)]
+    wide = master("wide", "RESPONSE", -26.0, night="n", setup=replace(SETUP, slit="Slit_5.0"))
+    selection = chosen("RESPONSE", [*old, wide])
+    assert (selection.master.key, selection.borrowed) == ("m0", True)
+    assert [each.key for each in selection.companions] == ["m1", "m2", "m3", "m4"]
+    assert "median of 5" in selection.reason
+    own = master("own", "RESPONSE", 2.0, night=NIGHT)
+    assert chosen("RESPONSE", [*old, own]).companions == ()
+    assert chosen("BIAS", [master("a", night="x"), master("b", night="y")]).companions == ()
+
+
+def test_a_response_behind_the_same_filter_comes_before_one_of_the_night():
+    bare = master("bare", "RESPONSE", 0.5, night=NIGHT, setup=replace(SETUP, filter="GG475"))
+    same = master("same", "RESPONSE", -50.0, night="x")
+    selection = chosen("RESPONSE", [bare, same])
+    assert selection.master.key == "same"
+    assert "filter GG475, not" in reasons(selection)["bare"]
+    assert chosen("RESPONSE", [bare]).rung == "same night, another filter"
