@@ -182,9 +182,11 @@ def _weights(stack: Stack, kept: NDArray[np.bool_]) -> Plane:
     """Return the share of every exposure in every pixel, (members, pixels), sum 1 or 0.
 
     Only how the variances compare, and that only as it changes slowly, enters: a pixel that
-    fluctuated upwards has no smaller weight than its neighbours.
+    fluctuated upwards has no smaller weight than its neighbours. What resampling shifted from
+    the variance into the covariance counts too, or the weights would follow the pixels' phase.
     """
-    known = np.where(stack.good, stack.variance, np.nan)
+    before = np.roll(stack.covariance, 1, axis=1)
+    known = np.where(stack.good, stack.variance + stack.covariance + before, np.nan)
     every = np.nan_to_num(np.nanmean(np.where(stack.good.any(axis=0), known, 1.0), axis=0), nan=1.0)
     relative = [
         np.interp(

@@ -198,3 +198,12 @@ def test_one_spectrum_is_no_combination() -> None:
 def test_flux_and_counts_are_never_mixed() -> None:
     with pytest.raises(ValueError, match="cannot be combined"):
         combined([exposure(1), exposure(2, unit="electron")])
+
+
+def test_equal_exposures_weigh_the_same_whatever_the_phase_of_their_pixels() -> None:
+    first = exposure(1)
+    half = np.diff(first.wavelength).mean() / 2
+    again = exposure(2)
+    shifted = replace(again, wavelength=first.wavelength + half, error=first.error)
+    weights = [each.weight for each in combined([first, shifted]).shares]
+    assert weights[0] == pytest.approx(weights[1], rel=0.02)
