@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon import status_queries as ask
+from daemon.status_combinations import combinations
 from daemon.status_lines import Status
 from daemon.status_words import duration
 
@@ -120,6 +121,7 @@ def _read(
         last_frames=ask.last_frames(reader, recent, night),
         masters=ask.masters(reader, shown),
         products=ask.products(reader, shown, recent),
+        combinations=combinations(reader, shown),
         product_counts=reader.pairs(
             "SELECT state || ' ' || quality, count(*) FROM product"
             " WHERE night = ? AND state <> 'superseded' GROUP BY state, quality",

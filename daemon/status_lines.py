@@ -56,6 +56,21 @@ class ProductSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CombinationLine:
+    """One combination; `members` are (stem, factor, weight, remark), `excluded` (stem, reason)."""
+
+    target: str
+    setup: str
+    state: str
+    quality: int
+    exposure_s: float
+    members: tuple[tuple[str, float, float, str], ...]
+    excluded: tuple[tuple[str, str], ...]
+    measurements: Mapping[str, float]
+    paths: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TroubleLine:
     """One file that is held or quarantined, and why."""
 
@@ -128,6 +143,7 @@ class Status:
     last_frames: tuple[FrameLine, ...] = ()
     masters: tuple[MasterLine, ...] = ()
     products: tuple[ProductSummary, ...] = ()
+    combinations: tuple[CombinationLine, ...] = ()
     product_counts: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[TroubleLine, ...] = ()
     jobs: Mapping[str, int] = field(default_factory=dict)

@@ -53,6 +53,7 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
             f"PRODUCTS  of {shown}: {counted(dict(status.product_counts))}",
             product_lines(status.products, width),
         ),
+        ("COMBINATIONS" if status.combinations else "", _combinations(status, width)),
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
         ("WORKERS", _workers(status, width)),
         ("LATENCY", _latency(status)),
@@ -110,6 +111,21 @@ def product_lines(products: Sequence[ProductSummary], width: int) -> list[str]:
         out.append(text)
         out += [f"      {name}: {clean(said, width - 8 - len(name))}" for name, said in line.flags]
     return out
+
+
+def _combinations(status: Status, width: int) -> list[str]:
+    """Return one line per combination, and one per exposure that is odd or takes no part."""
+    lines = []
+    for line in status.combinations:
+        snr = number(line.measurements.get("snr"), ".1f")
+        head = f"{clean(line.target, 24)} {line.setup}: {len(line.members)} exposures"
+        lines.append(
+            f"  {head}, {line.exposure_s:.0f} s, Q {line.quality}, S/N {snr}, {line.state}"
+        )
+        odd = [(stem, remark) for stem, _, _, remark in line.members if remark]
+        odd += [(stem, f"left out, {reason}") for stem, reason in line.excluded]
+        lines += [f"      {stem}: {clean(said, width - 10 - len(stem))}" for stem, said in odd]
+    return lines
 
 
 def _jobs(status: Status, width: int) -> list[str]:

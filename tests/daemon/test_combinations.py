@@ -21,6 +21,8 @@ from daemon.memory.records import (
     ProductState,
     Verdict,
 )
+from daemon.publish.status_text import render
+from daemon.status import read_status, to_json
 from daemon.work.bench import file_sha256, open_bench
 from daemon.work.combinations import combine_group
 from daemon.work.groups import (
@@ -324,6 +326,21 @@ def test_a_corrected_target_takes_the_spectrum_out_of_its_old_combination(bench)
     reduced(bench, renamed, key="renamed")
     run(bench)
     assert bench.archive.combinations() == []
+
+
+def test_status_lists_a_combination_with_what_is_odd_about_it(bench) -> None:
+    reduced(bench, take(bench, 1))
+    reduced(bench, take(bench, 2), factor=0.4)
+    reduced(bench, take(bench, 3), quality=4)
+    run(bench)
+    status = read_status(bench.config.database, now=bench.clock.now())
+    (line,) = status.combinations
+    assert [stem for stem, *_ in line.members] == ["ALGc010001", "ALGc010002"]
+    text = render(status)
+    assert "SN 2026abc Grism_#4 Slit_1.0: 2 exposures, 600 s, Q 0" in text
+    assert "ALGc010002: only 40 % of the best exposure's flux" in text
+    assert "ALGc010003: left out, quality 4: NEG_FLUX" in text
+    assert "ALGc010002" in to_json(status)
 
 
 def test_the_key_of_a_group_can_be_read_back() -> None:
