@@ -69,7 +69,8 @@ def normalise_flat(
     flat = stacked.after(
         "flat: divided by the lamp's spectrum", data=data, variance=variance, mask=mask, unit=""
     )
-    bad = unusable_response(response * np.where(inside, 1 + slit.marks, 1.0), use)
+    alone = np.asarray(response * (1 + slit.marks), np.float32)
+    bad = unusable_response(alone, lit[:, None] & slit.interior)
     flat, condemned = with_bad_pixels(flat, bad, "dead, blind or blocked")
     measured = response[lit][:, inside] if lit.any() and inside.any() else np.ones((1, 1))
     return flat, {

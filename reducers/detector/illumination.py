@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import binary_dilation, gaussian_filter1d, median_filter
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter1d, median_filter
 
 from reducers.frame import Vector
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from reducers.frame import Frame, Image
 
 #: Columns over which the slit's own marks stand out of its smooth illumination.
@@ -39,6 +38,8 @@ class SlitPattern:
         Relative light in every column, about 1.
     marks : (nx,)
         Its narrow features, relative: dust and scratches.
+    interior : (nx,) bool
+        Columns that the slit lights fully, clear of its ends.
     contrast : (ny,)
         Depth of the marks in every row against the bright rows; less than 1 where scattered
         light, which knows no slit, fills them.
@@ -48,6 +49,7 @@ class SlitPattern:
 
     light: Vector
     marks: Vector
+    interior: NDArray[np.bool_]
     contrast: Vector
     measured: bool
 
@@ -64,21 +66,27 @@ def slit_pattern(normalised: Image, bright: NDArray[np.bool_]) -> SlitPattern:
     """
     light = np.median(normalised[bright], axis=0).astype(np.float64)
     marks = narrow_features(light)
+    interior = fully_lit(light)
+    dust = interior & (np.abs(marks) <= DEEPEST_MARK)
     rows = normalised.shape[0]
     starts = np.arange(0, rows, BAND_ROWS)
     slope, error = np.empty(starts.size), np.empty(starts.size)
     for index, start in enumerate(starts):
         band = np.median(normalised[start : start + BAND_ROWS], axis=0).astype(np.float64)
-        slope[index], error[index] = _regression(narrow_features(band), marks)
+        slope[index], error[index] = _regression(narrow_features(band), marks, dust)
     measured = bool(np.median(error) < 0.1)
     if not measured:
-        return SlitPattern(light=light, marks=marks, contrast=np.ones(rows), measured=False)
+        return SlitPattern(
+            light=light, marks=marks, interior=interior, contrast=np.ones(rows), measured=False
+        )
     # A plateau of 1 is what `bright` means; the clip keeps noise from inventing contrast.
     smooth = gaussian_filter1d(median_filter(slope, 3, mode="nearest"), 1.0, mode="nearest")
     smooth /= np.median(smooth[bright[np.minimum(starts + BAND_ROWS // 2, rows - 1)]])
     centres = starts + (BAND_ROWS - 1) / 2
     contrast = np.interp(np.arange(rows), centres, np.clip(smooth, 0.0, 1.0))
-    return SlitPattern(light=light, marks=marks, contrast=contrast, measured=True)
+    return SlitPattern(
+        light=light, marks=marks, interior=interior, contrast=contrast, measured=True
+    )
 
 
 def narrow_features(profile: Vector) -> Vector:
@@ -87,9 +95,16 @@ def narrow_features(profile: Vector) -> Vector:
     return np.asarray(profile / np.where(smooth > 0.2, smooth, np.inf) - (smooth > 0.2))
 
 
-def _regression(values: Vector, marks: Vector) -> tuple[float, float]:
-    """Return slope and error of `values` on `marks`, outliers left out."""
-    use = np.isfinite(values) & (np.abs(values) < 0.3)
+def fully_lit(light: Vector) -> NDArray[np.bool_]:
+    """Return the columns (nx,) with most of the light, clear of the ends of the slit."""
+    lit = median_filter(light, MARK_WIDTH_PX, mode="nearest") > 0.7 * np.percentile(light, 90)
+    # Beyond the window the slit goes on: only ends inside it are kept clear of.
+    return np.asarray(binary_erosion(lit, iterations=MARK_WIDTH_PX // 2, border_value=1))
+
+
+def _regression(values: Vector, marks: Vector, use: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return slope and error of `values` on `marks` in the columns `use`, outliers left out."""
+    use = use & np.isfinite(values) & (np.abs(values) < 0.3)
     slope = 0.0
     for _ in range(3):
         power = float(marks[use] @ marks[use])
@@ -121,12 +136,13 @@ def measure_shift(frame: Frame, flat: Frame) -> tuple[float, float]:
         Columns, positive towards larger ones; (0, nan) where the exposure shows no marks.
     """
     light = illumination_of(flat)
-    marks = _shallow(narrow_features(light))
+    marks = _dust(light)
     response = np.maximum(flat.data / np.maximum(light, 0.2).astype(np.float32), np.float32(0.2))
     values = narrow_features(_mean_along_rows(np.asarray(frame.data / response), frame.good))
     # Stars stand far above the marks; leave room for their wings.
     width = max(1.4826 * float(np.median(np.abs(values))), 1e-6)
-    use = ~binary_dilation(np.abs(values) > max(8 * width, 0.1), iterations=10)
+    use = fully_lit(light)
+    use &= ~binary_dilation(np.abs(values) > max(8 * width, 0.1), iterations=10)
     reach = int(LARGEST_SHIFT_PX)
     use[: reach + 2] = use[-reach - 2 :] = False
     if use.sum() < 100:
@@ -173,7 +189,7 @@ def follow_slit(flat: Frame, shift_px: float) -> Frame:
 
     Deeper features than dust makes belong to the detector and stay.
     """
-    marks = _shallow(narrow_features(illumination_of(flat)))
+    marks = _dust(illumination_of(flat))
     ratio = ((1 + moved(marks, shift_px)) / (1 + marks)).astype(np.float32)
     return flat.after(
         f"flat: marks of the slit moved by {shift_px:+.2f} columns",
@@ -182,5 +198,6 @@ def follow_slit(flat: Frame, shift_px: float) -> Frame:
     )
 
 
-def _shallow(marks: Vector) -> Vector:
-    return np.where(np.abs(marks) <= DEEPEST_MARK, marks, 0.0)
+def _dust(light: Vector) -> Vector:
+    marks = narrow_features(light)
+    return np.where((np.abs(marks) <= DEEPEST_MARK) & fully_lit(light), marks, 0.0)
