@@ -43,8 +43,14 @@ class Detector:
         Used when the header has none; read noise as measured.
     nonlinear_adu : float
         Above this the response departs by more than 1 %.
-    saturated_adu : mapping of str to float
-        Keyed '1x1', '1x2', ...; 'default' for the rest.
+        Raw counts, whatever the binning: which of well and amplifier sets it is not known.
+    full_well_adu : float
+        Raw count at which one detector pixel is full; binning adds wells together.
+    converter_adu : float
+        Raw count at which amplifier and converter clip, however many wells were added.
+    linearity : tuple of float
+        True counts = counts (1 + a x + b x^2 + ...), x = counts / 100 000 above the bias; empty
+        where no correction is known, and then none is made.
     """
 
     name: str
@@ -56,9 +62,11 @@ class Detector:
     gain_e_per_adu: float
     read_noise_adu: float
     nonlinear_adu: float
-    saturated_adu: Mapping[str, float]
+    full_well_adu: float
+    converter_adu: float
     pixel_scale_arcsec: float
     overscan_mode: str = "constant"
+    linearity: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.overscan_mode not in OVERSCAN_MODES:
@@ -68,7 +76,7 @@ class Detector:
 
     def saturation_adu(self, x_binning: int, y_binning: int) -> float:
         """Return the raw count above which a pixel of this binning is saturated."""
-        return self.saturated_adu.get(f"{x_binning}x{y_binning}", self.saturated_adu["default"])
+        return min(self.full_well_adu * x_binning * y_binning, self.converter_adu)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from reducers.detector.correct import (
 )
 from reducers.detector.illumination import follow_slit, measure_shift
 from reducers.detector.overscan import correct_overscan, overscan_noise
-from reducers.detector.start import start_frame, trim, turn
+from reducers.detector.start import correct_linearity, mask_settling, start_frame, trim, turn
 from reducers.detector.verify import compare_detector
 from reducers.errors import SetupMismatch
 from reducers.frame import Mask
@@ -37,19 +37,25 @@ if TYPE_CHECKING:
 NOISE_WANDERS = 0.02
 
 
-def levelled(exposure: Exposure, instrument: Instrument) -> Frame:
-    """Return the exposure's lit pixels in adu above the overscan level."""
+def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True) -> Frame:
+    """Return the exposure's lit pixels in adu above the overscan level.
+
+    With `settled` False the start-up columns and rows of the window are marked.
+    """
     detector = instrument.detector
     frame = start_frame(exposure.raw.data, exposure.identity.setup, detector)
+    if not settled:
+        frame = mask_settling(frame)
     frame = correct_overscan(frame, detector)
     return trim(frame, detector.image)
 
 
 def debiased(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
     """Return adu above the bias, rows along the dispersion whichever way the slit stands."""
-    frame = levelled(exposure, instrument)
+    frame = levelled(exposure, instrument, settled=bias is not None)
     if bias is not None:
         frame = subtract_bias(frame, bias)
+    frame = correct_linearity(frame, instrument.detector.linearity)
     return turn(frame) if exposure.identity.setup.dispersion_axis == "x" else frame
 
 

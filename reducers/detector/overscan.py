@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from reducers.detector.start import box, clipped_mean
+from reducers.detector.start import SETTLING_PIXELS, box, clipped_mean
 from reducers.errors import NoOverscan
 from reducers.frame import Vector
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Fewest pixels of a section that give a level.
 FEWEST_PIXELS = 100
-#: Columns and rows at the beginning of a window in which the readout settles.
-SETTLING_PIXELS = 10
 #: Rows (or columns) over which levels that follow the readout are smoothed, unbinned.
 SMOOTH_PX = 50.0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.polynomial import polynomial
+from scipy.ndimage import binary_dilation
 
 from reducers.errors import SetupMismatch
 from reducers.frame import Frame, Geometry, Image, Mask
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 
     from reducers.identity import Setup
     from reducers.instrument import Detector, Section
+
+
+#: Columns and rows at the beginning of a window in which the readout settles.
+SETTLING_PIXELS = 10
+#: How far along a column a full pixel spills.
+SPILL_PIXELS = 3
 
 
 def geometry_of(setup: Setup) -> Geometry:
@@ -45,13 +53,51 @@ def start_frame(counts: Image, setup: Setup, detector: Detector) -> Frame:
     mask = np.zeros(counts.shape, np.uint16)
     mask[counts > detector.nonlinear_adu] |= np.uint16(Mask.NONLINEAR)
     saturated = detector.saturation_adu(setup.x_binning, setup.y_binning)
-    mask[counts >= saturated] |= np.uint16(Mask.SATURATED)
+    full = counts >= saturated
+    if full.any():
+        mask[full] |= np.uint16(Mask.SATURATED)
+        mask[spilled(full)] |= np.uint16(Mask.NEIGHBOUR)
     mask[counts < 0] |= np.uint16(Mask.BAD)
     return Frame(
         data=counts,
         variance=np.zeros_like(counts),
         mask=mask,
         geometry=geometry_of(setup),
+    )
+
+
+def spilled(full: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels beside saturated ones: charge spills along the columns, and diffuses."""
+    around = binary_dilation(full, np.ones((3, 3), bool))
+    around |= binary_dilation(full, np.ones((2 * SPILL_PIXELS + 1, 1), bool))
+    return np.asarray(around & ~full)
+
+
+def mask_settling(frame: Frame) -> Frame:
+    """Mark the columns and rows that a window reads first as BAD: only a bias corrects them."""
+    mask = frame.mask.copy()
+    mask[:, :SETTLING_PIXELS] |= np.uint16(Mask.BAD)
+    mask[:SETTLING_PIXELS] |= np.uint16(Mask.BAD)
+    return frame.after("start-up columns and rows marked: there is no bias", mask=mask)
+
+
+def correct_linearity(frame: Frame, linearity: tuple[float, ...]) -> Frame:
+    """Make counts above the bias proportional to the light, as far as the profile knows how.
+
+    Parameters
+    ----------
+    linearity
+        Coefficients as in `Detector.linearity`; empty leaves the frame as it is.
+    """
+    if not linearity:
+        return frame
+    x = np.clip(frame.data, 0, None) / np.float32(1e5)
+    factor = polynomial.polyval(x, (1.0, *linearity)).astype(np.float32)
+    slope = polynomial.polyval(x, [1.0, *(c * (k + 2) for k, c in enumerate(linearity))])
+    return frame.after(
+        "linearity: corrected with the profile's polynomial",
+        data=frame.data * factor,
+        variance=frame.variance * slope.astype(np.float32) ** 2,
     )
 
 

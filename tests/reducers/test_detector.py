@@ -23,13 +23,17 @@ from reducers.detector.overscan import (
 from reducers.detector.start import (
     box,
     clipped_mean,
+    correct_linearity,
     start_frame,
     trim,
 )
 from reducers.errors import NoOverscan, NotEnoughFrames, ProfileError, SetupMismatch
+from reducers.fits import RawExposure
 from reducers.frame import Frame, Geometry, Mask
-from reducers.identity import Setup
+from reducers.identity import FrameKind, Identity, Setup
+from reducers.preparation import debiased, levelled
 from reducers.profiles import load_instrument
+from reducers.reduced import Exposure
 
 WINDOW = Setup(x_binning=1, y_binning=2, window=(851, 1250, 1, 2102), readout="D-8-200")
 
@@ -312,3 +316,85 @@ def test_the_noise_of_one_exposure_is_read_from_its_overscan() -> None:
     noise, error = overscan_noise(start_frame(raw, WINDOW, detector), detector.overscan)
     assert abs(noise - 35) < 4 * error
     assert error < 0.02 * 35
+
+
+@pytest.mark.parametrize(
+    ("binning", "limit"), [((1, 1), 690_000), ((1, 2), 850_000), ((2, 2), 850_000)]
+)
+def test_one_well_fills_before_the_converter_clips_and_binned_wells_after(
+    binning: tuple[int, int], limit: float
+) -> None:
+    detector = load_instrument("alfosc").detector
+    setup = Setup(
+        x_binning=binning[0], y_binning=binning[1], window=(851, 1250, 1, 2100), readout="D"
+    )
+    raw = np.full((2100 // binning[1], 400 // binning[0]), limit - 1, np.float32)
+    raw[5, 5] = limit
+    mask = start_frame(raw, setup, detector).mask
+    assert (mask & Mask.SATURATED != 0).sum() == 1
+
+
+def test_neighbours_of_a_saturated_pixel_are_marked_along_the_column_and_around() -> None:
+    raw = raw_window()
+    raw[500, 200] = 900_000
+    mask = start_frame(raw, WINDOW, load_instrument("alfosc").detector).mask
+    near = mask & Mask.NEIGHBOUR != 0
+    assert near[497:500, 200].all()
+    assert near[501:504, 200].all()
+    assert near[499:502, 199].all()
+    assert not near[500, 200], "it is saturated itself"
+    assert near.sum() == 8 + 4
+
+
+def test_a_linearity_polynomial_straightens_counts_and_carries_their_errors() -> None:
+    light = np.linspace(0, 6e5, 600).reshape(20, 30)
+    counts = light.copy()
+    for _ in range(50):  # counts (1 + 0.004 x) = light
+        counts = light / (1 + 0.004 * counts / 1e5)
+    crooked = frame(0.0, 100.0).after("light", data=counts.astype(np.float32))
+    straight = correct_linearity(crooked, (0.004,))
+    assert np.allclose(straight.data, light, rtol=1e-5, atol=0.1)
+    gain = np.gradient(light.ravel(), counts.ravel()).reshape(light.shape)
+    assert np.allclose(straight.variance, 100 * gain**2, rtol=1e-3)
+
+
+def test_without_a_known_linearity_nothing_is_corrected() -> None:
+    detector = load_instrument("alfosc").detector
+    assert detector.linearity == ()
+    level = frame(5e5)
+    assert correct_linearity(level, detector.linearity) is level
+
+
+def test_without_a_bias_the_start_up_columns_are_bad_and_with_one_they_are_not() -> None:
+    alfosc = load_instrument("alfosc")
+    raw = RawExposure(header={}, data=raw_window(), wrapped_pixels=0)
+    identity = Identity(
+        instrument="alfosc",
+        kind=FrameKind.SPEC_OBJECT,
+        setup=WINDOW,
+        observed_at=None,
+        exposure_s=1.0,
+    )
+    exposure = Exposure(raw=raw, identity=identity, stem="a")
+    alone = debiased(exposure, None, alfosc)
+    assert (alone.mask[:, :10] & Mask.BAD).all()
+    assert (alone.mask[:10] & Mask.BAD).all()
+    assert not alone.mask[10:, 10:].any()
+    master = levelled(exposure, alfosc)
+    assert not debiased(exposure, master, alfosc).mask.any()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Geometry(x0=850, y0=0, x_binning=2, y_binning=2),
+        Geometry(x0=800, y0=0, x_binning=1, y_binning=2),
+    ],
+    ids=["binning", "window"],
+)
+def test_every_step_refuses_a_master_of_another_binning_or_window(other: Geometry) -> None:
+    here = frame(1.0).after("here", geometry=Geometry(x0=850, y_binning=2))
+    there = frame(1.0).after("there", geometry=other)
+    for step in (subtract_bias, divide_flat, lambda a, b: combine([a, b])):
+        with pytest.raises(SetupMismatch, match="the frame"):
+            step(here, there)
