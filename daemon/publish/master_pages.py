@@ -1,0 +1,26 @@
+"""One page per master: bias, flat, arc, response."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.publish.arc_page import arc_page
+from daemon.publish.bias_page import bias_page
+from daemon.publish.flat_page import flat_page
+from daemon.publish.standard_page import standard_page
+
+if TYPE_CHECKING:
+    from daemon.publish.evidence import Evidence
+    from daemon.publish.page import Page, Picture
+
+_PAGES = {"BIAS": bias_page, "FLAT": flat_page, "ARC": arc_page, "RESPONSE": standard_page}
+
+
+def master_page(case: Evidence) -> Page:
+    """Draw the page of a master of any role."""
+    return _PAGES[case.built.role](case)
+
+
+def master_picture(case: Evidence) -> Picture:
+    """Return the verification plot of a master, and what it says as JSON."""
+    return master_page(case).finish()
