@@ -101,7 +101,9 @@ def _look(case: Evidence) -> _Star:
 
 
 def _curve(response: Response, wavelength: Vector) -> Vector:
-    """Return the zero point, straight on beyond the ends of its range."""
+    """Return the zero point, level beyond the ends of its range."""
+    if not response.wavelength.size:
+        return np.full(wavelength.size, np.nan)
     return np.asarray(np.interp(wavelength, response.wavelength, response.ab_zero_point))
 
 

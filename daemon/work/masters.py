@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from calibration_store.judgement import comparable, judge
@@ -12,6 +13,7 @@ from calibration_store.sets import is_complete
 from daemon.layout import write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import ProductState
+from daemon.publish.evidence import Evidence
 from daemon.work.bench import digest_of, file_sha256
 from daemon.work.calibrations import (
     provenance_of,
@@ -20,9 +22,10 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
+from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.plan import KIND_OF, NEEDS, REDUCED, after_master, groups_of, members_of, rule_of
-from reducers.errors import ReductionError
-from reducers.products import master_hdus
+from reducers.errors import ReductionError, UnreadableFile
+from reducers.products import master_hdus, read_response
 from reducers.recipes import (
     RECIPE_VERSION,
     build_arc,
@@ -32,7 +35,7 @@ from reducers.recipes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -40,15 +43,27 @@ if TYPE_CHECKING:
 
     from calibration_store.policy import Selection
     from daemon.memory.records import FrameRecord, Job
+    from daemon.publish.page import Picture
     from daemon.work.bench import Bench
     from reducers.instrument import Instrument
-    from reducers.reduced import Built
+    from reducers.reduced import Built, Exposure, SpectrumCalibrations
+    from reducers.spectroscopy.response import Response
+
+    DrawMaster = Callable[[Evidence], Picture]
 
 log = logging.getLogger(__name__)
 
+#: Earlier responses drawn beside a new one.
+_COMPARED = 5
 
-def build_master(bench: Bench, job: Job) -> None:
+
+def build_master(bench: Bench, job: Job, draw: DrawMaster | None = None) -> None:
     """Build what a set is still missing; do nothing when every master of it is current.
+
+    Parameters
+    ----------
+    draw
+        Draws the picture of a master; without it there is none.
 
     Raises
     ------
@@ -70,10 +85,11 @@ def build_master(bench: Bench, job: Job) -> None:
         _retire_outdated(bench, role, key, night, instrument, members)
         return
     wait_for_masters(bench, role)
+    draw = draw if job.attempts < SAFE_MODE_ATTEMPT else None
     failed: list[ReductionError] = []
     for group in groups_of(role, members):
         try:
-            _build_group(bench, role, key, group, redo=bool(job.payload.get("redo")))
+            _build_group(bench, role, key, group, draw, redo=bool(job.payload.get("redo")))
         except ReductionError as error:
             failed.append(error)
     _retire_outdated(bench, role, key, night, instrument, members)
@@ -105,7 +121,13 @@ def _retire_outdated(
 
 
 def _build_group(
-    bench: Bench, role: str, key: str, group: Sequence[FrameRecord], *, redo: bool
+    bench: Bench,
+    role: str,
+    key: str,
+    group: Sequence[FrameRecord],
+    draw: DrawMaster | None,
+    *,
+    redo: bool,
 ) -> None:
     first = group[0]
     instrument = bench.instrument(first.identity.instrument)
@@ -117,14 +139,29 @@ def _build_group(
     known = bench.store.get(master_key)
     if known is not None and known.path.is_file() and not redo:
         return
-    built = _run_recipe(bench, role, group, selections, instrument)
+    exposures = tuple(read_exposure(bench, frame) for frame in group)
+    given = read_calibrations(bench, selections)
+    built = _run_recipe(role, exposures, given, instrument)
     # A set of several masters (arcs, standards) is one set per master to the store.
     own_set = key if role in ("BIAS", "FLAT") else f"{key}#{first.stem}"
     versions = bench.store.versions(own_set, first.night, role)
     version = known.version if known else 1 + max((m.version for m in versions), default=0)
     path = bench.layout.master(first.night, role, _label(role, first, master_key))
     write_fits_atomically(path, master_hdus(built, provenance_of(group, selections)))
-    verdict = built.verdict or judge(role, built.measurements, _previous(bench, role, first))
+    earlier = _previous(bench, role, first)
+    verdict = built.verdict or judge(role, built.measurements, earlier)
+    if draw is not None:
+        case = Evidence(
+            built=built,
+            exposures=exposures,
+            given=given,
+            instrument=instrument,
+            verdict=verdict,
+            notes=tuple(notes_of(selections)),
+            previous=_responses(earlier) if role == "RESPONSE" else (),
+        )
+        picture = bench.layout.plots(first.night) / f"{path.stem}.png"
+        save_picture(picture, partial(draw, case))
     record = _record(
         role,
         group,
@@ -157,14 +194,8 @@ def _master_key(
 
 
 def _run_recipe(
-    bench: Bench,
-    role: str,
-    group: Sequence[FrameRecord],
-    selections: Sequence[Selection],
-    instrument: Instrument,
+    role: str, exposures: Sequence[Exposure], given: SpectrumCalibrations, instrument: Instrument
 ) -> Built:
-    exposures = [read_exposure(bench, frame) for frame in group]
-    given = read_calibrations(bench, selections)
     if role == "BIAS":
         return build_bias(exposures, instrument)
     if role == "FLAT":
@@ -269,6 +300,18 @@ def _previous(bench: Bench, role: str, frame: FrameRecord) -> list[MasterRecord]
         if comparable(role, frame.identity.setup, master)
         and frame.sha256 not in {sha256 for sha256, _ in master.inputs}
     ]
+
+
+def _responses(masters: Sequence[MasterRecord]) -> tuple[Response, ...]:
+    """Read the latest few of earlier responses, for comparison only."""
+    latest = sorted(masters, key=lambda master: master.observed_at)[-_COMPARED:]
+    found = []
+    for master in latest:
+        try:
+            found.append(read_response(master.path))
+        except (OSError, KeyError, UnreadableFile) as error:
+            log.warning("%s is not compared with: %s", master.path.name, error)
+    return tuple(found)
 
 
 def _middle(group: Sequence[FrameRecord]) -> datetime:

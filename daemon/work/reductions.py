@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from astropy.io.fits import HDUList
 from daemon.layout import write_atomically, write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import FlagRecord, FrameRecord, ProductRecord, ProductState
-from daemon.publish.page import DRAWING_ERRORS
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.calibrations import (
     choices_of,
@@ -23,6 +23,7 @@ from daemon.work.calibrations import (
     wait_for_masters,
 )
 from daemon.work.groups import after_product
+from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.plan import REDUCED, Step
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_of, sign
 from reducers.quality import flag_bits
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECIPE = "spectrum"
-#: From this attempt on no picture is drawn: it may be what kills the worker.
-SAFE_MODE_ATTEMPT = 3
 _ENDINGS = {
     "objects": "objects.fits",
     "spectrum": "1d.fits",
@@ -116,7 +115,7 @@ class Made:
         sign(files, how, found.quality)
         self.write(files)
         if draw is not None:
-            self.draw(draw, reduced, exposure, _notes(selections))
+            self.draw(draw, reduced, exposure, notes_of(selections))
         return reduced
 
     def path_of(self, role: str) -> Path:
@@ -145,14 +144,9 @@ class Made:
             which = f":{item.name}" if number else ""
             name = _target(own) + (f"_{item.name.lower()}" if number else "")
             path = self.bench.layout.verify_plot(own.night, own.stem, name, version=self.version)
-            try:
-                picture = draw(reduced, exposure, number, notes)
-            except DRAWING_ERRORS as error:
-                log.warning("no verification plot of %s %s: %s", own.stem, item.name, error)
+            if not save_picture(path, partial(draw, reduced, exposure, number, notes)):
                 self.measurements["plot_failed"] = 1.0
                 continue
-            write_atomically(path, picture.png)
-            write_atomically(path.with_suffix(".json"), picture.json)
             self.paths[f"plot{which}"] = path
             self.paths[f"plot_facts{which}"] = path.with_suffix(".json")
 
@@ -258,15 +252,6 @@ def _ending(role: str) -> str:
 
 def _target(frame: FrameRecord) -> str:
     return frame.identity.target or frame.identity.object_name or "unnamed"
-
-
-def _notes(selections: Sequence[Selection]) -> list[str]:
-    """Return one line per calibration for the plot."""
-    notes = []
-    for item in selections:
-        made_of = item.master.inputs[0][1] if item.master and item.master.inputs else "none"
-        notes.append(f"{item.role} {made_of}, {item.reason}")
-    return notes
 
 
 def _flag_records(reduced: ReducedSpectrum) -> tuple[FlagRecord, ...]:

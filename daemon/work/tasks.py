@@ -11,6 +11,7 @@ from daemon.arrival.ingest import Reception, ingest
 from daemon.arrival.sighting import sighting_of
 from daemon.memory.records import FrameRecord, Job, JobKind
 from daemon.publish.figures import science_picture
+from daemon.publish.master_pages import master_picture
 from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
 from daemon.work.masters import build_master
@@ -35,7 +36,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
     bench = open_bench(config)
     return {
         JobKind.INGEST: partial(ingest_frame, bench),
-        JobKind.MASTER: partial(build_master, bench),
+        JobKind.MASTER: partial(build_master, bench, draw=master_picture),
         JobKind.REDUCE: partial(reduce_frame, bench, draw=draw_plot),
         JobKind.REVIEW: partial(review_products, bench),
         JobKind.COMBINE: partial(combine_group, bench),
