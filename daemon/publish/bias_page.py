@@ -35,7 +35,8 @@ from daemon.publish.page import (
     title,
 )
 from reducers.detector.combine import read_noise_of
-from reducers.detector.start import overscan_level, start_frame
+from reducers.detector.overscan import overscan_level
+from reducers.detector.start import start_frame
 from reducers.preparation import levelled
 
 if TYPE_CHECKING:

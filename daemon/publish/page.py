@@ -20,6 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image
 
+from reducers.errors import ReductionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -35,7 +37,15 @@ BLUE, RED, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
 LIGHT_BLUE, PURPLE, GREY, PALE = "#56b4e9", "#cc79a7", "0.45", "0.75"
 
 #: What odd numbers make a plotting library raise; a full disk or memory is not among these.
-DRAWING_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, AttributeError)
+DRAWING_ERRORS = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    AttributeError,
+    ReductionError,
+)
 
 Box = tuple[float, float, float, float]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from daemon.layout import write_atomically
 from daemon.publish.page import DRAWING_ERRORS
-from reducers.errors import ReductionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +37,7 @@ def save_picture(path: Path, draw: Callable[[], Picture]) -> bool:
     """
     try:
         picture = draw()
-    except (*DRAWING_ERRORS, ReductionError) as error:
+    except DRAWING_ERRORS as error:
         log.warning("%s is not drawn: %s", path.name, error)
         return False
     write_atomically(path, picture.png)
