@@ -49,6 +49,7 @@ def place_by_star(slit: Slit, standard: Standard) -> Slit:
         "stellar_shift_applied_px": abs(shift.shift_px) if shift.applied else 0.0,
         "stellar_refraction_px": shift.refraction_px,
         "stellar_spread_px": shift.spread_px,
+        "stellar_telluric_px": shift.telluric_px,
         "stellar_lines": float(len(shift.lines)),
     }
     if not shift.applied:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from reducers.spectroscopy.oxygen import BANDS, oxygen_band
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
 Array = NDArray[np.float64]
@@ -48,6 +49,10 @@ STELLAR_LINES = (
 )
 #: Blends whose centre depends on the star: they may be there, but do not carry the shift.
 UNRELIABLE = frozenset({"CH", "Mg b", "Mg b3", "Na D", "H8", "He I 5876"})
+#: What a star shows that shows lines at all.
+STRONG = frozenset({"H-alpha", "H-beta", "H-gamma", "H-delta", "He I 4471", "He II 4686"})
+#: Bands of the air in the star's light: no star's velocity moves them. Name, vacuum Angstrom.
+TELLURIC_BANDS = (("O2 B", 6883.0), ("O2 A", 7620.0))
 #: Half widths of the profiles that may add up to one line, in those of a lamp line.
 _WIDTHS = (1.0, 2.5, 6.0)
 
@@ -95,7 +100,12 @@ class StarModel:
         """Return the absorption columns (n, m) and the line that each belongs to."""
         half = self.solution.fwhm_px * self.angstrom_per_px / 2
         columns, owner = [], []
-        for index, (_, centre, widened) in enumerate(self.lines):
+        for index, (name, centre, widened) in enumerate(self.lines):
+            if name in BANDS:
+                depth = oxygen_band(name, wavelength, 2 * half)
+                columns += [-depth, -(depth**2)]
+                owner += [index, index]
+                continue
             for factor in _WIDTHS if widened else _WIDTHS[:1]:
                 off = (wavelength - centre) / (half * factor)
                 columns.append(-1 / (1 + (math.sqrt(2) - 1) * off**2) ** 2)
@@ -178,10 +188,17 @@ def star_model(
         return None
     stretch = 1 + velocity_km_s / SPEED_OF_LIGHT_KM_S
     low, high = float(wavelength[use].min()), float(wavelength[use].max())
-    lines = tuple(
-        (name, centre * stretch, widened)
-        for name, centre, widened in STELLAR_LINES
-        if low - reach < centre < high + reach
+    lines = (
+        *(
+            (name, centre * stretch, widened)
+            for name, centre, widened in STELLAR_LINES
+            if low - reach < centre < high + reach
+        ),
+        *(
+            (name, at, False)
+            for name, at in TELLURIC_BANDS
+            if low < at - reach and at + reach < high
+        ),
     )
     inside = sum(low < centre < high for _, centre, _ in lines)
     if inside < 2:

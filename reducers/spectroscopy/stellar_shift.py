@@ -15,10 +15,12 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from reducers.spectroscopy.lines import refractive_index
+from reducers.spectroscopy.oxygen import BANDS
 from reducers.spectroscopy.star_model import (
     SEARCH_PX,
     SIGNIFICANCE,
     SPEED_OF_LIGHT_KM_S,
+    STRONG,
     StarModel,
     StellarLineShift,
     star_model,
@@ -57,6 +59,9 @@ class StellarShift:
         air. 0 where the lines do not show it.
     spread_px : float
         Scatter of the lines about the two, weighted.
+    telluric_px : float
+        Mean offset of the oxygen bands after the shift, a check; NaN where they do not show. Of a
+        star without two lines of its own they carry the shift.
     applied : bool
         The shift is significant.
     lines : tuple of StellarLineShift
@@ -68,6 +73,7 @@ class StellarShift:
     pivot_angstrom: float
     refraction_px: float
     spread_px: float
+    telluric_px: float
     applied: bool
     lines: tuple[StellarLineShift, ...]
 
@@ -138,6 +144,7 @@ def measure_stellar_shift(
     shift, slope, pivot = place, 0.0, float(np.median(model.wavelength(solution)))
     for _ in range(5):
         found = model.line_shifts(moved(solution, shift, slope, pivot))
+        found, air = _carriers(found)
         if len(found) < 2:
             return None
         if slope == 0.0:
@@ -156,9 +163,23 @@ def measure_stellar_shift(
         pivot_angstrom=pivot,
         refraction_px=slope,
         spread_px=spread,
+        telluric_px=float(np.mean([line.shift_px for line in air])) if air else math.nan,
         applied=abs(shift) > APPLY_SIGMA * uncertain,
         lines=tuple(found),
     )
+
+
+def _carriers(
+    found: list[StellarLineShift],
+) -> tuple[list[StellarLineShift], list[StellarLineShift]]:
+    """Return the lines that carry the shift, and the bands of the air that check it.
+
+    Two strong lines make a star; the others may be steps of the response at the blue end.
+    """
+    air = [line for line in found if line.name in BANDS]
+    own = [line for line in found if line.name not in BANDS]
+    strong = [line for line in own if line.name in STRONG]
+    return (own, air) if len(strong) >= 2 else ([*strong, *air], [])
 
 
 def _weights(found: list[StellarLineShift]) -> Array:

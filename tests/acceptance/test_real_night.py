@@ -97,6 +97,17 @@ def test_the_standard_is_hd_84937_and_smooth(masters, exposures) -> None:
     assert masters[3].measurements["rms_mag"] < 0.03
 
 
+def test_the_air_in_the_standards_light_agrees_with_the_stars_own_lines(exposures, masters) -> None:
+    bias, flat, arcs, _, facts = masters
+    given = SpectrumCalibrations(
+        bias=bias.value, flat=flat.value, wavelengths=arcs["ALDc200088"].value, facts=facts
+    )
+    measured = reduce_spectrum(exposures["ALDc200086"], given, ALFOSC).measurements
+    # The star stands 0.23 arcsec off the middle of the slit: two witnesses for one shift.
+    assert measured["stellar_shift_px"] == pytest.approx(-1.08, abs=0.4)
+    assert abs(measured["stellar_telluric_px"]) < 0.3
+
+
 def test_the_green_sky_line_lies_where_it_should(science) -> None:
     assert science.measurements["sky5577_angstrom"] == pytest.approx(5578.9, abs=0.3)
 

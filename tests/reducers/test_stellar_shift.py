@@ -9,6 +9,8 @@ import pytest
 from scipy.special import voigt_profile
 
 from reducers.instrument import Grism
+from reducers.spectroscopy.lines import air_to_vacuum
+from reducers.spectroscopy.oxygen import oxygen_band
 from reducers.spectroscopy.stellar_shift import measure_stellar_shift, moved
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
@@ -58,7 +60,15 @@ LINES = {
 }
 
 
-def star(kind: str, shift: float, *, seed: int = 1, level: float = 2e4, slope: float = 0.0) -> Any:
+def star(
+    kind: str,
+    shift: float,
+    *,
+    seed: int = 1,
+    level: float = 2e4,
+    slope: float = 0.0,
+    air: float = 0.0,
+) -> Any:
     """Return counts, error and good of a star whose lines lie `shift` px above the arc's."""
     wavelength = moved(SOLUTION, shift, slope, 4400.0).wavelength(Y, X)
     depth = np.zeros(Y.size)
@@ -66,7 +76,8 @@ def star(kind: str, shift: float, *, seed: int = 1, level: float = 2e4, slope: f
         depth += width * voigt_profile(wavelength - centre, sigma, gamma)
     response = 1 / (1 + np.exp(-(wavelength - 3900) / 150)) * np.exp(-((wavelength / 9500) ** 6))
     clean = level * response * (wavelength / 5000) ** -1.5 * np.exp(-depth)
-    clean[wavelength > 7594] *= 1 - 0.4 * np.exp(-(wavelength[wavelength > 7594] - 7594) / 40)
+    for name, opacity in (("O2 A", 0.9 * air), ("O2 B", 0.25 * air)):
+        clean *= np.exp(-opacity * oxygen_band(name, wavelength, 16.0))
     error = np.sqrt(clean + 100)
     counts = np.random.default_rng(seed).normal(clean, error)
     return counts, error, np.ones(Y.size, bool)
@@ -98,6 +109,39 @@ def test_the_error_covers_the_scatter_over_many_exposures() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_featureless_star_is_refused(seed: int) -> None:
     assert measure_stellar_shift(Y, X, *star("featureless", 5.0, seed=seed), SOLUTION) is None
+
+
+@pytest.mark.parametrize("shift", [-12.0, 0.4, 7.0])
+def test_the_air_places_a_star_that_has_no_lines_of_its_own(shift: float) -> None:
+    found = measure_stellar_shift(Y, X, *star("featureless", shift, air=1.0), SOLUTION)
+    assert found is not None
+    assert {line.name for line in found.lines} == {"O2 A", "O2 B"}
+    assert found.shift_px == pytest.approx(shift, abs=0.2)
+
+
+def test_the_air_checks_a_star_that_has_lines() -> None:
+    found = measure_stellar_shift(Y, X, *star("F", 3.0, air=1.0), SOLUTION)
+    assert found is not None
+    assert not {line.name for line in found.lines} & {"O2 A", "O2 B"}
+    assert found.shift_px == pytest.approx(3.0, abs=0.3)
+    assert abs(found.telluric_px) < 0.3
+
+
+@pytest.mark.parametrize(("name", "head_air"), [("O2 A", 7593.7), ("O2 B", 6867.2)])
+def test_the_bands_of_oxygen_begin_at_their_heads(name: str, head_air: float) -> None:
+    wavelength = np.arange(6800.0, 7800.0, 0.1)
+    depth = oxygen_band(name, wavelength, 1.0)
+    begins = wavelength[np.argmax(depth > 0.2)]
+    assert begins == pytest.approx(float(air_to_vacuum(head_air)), abs=1.0)
+
+
+def test_the_lines_of_oxygen_stand_where_the_laboratory_saw_them() -> None:
+    wavelength = np.arange(7600.0, 7700.0, 0.02)
+    depth = oxygen_band("O2 A", wavelength, 0.3)
+    for wavenumber in (13091.71, 13093.66):  # P9P9 and P9Q8
+        near = np.abs(wavelength - 1e8 / wavenumber) < 0.5
+        peak = wavelength[near][np.argmax(depth[near])]
+        assert peak == pytest.approx(1e8 / wavenumber, abs=0.2)
 
 
 def test_noise_alone_is_refused() -> None:
