@@ -77,11 +77,13 @@ def electrons(
     if given.flat is not None:
         require_same_pixels(frame, given.flat, "flat")
         shift, error = measure_shift(frame, given.flat)
-        flat = follow_slit(given.flat, shift) if shift else given.flat
+        surely = abs(shift) > 2 * error
+        flat = follow_slit(given.flat, shift) if surely else given.flat
         frame = divide_flat(frame, flat)
         masters = masters + relative_variance(flat) * np.clip(frame.data, 0, None) ** 2
         measured |= {"slit_shift_px": shift, "slit_shift_error_px": error}
-    measured["bad_fraction"] = float((frame.mask & np.uint16(Mask.BAD) != 0).mean())
+    inside = frame.mask & np.uint16(Mask.VIGNETTED) == 0
+    measured["bad_fraction"] = float((inside & (frame.mask & np.uint16(Mask.BAD) != 0)).mean())
     return frame, read_noise_adu * gain, masters, measured
 
 

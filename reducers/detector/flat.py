@@ -157,6 +157,10 @@ def _lamp_spectrum(stacked: Frame) -> Vector:
     for _ in range(3):
         spline = LSQUnivariateSpline(rows[keep], values[keep], knots)
         smooth = spline(rows)
-        off = np.abs(values - smooth) / np.maximum(smooth, 1)
-        keep = known & (off < 5 * max(1.4826 * float(np.median(off[keep])), 1e-4))
+        # Where the lamp gives nothing, what is small against its peak is no outlier.
+        off = np.abs(values - smooth) / np.maximum(smooth, FEWEST_OF_PEAK * float(smooth.max()))
+        inliers = known & (off < 5 * max(1.4826 * float(np.median(off[keep])), 1e-4))
+        if np.histogram(rows[inliers], np.concatenate([[0.0], knots, [values.size]]))[0].min() < 4:
+            break
+        keep = inliers
     return np.asarray(smooth)

@@ -100,6 +100,25 @@ def test_light_beside_the_slit_is_measured_and_subtracted() -> None:
     assert fraction == pytest.approx(800 / 20_800, abs=0.003)
 
 
+def test_a_full_frame_keeps_slit_ends_scattered_light_and_blocked_columns_apart() -> None:
+    columns = np.arange(COLUMNS)
+    slit = slit_light() * np.clip((columns - 45) / 8, 0, 1) * np.clip((255 - columns) / 8, 0, 1)
+    response = pixels()
+    response[:, 180] *= 0.4
+    light = (lamp()[:, None] * slit + 4000.0) * response
+    flat, measured = normalise_flat(frame(exposed(light), 2e4), EVERYWHERE, 4000.0)
+    assert measured["scattered_fraction"] > 0.05
+    assert measured["bad_map_refused"] == 0
+    bad = (flat.mask[:200] & Mask.BAD) != 0
+    assert bad[:, 180].all()
+    assert bad.sum() == 200, "neither the ends of the slit nor dust are bad pixels"
+    beyond = (flat.mask[0] & Mask.VIGNETTED) != 0
+    assert beyond[:40].all()
+    assert beyond[-40:].all()
+    found = (illumination_of(flat) / np.where(slit > 0, slit, 1))[60:170]
+    assert np.ptp(found) < 0.02 * np.median(found)
+
+
 def test_a_window_inside_the_slit_says_nothing_of_scattered_light() -> None:
     image = frame(np.full((ROWS, COLUMNS), 20_000.0))
     untouched, fraction = subtract_scattered_light(image)
