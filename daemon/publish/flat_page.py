@@ -35,6 +35,7 @@ from daemon.publish.page import (
     title,
 )
 from daemon.publish.view import limits, resampled, rows_on_grid
+from reducers.detector.flat import FEWEST_ADU
 from reducers.frame import Frame, Mask, Vector
 from reducers.preparation import debiased, gain_and_read_noise
 
@@ -119,7 +120,7 @@ def _draw_lamp(
         axes.plot(wavelength, np.log10(np.maximum(along, 1.0)), color=colour, lw=0.8)
     nonlinear = case.instrument.detector.nonlinear_adu
     axes.axhline(math.log10(nonlinear), color=RED, lw=0.9, ls="--")
-    axes.axhline(math.log10(1500), color="0.5", lw=0.9, ls=":")
+    axes.axhline(math.log10(FEWEST_ADU), color="0.5", lw=0.9, ls=":")
     top = max(math.log10(nonlinear), math.log10(max(*peaks, 10.0))) + 0.25
     note(axes, "dashed: not linear above; dotted: not divided below", x=0.5, y=0.1, ha="center")
     frame(axes, limits(wavelength), (1.5, top), x_label=APPROXIMATE, y_label="log10 adu")

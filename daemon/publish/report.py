@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from daemon.publish.status_text import combination_lines
 from daemon.publish.words import clean, clock, counted, last_line, number, table
 from daemon.status_words import advice_on, completeness, duration
 
@@ -49,6 +50,7 @@ def render_report(status: Status, advice: Mapping[str, str] | None = None) -> st
         "",
         *_spectra(status),
         "",
+        *_combinations(status),
         *_calibrations(status),
         "",
         *_errors(status),
@@ -87,9 +89,9 @@ def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
     for line in status.products:
         if line.quality >= 3:
             name, said = line.flags[0] if line.flags else ("", "no reason recorded")
-            todo = advice.get(name) or "look at the verification plot"
-            wanted.append((f"{line.stem} {clean(line.target, 30)}: {clean(said)}", todo))
-            wanted[-1] = (wanted[-1][0], f"{todo} (alfoscd redo {line.stem})")
+            todo = f"{advice.get(name) or 'judge it by eye.'} (alfoscd redo {line.stem})"
+            what = f"{line.stem} {clean(line.target, 30)}: {clean(said)}"
+            wanted.append((what, todo + _plot_of(line)))
     for job in status.failed:
         wanted.append(
             (f"{job.kind} {job.about}: {clean(last_line(job.error), 160)}", "alfoscd status")
@@ -104,6 +106,12 @@ def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
     for count, (what, todo) in enumerate(wanted, start=1):
         lines += [f" {count}. {what}", f"      -> {todo}"]
     return lines if wanted else ["ACTIONS NEEDED: none"]
+
+
+def _plot_of(line: ProductSummary) -> str:
+    """Return where its verification plot is, below the night's folder."""
+    path = line.paths.get("plot", "")
+    return f"; see plots/{clean(path.rpartition('/')[2], 120)}" if path else ""
 
 
 def _science(status: Status) -> str:
@@ -136,6 +144,12 @@ def _spectrum(line: ProductSummary) -> tuple[str, ...]:
         number(found.get("flexure_px"), "+.1f"),
         f"{line.state[:5]} v{line.version}",
     )
+
+
+def _combinations(status: Status) -> list[str]:
+    if not status.combinations:
+        return []
+    return ["COMBINATIONS", *combination_lines(status, WIDTH), ""]
 
 
 def _calibrations(status: Status) -> list[str]:

@@ -53,7 +53,7 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
             f"PRODUCTS  of {shown}: {counted(dict(status.product_counts))}",
             product_lines(status.products, width),
         ),
-        ("COMBINATIONS" if status.combinations else "", _combinations(status, width)),
+        ("COMBINATIONS" if status.combinations else "", combination_lines(status, width)),
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
         ("WORKERS", _workers(status, width)),
         ("LATENCY", _latency(status)),
@@ -113,7 +113,7 @@ def product_lines(products: Sequence[ProductSummary], width: int) -> list[str]:
     return out
 
 
-def _combinations(status: Status, width: int) -> list[str]:
+def combination_lines(status: Status, width: int) -> list[str]:
     """Return one line per combination, and one per exposure that is odd or takes no part."""
     lines = []
     for line in status.combinations:

@@ -122,6 +122,8 @@ def measure_slit(
         "cosmic_events": float(ndimage.label((frame.mask & Mask.COSMIC) != 0)[1]),
         "objects": float(sum(not t.forced for t in traces)),
     }
+    if expected.column is not None:
+        measurements["expected_column"] = float(expected.column)
     return Slit(
         frame=frame, sky=fit.sky, wavelengths=wavelengths, profile=profile, solution=solution,
         traces=traces, widths_px=tuple(p.fwhm_px for p in profiles), extractions=extractions,

@@ -21,7 +21,14 @@ from daemon.publish.report import WIDTH, render_report, verdict
 from daemon.publish.status_text import render
 from daemon.publish.words import clean, table
 from daemon.status import SILENT_AFTER_S, count_files, judge, read_status, to_json
-from daemon.status_lines import JobLine, ProductSummary, Status, TroubleLine, WorkerLine
+from daemon.status_lines import (
+    CombinationLine,
+    JobLine,
+    ProductSummary,
+    Status,
+    TroubleLine,
+    WorkerLine,
+)
 from daemon.status_words import advice_on, completeness, duration
 from reducers.identity import FrameKind, Identity, Setup
 
@@ -279,6 +286,23 @@ def test_the_report_leads_with_the_verdict_and_stays_within_90_columns() -> None
     assert lines[3] == "ACTIONS NEEDED (1)"
     assert "Look at the plot. (alfoscd redo ALDc200205)" in told
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_the_report_says_where_the_plot_of_a_bad_spectrum_is() -> None:
+    bad = replace(product(4), paths={"plot": "/out/2026-11-20/plots/verify_ALDc200205_SN.png"})
+    assert "see plots/verify_ALDc200205_SN.png" in render_report(status(products=(bad,)))
+
+
+def test_the_report_lists_combinations_with_what_was_left_out() -> None:
+    line = CombinationLine(
+        target="AT2026abc", setup="Grism_#4 Slit_1.0", state="final", quality=0, exposure_s=3600.0,
+        members=(("ALDc200205", 1.0, 0.5, ""), ("ALDc200206", 1.4, 0.5, "scaled by 1.40")),
+        excluded=(("ALDc200207", "quality 4"),), measurements={"snr": 30.0}, paths={},
+    )  # fmt: skip
+    told = render_report(status(combinations=(line,)))
+    for said in ("COMBINATIONS", "2 exposures, 3600 s", "scaled by 1.40", "left out, quality 4"):
+        assert said in told
+    assert "COMBINATIONS" not in render_report(status())
 
 
 def test_a_night_without_frames_is_a_report_too() -> None:
