@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from daemon import status_queries as ask
 from daemon.status_combinations import combinations
 from daemon.status_lines import Status
-from daemon.status_words import duration
+from daemon.status_words import WARNING, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -128,6 +128,7 @@ def _read(
             shown,
         ),
         troubles=ask.troubles(reader, recent),
+        missing=ask.files_in(reader, "missing", recent),
         jobs=jobs,
         running=ask.jobs(reader, "running", recent),
         failed=failed,
@@ -150,17 +151,20 @@ def judge(
         Files held for longer than any delivery takes.
     """
     why = []
-    down = not any(worker.age_s <= SILENT_AFTER_S for worker in workers)
-    if down and not workers:
+    chiefs = [worker for worker in workers if worker.who == "supervisor"]
+    down = not any(worker.age_s <= SILENT_AFTER_S for worker in chiefs)
+    if down and not chiefs:
         why.append("the daemon is not running: start it with `alfoscd run DIR`")
     elif down:
-        age = min(worker.age_s for worker in workers)
+        age = min(worker.age_s for worker in chiefs)
         why.append(f"the daemon gave no sign of life for {duration(age)}: see its log, restart it")
     if jobs.get("failed"):
         why.append(f"{jobs['failed']} failed job{'s' * (jobs['failed'] > 1)}")
     for state, count in (("quarantined", files.get("quarantined", 0)), ("held", long_held)):
         if count:
             why.append(f"{count} file{'s' * (count > 1)} {state}")
+    if not down:
+        why += [text for chief in chiefs for text in chief.state.split(WARNING)[1:]]
     silent = [w.who for w in workers if w.age_s > SILENT_AFTER_S]
     if silent and not down:
         why.append(f"silent: {', '.join(silent)}")

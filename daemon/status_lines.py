@@ -120,6 +120,8 @@ class Status:
         How many files are in which state.
     on_disk : int or None
         Files in the watched tree; None when not counted.
+    missing : tuple of TroubleLine
+        Raw files that were taken in and are no longer there.
     frames, products : mapping
         Of `night`: frames by kind, current products by 'state quality'.
     jobs : mapping
@@ -146,6 +148,7 @@ class Status:
     combinations: tuple[CombinationLine, ...] = ()
     product_counts: Mapping[str, int] = field(default_factory=dict)
     troubles: tuple[TroubleLine, ...] = ()
+    missing: tuple[TroubleLine, ...] = ()
     jobs: Mapping[str, int] = field(default_factory=dict)
     running: tuple[JobLine, ...] = ()
     failed: tuple[JobLine, ...] = ()

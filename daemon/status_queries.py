@@ -234,22 +234,24 @@ def _product(reader: Reader, row: sqlite3.Row) -> ProductSummary:
 
 def troubles(reader: Reader, recent: int) -> tuple[TroubleLine, ...]:
     """Return the files that are quarantined or held."""
-    lines = []
-    for state in ("quarantined", "held"):
-        query = (
-            "SELECT path, state, reason, first_seen FROM file WHERE state = ?"
-            " ORDER BY last_seen DESC LIMIT ?"
+    return (*files_in(reader, "quarantined", recent), *files_in(reader, "held", recent))
+
+
+def files_in(reader: Reader, state: str, recent: int) -> tuple[TroubleLine, ...]:
+    """Return the files in one state, the last that came to it first."""
+    query = (
+        "SELECT path, state, reason, first_seen FROM file WHERE state = ?"
+        " ORDER BY last_seen DESC LIMIT ?"
+    )
+    return tuple(
+        TroubleLine(
+            path=row["path"],
+            state=row["state"],
+            reason=row["reason"],
+            since=_time(row["first_seen"]),
         )
-        lines += [
-            TroubleLine(
-                path=row["path"],
-                state=row["state"],
-                reason=row["reason"],
-                since=_time(row["first_seen"]),
-            )
-            for row in reader.rows(query, state, recent)
-        ]
-    return tuple(lines)
+        for row in reader.rows(query, state, recent)
+    )
 
 
 def latency(reader: Reader, night: str) -> dict[str, float]:

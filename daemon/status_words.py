@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from daemon.status_lines import Status, TroubleLine
 
+#: Parts what the daemon does from what troubles it, in its sign of life.
+WARNING = "; WARNING: "
 #: Words in a reason -> what to do about it; the first that occurs counts.
 _ADVICE = (
+    ("no longer there", "nothing if it was archived; put back it counts again by itself"),
+    ("zeros", "wait for the writer; if it has died, copy the file again"),
     ("permission", "make the file readable for the user that runs the daemon"),
     ("incomplete", "copy the file again from the instrument; it is then taken in by itself"),
     ("shorter", "copy the file again from the instrument; it is then taken in by itself"),
@@ -36,8 +40,11 @@ def advice_on(trouble: TroubleLine) -> str:
 def completeness(status: Status) -> str:
     """Return the arithmetic that shows no file was lost."""
     states = ("ingested", "held", "quarantined", "ignored")
-    recorded = sum(status.files.values())
+    missing = status.files.get("missing", 0)
+    recorded = sum(status.files.values()) - missing
     terms = " + ".join(f"{state} {status.files.get(state, 0)}" for state in states)
+    if missing:
+        terms += f" (besides, {missing} raw missing)"
     if status.on_disk is None:
         return f"recorded {recorded} = {terms} (files on disk not counted)"
     if status.on_disk == recorded:

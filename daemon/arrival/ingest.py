@@ -11,7 +11,7 @@ import logging
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
+_FITS_BLOCK = 2880
+#: No detector gives so large a part of a frame as zeros: its room was allocated, not written.
+_UNWRITTEN = 0.125
 _LOOK_AGAIN_S = (2.0, 30.0)
 _MENDED_AFTER_S = 30.0
 
@@ -108,7 +111,7 @@ def ingest(sighting: Sighting, seen_at: datetime, reception: Reception) -> Outco
     """
     known = reception.archive.file_at(sighting.path)
     if known is not None and (known.size, known.mtime_ns) == sighting.stamp:
-        if known.state is not FileState.HELD:
+        if known.state not in (FileState.HELD, FileState.MISSING):
             return Outcome(state=known.state, reason=known.reason)
     elif known is not None and _is_stale(sighting):
         return Outcome(state=known.state, reason="changed since; sighted anew")
@@ -154,9 +157,11 @@ def _read(sighting: Sighting, reception: Reception) -> _Content:
     instrument = recognise(header, tuple(reception.profiles))
     _check_count(header.get("NEXTEND"), structure.hdus)
     identity = identify(header, instrument)
-    sha256 = _hash(path)
+    sha256, zeros = _hash(path)
     if _stamp(path) != sighting.stamp:
         raise _Changed
+    if zeros >= max(_FITS_BLOCK, sighting.size * _UNWRITTEN):
+        raise IncompleteFile(f"of which the last {zeros} are zeros: room without pixels yet")
     return _Content(sha256=sha256, instrument=instrument, identity=identity)
 
 
@@ -246,12 +251,20 @@ def _record(
         reason, moved = _why(frame, path, new=new, became_current=became_current)
         if moved:
             archive.move_frame(content.sha256, path, within=session)
+            _note_moved(archive, frame.path, path, session)
         outcome = Outcome(state=FileState.INGESTED, reason=reason, frame=frame)
         archive.record_file(_file(sighting, outcome, content.sha256), within=session)
         if became_current or moved:
             reception.follow_up(frame, instrument, session)
     log.info("file=%s frame=%s kind=%s %s", path, frame.stem, identity.kind, reason)
     return outcome
+
+
+def _note_moved(archive: Archive, old: Path, new: Path, session: Session) -> None:
+    before = archive.file_at(old, within=session)
+    if before is not None:
+        reason = f"moved to {new.name}"
+        archive.record_file(replace(before, state=FileState.IGNORED, reason=reason), within=session)
 
 
 def _why(frame: FrameRecord, path: Path, *, new: bool, became_current: bool) -> tuple[str, bool]:
@@ -296,9 +309,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
+def _hash(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 of a file, and how many zeros end it."""
+    digest, zeros = hashlib.sha256(), 0
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
-    return digest.hexdigest()
+            ended = len(block.rstrip(b"\0"))
+            zeros = len(block) - ended if ended else zeros + len(block)
+    return digest.hexdigest(), zeros

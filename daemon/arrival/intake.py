@@ -1,12 +1,17 @@
-"""The supervisor's part of arrival: look, wait until quiet, submit; it opens no file."""
+"""The supervisor's part of arrival: look, wait until quiet, submit; it opens no file.
+
+Whatever touches the storage runs as an errand: a mount that hangs is said, and waited for by a
+thread of its own, while everything else goes on.
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from calibration_store.transactions import writing
+from daemon.arrival.errand import Errand
 from daemon.arrival.reconcile import UNREACHED, compare, look, scan
 from daemon.arrival.settle import SettleTracker
 from daemon.memory.records import PRIORITY_INGEST, FileRecord, FileState, JobRequest
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from daemon.arrival.reconcile import News
+    from daemon.arrival.reconcile import News, Scan
     from daemon.arrival.sighting import RawNames, Sighting, Stamp
     from daemon.arrival.watch import Watcher
     from daemon.clock import Clock
@@ -31,8 +36,14 @@ if TYPE_CHECKING:
 #: What was there when the daemon started comes after what arrives meanwhile.
 PRIORITY_FOUND_AT_START = PRIORITY_INGEST + 5
 WAITING = "waiting to be read"
+RAW_MISSING = "the raw file is no longer there; what was made from it stays"
 #: Files per transaction and step: the supervisor must come round and show that it lives.
 _BATCH = 250
+#: A step waits so long for the storage; what takes longer is collected in a later step.
+_PATIENCE_S = 0.5
+_WATCHING = "watching the raw directories"
+#: A scan that has not come back after so long is worth a warning.
+STALLED_AFTER_S = 60.0
 #: Requests for a scan that come faster than this are one.
 _RESCAN_AT_MOST_EVERY_S = 1.0
 
@@ -64,6 +75,7 @@ class Intake:
         submit: Submit,
         watcher: Watcher,
         clock: Clock,
+        scanner: Callable[..., Scan] = scan,
     ) -> None:
         self._folders = tuple(folders)
         self._names = names
@@ -73,23 +85,31 @@ class Intake:
         self._submit = submit
         self._watcher = watcher
         self._clock = clock
+        self._scanner = scanner
         self._tracker = SettleTracker(settings.settle_s, settings.hold_limit_s)
         self._handled: dict[str, Stamp] = {}
         self._first_seen: dict[Path, datetime] = {}
         self._settled: list[tuple[Sighting, int]] = []
         self._decided: list[FileRecord] = []
+        self._missing: list[Path] = []
         self._at_start: set[Path] = set()
         self._last_scan: float | None = None
         self._rescan = True
-        self.tree = Tree()
+        self._watching = Errand(_nothing, _WATCHING)
+        self._scans: dict[Path, Errand[Scan]] = {}
+        self._looks: dict[Path, Errand[list[tuple[Path, Sighting | None]]]] = {}
+        self._unlooked: set[Path] = set()
+        self._found: dict[Path, Tree] = {}
 
     def start(self) -> None:
         """Begin to watch and recall what has been dealt with."""
-        self._watcher.start()
+        self._watching = Errand(self._watcher.start, _WATCHING)
+        self._watching.is_back(_PATIENCE_S)
         for record in self._archive.files():
             stamp = (record.size, record.mtime_ns)
             # A held file is looked at again: its job may have been lost with its reason.
-            if record.state is not FileState.HELD or stamp == UNREACHED:
+            again = record.state in (FileState.HELD, FileState.MISSING)
+            if not again or stamp == UNREACHED:
                 self._handled[str(record.path)] = stamp
 
     def stop(self) -> None:
@@ -99,15 +119,16 @@ class Intake:
     def step(self) -> int:
         """Do what is due now and return how many files were submitted or decided."""
         now = self._clock.monotonic()
-        self._watcher.check()
+        self._watch()
         hints = self._watcher.hints()
         self._rescan = self._rescan or hints.rescan
-        for path in hints.paths:
-            self._look(path, now)
+        self._unlooked |= hints.paths
+        self._look_at_all(now)
         if self._scan_due(now):
-            self._scan_all(now)
-        for path in self._tracker.due(now):
-            self._look(path, now)
+            self._send_scans(now)
+        self._collect_scans(now)
+        self._unlooked |= set(self._tracker.due(now))
+        self._look_at_all(now)
         self._settled += [
             (sighting, PRIORITY_FOUND_AT_START if sighting.path in self._at_start else 0)
             for sighting in self._tracker.settled(now)
@@ -117,7 +138,7 @@ class Intake:
     def next_in_s(self) -> float:
         """Return how long `step` may be left alone when no hint comes."""
         now = self._clock.monotonic()
-        if self._settled or self._decided:
+        if self._settled or self._decided or self._missing:
             return 0.0
         times = [self._next_scan(now)]
         due = self._tracker.next_due()
@@ -133,7 +154,7 @@ class Intake:
     @property
     def idle(self) -> bool:
         """Whether a scan has been made and everything it showed is in the database."""
-        waiting = self.settling or self._decided
+        waiting = self.settling or self._decided or self._missing or self._scans or self._looks
         return self._last_scan is not None and not self._rescan and not waiting
 
     def rescan(self) -> None:
@@ -153,29 +174,80 @@ class Intake:
     def _scan_due(self, now: float) -> bool:
         return self._next_scan(now) <= now
 
-    def _scan_all(self, now: float) -> None:
-        first = self._last_scan is None
+    def _watch(self) -> None:
+        """Let the watcher look after its directories; it may hang on one that hangs."""
+        if self._watching.is_back():
+            self._watching.result()
+            self._watching = Errand(self._watcher.check, _WATCHING)
+            self._watching.is_back(_PATIENCE_S)
+
+    def _send_scans(self, now: float) -> None:
         self._rescan, self._last_scan = False, now
-        started = time.perf_counter()
-        raw_files, missing, warnings = 0, 0, []
+        now_ns = int(self._clock.now().timestamp() * 1e9)
+        patience_s = self._settings.hold_limit_s
         for folder in self._folders:
-            found = scan(
-                folder,
-                self._names,
-                now_ns=int(self._clock.now().timestamp() * 1e9),
-                patience_s=self._settings.hold_limit_s,
-            )
+            if folder not in self._scans:
+                call = partial(
+                    self._scanner, folder, self._names, now_ns=now_ns, patience_s=patience_s
+                )
+                self._scans[folder] = Errand(call, f"scan of {folder}")
+
+    def _collect_scans(self, now: float) -> None:
+        """Take what the scans that are back have shown."""
+        for folder, errand in tuple(self._scans.items()):
+            if not errand.is_back(_PATIENCE_S if errand.age_s < _PATIENCE_S else 0.0):
+                continue
+            del self._scans[folder]
+            found = errand.result()
             news = compare(found, self._handled)
-            self._take(news, now, first=first)
-            raw_files += len(found.raw)
-            missing += news.missing
-            warnings += [news.warning] if news.warning else []
-        self.tree = Tree(
-            raw_files=raw_files,
-            missing=missing,
-            took_s=time.perf_counter() - started,
-            warnings=tuple(warnings),
+            self._take(news, now, first=folder not in self._found)
+            self._found[folder] = Tree(
+                raw_files=len(found.raw),
+                missing=len(news.missing),
+                took_s=errand.age_s,
+                warnings=(news.warning,) if news.warning else (),
+            )
+
+    @property
+    def tree(self) -> Tree:
+        """What the last scan of every directory showed."""
+        found = self._found.values()
+        said = [text for tree in found for text in tree.warnings]
+        return Tree(
+            raw_files=sum(tree.raw_files for tree in found),
+            missing=sum(tree.missing for tree in found),
+            took_s=sum(tree.took_s for tree in found),
+            warnings=(*said, *self.warnings()),
         )
+
+    def warnings(self, stalled_after_s: float = STALLED_AFTER_S) -> list[str]:
+        """Return one sentence for everything that the storage has not answered for so long."""
+        errands: list[Errand[Any]] = [*self._scans.values(), *self._looks.values()]
+        errands.append(self._watching)
+        return [
+            f"{errand.about} has not come back for {errand.age_s:.0f} s: is the storage hung?"
+            for errand in errands
+            if not errand.is_back() and errand.age_s > stalled_after_s
+        ]
+
+    def _look_at_all(self, now: float) -> None:
+        """Send for a look at every file that wants one, and take the looks that are back."""
+        wanted: dict[Path, list[Path]] = {}
+        for path in self._unlooked:
+            wanted.setdefault(self._folder_of(path), []).append(path)
+        for folder, paths in wanted.items():
+            if folder not in self._looks:
+                self._unlooked.difference_update(paths)
+                call = partial(_look_at, tuple(paths), self._names)
+                self._looks[folder] = Errand(call, f"look at files in {folder}")
+        for folder, errand in tuple(self._looks.items()):
+            if errand.is_back(_PATIENCE_S if errand.age_s < _PATIENCE_S else 0.0):
+                del self._looks[folder]
+                for path, sighting in errand.result():
+                    self._seen(path, sighting, now)
+
+    def _folder_of(self, path: Path) -> Path:
+        return next((f for f in self._folders if path.is_relative_to(f)), path.parent)
 
     def _take(self, news: News, now: float, *, first: bool) -> None:
         for sighting in news.nominated:
@@ -187,9 +259,22 @@ class Intake:
         for record in news.over:
             self._handled.pop(str(record.path), None)
         self._decided += [*news.decided, *news.over]
+        for path in news.missing:
+            # When it returns it is taken in again.
+            del self._handled[str(path)]
+        self._missing += news.missing
 
-    def _look(self, path: Path, now: float) -> None:
-        sighting = look(path, self._names)
+    def _record_missing(self, path: Path, session: Session) -> None:
+        record = self._archive.file_at(path, within=session)
+        if record is None or record.state is FileState.MISSING:
+            return
+        if record.state is FileState.INGESTED:
+            gone = replace(record, state=FileState.MISSING, reason=RAW_MISSING)
+        else:
+            gone = replace(record, state=FileState.IGNORED, reason="it is gone")
+        self._archive.record_file(gone, within=session)
+
+    def _seen(self, path: Path, sighting: Sighting | None, now: float) -> None:
         if sighting is None:
             self._tracker.forget(path)
             self._first_seen.pop(path, None)
@@ -206,10 +291,13 @@ class Intake:
     def _write_batch(self) -> int:
         settled, self._settled = self._settled[:_BATCH], self._settled[_BATCH:]
         decided, self._decided = self._decided[:_BATCH], self._decided[_BATCH:]
-        if not settled and not decided:
+        missing, self._missing = self._missing[:_BATCH], self._missing[_BATCH:]
+        if not settled and not decided and not missing:
             return 0
         try:
             with writing(self._engine) as session:
+                for path in missing:
+                    self._record_missing(path, session)
                 for record in decided:
                     self._archive.record_file(record, within=session)
                 for sighting, priority in settled:
@@ -218,17 +306,19 @@ class Intake:
             # Nothing was written: all of it stays due, for a step after the trouble.
             self._settled = settled + self._settled
             self._decided = decided + self._decided
+            self._missing = missing + self._missing
             raise
         for sighting, _ in settled:
             self._handled[str(sighting.path)] = sighting.stamp
             self._first_seen.pop(sighting.path, None)
             self._at_start.discard(sighting.path)
-        return len(settled) + len(decided)
+        return len(settled) + len(decided) + len(missing)
 
     def _submit_one(self, sighting: Sighting, priority: int, session: Session) -> None:
         seen_at = self._first_seen.get(sighting.path, self._clock.now())
         before = self._archive.file_at(sighting.path, within=session)
-        if before is None or (before.size, before.mtime_ns) != sighting.stamp:
+        back = before is not None and before.state is FileState.MISSING
+        if before is None or back or (before.size, before.mtime_ns) != sighting.stamp:
             record = FileRecord(
                 path=sighting.path,
                 state=FileState.HELD,
@@ -242,3 +332,11 @@ class Intake:
         elif before.last_seen is not None and before.state is FileState.HELD:
             seen_at = min(seen_at, before.last_seen)
         self._submit(sighting.request(seen_at, priority=priority), session)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _look_at(paths: Sequence[Path], names: RawNames) -> list[tuple[Path, Sighting | None]]:
+    return [(path, look(path, names)) for path in paths]

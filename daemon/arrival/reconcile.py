@@ -72,7 +72,7 @@ class News:
     over
         Records of what could not be reached and no longer matters.
     missing
-        Number of files that have been dealt with and are no longer there.
+        Files that have been dealt with and are no longer there.
     warning
         What is wrong with the directory itself; '' when nothing is.
     """
@@ -80,7 +80,7 @@ class News:
     nominated: list[Sighting] = field(default_factory=list)
     decided: list[FileRecord] = field(default_factory=list)
     over: list[FileRecord] = field(default_factory=list)
-    missing: int = 0
+    missing: list[Path] = field(default_factory=list)
     warning: str = ""
 
 
@@ -137,11 +137,19 @@ def compare(found: Scan, handled: Mapping[str, Stamp]) -> News:
             warning=f"{found.folder} is empty but held {len(absent)} files: is it unmounted?"
         )
     mended = [name for name in (*absent, below[:-1]) if handled.get(name) == UNREACHED]
+    # Below a directory that cannot be listed now, nobody knows what is there.
+    hidden = tuple(
+        name + os.sep for name, verdict in found.decided.items() if verdict.stamp == UNREACHED
+    )
     return News(
         nominated=nominated,
         decided=decided,
         over=[_record(name, _over(name, found)) for name in mended],
-        missing=len(absent) - len(mended),
+        missing=[
+            Path(name)
+            for name in absent
+            if handled.get(name) != UNREACHED and not name.startswith(hidden)
+        ],
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.cli.options import add_config, configuration
 from daemon.publish.words import clean
+from daemon.status import SILENT_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -225,7 +226,10 @@ def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:
     print(f"{frame.stem} ({target}, night {frame.night}): {redo.in_words}")
     if before is not None:
         print(f"the product of quality {before.quality} stays beside the new one")
-    alive = any(beat.who == "supervisor" for beat in archive.heartbeats())
+    alive = any(
+        beat.who == "supervisor" and (clock.now() - beat.at).total_seconds() < SILENT_AFTER_S
+        for beat in archive.heartbeats()
+    )
     print("the daemon does it now; see `alfoscd status`" if alive else
           "the daemon is not running: it is done when the daemon starts")  # fmt: skip
     return 0

@@ -19,6 +19,7 @@ class FileState(StrEnum):
     INGESTED = "ingested"
     QUARANTINED = "quarantined"
     IGNORED = "ignored"
+    MISSING = "missing"
 
 
 class JobState(StrEnum):

@@ -61,8 +61,8 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
 
 
 def _troubles(status: Status, width: int) -> list[str]:
-    lines = [""] if not status.troubles else []
-    for line in status.troubles:
+    lines = []
+    for line in (*status.troubles, *status.missing):
         lines.append(f"  {line.state}: {clean(line.path, width - 16)}")
         lines.append(f"    why: {clean(line.reason, width - 10)}")
         lines.append(f"    do:  {advice_on(line)}")

@@ -86,6 +86,12 @@ class Crew:
         self._not_before = 0.0
         self.last_heard = clock.monotonic()
         self.deaths = 0
+        self._departed: list[str] = []
+
+    def departed(self) -> list[str]:
+        """Return the names of the workers that have ended since the last call."""
+        names, self._departed = self._departed, []
+        return names
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -127,6 +133,7 @@ class Crew:
             kill_group(worker.process.pid)
             worker.process.wait()
             os.close(worker.report_fd)
+            self._departed.append(worker.name)
             self._queue.release_worker(worker.name, worker.verdict or "the daemon was stopped")
         self._workers.clear()
 
@@ -137,6 +144,7 @@ class Crew:
             worker.hear(now)
             os.close(worker.report_fd)
             self._workers.remove(worker)
+            self._departed.append(worker.name)
             code = worker.process.returncode
             if code == 0:
                 self._wait_s = 0.0

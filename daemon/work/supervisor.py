@@ -24,10 +24,12 @@ from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
 from daemon.memory.records import FileState, JobKind, JobState
+from daemon.status_words import WARNING
 from daemon.work.crew import TASKS, Crew, attempts_limit
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
 from daemon.work.plan import review_request
+from daemon.work.pulse import PREFIX
 from reducers.profiles import load_instrument
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ class EngineRoom:
     def open(self) -> None:
         """Take back what a killed predecessor left, and begin to watch."""
         remove_unfinished(self.config.root)
+        for beat in self.archive.heartbeats():
+            self.archive.forget_heartbeat(beat.who)
         limit = attempts_limit(self.config.work.attempts, killed=True)
         for job in self.queue.jobs(JobState.RUNNING, _MANY):
             # We hold the lock and workers end with their daemon: nobody is doing these.
@@ -85,6 +89,7 @@ class EngineRoom:
         try:
             self.intake.step()
             self.crew.tend()
+            self._forget_departed()
             self._take_back_expired()
             self._show_life()
         except StorePaused as error:
@@ -95,6 +100,7 @@ class EngineRoom:
         self.intake.stop()
         try:
             self.crew.stop(LEAVE_WITHIN_S)
+            self._forget_departed()
             self.archive.forget_heartbeat("supervisor")
         except StorePaused as error:
             log.warning("left without a note in the database: %s", error)
@@ -111,7 +117,12 @@ class EngineRoom:
     def describe(self) -> str:
         """Return one line for the service manager."""
         crew = f"{self.crew.busy} of {len(self.crew.pids)} workers busy"
-        return f"{crew}, {self.intake.settling} files settling"
+        troubles = "".join(f"{WARNING}{text}" for text in self.intake.tree.warnings)
+        return f"{crew}, {self.intake.settling} files settling{troubles}"
+
+    def _forget_departed(self) -> None:
+        for name in self.crew.departed():
+            self.archive.forget_heartbeat(f"{PREFIX}{name}")
 
     def _take_back_expired(self) -> None:
         now = self.clock.monotonic()

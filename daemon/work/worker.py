@@ -25,11 +25,13 @@ from typing import TYPE_CHECKING
 
 from daemon.clock import SystemClock
 from daemon.config import Config, load_config
+from daemon.memory.archive_notices import NoticeArchive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
 from daemon.work.confine import die_with_parent, forbid_core_dumps, is_orphan, limit_memory
 from daemon.work.jobs import JobQueue
 from daemon.work.outcomes import TryLater
+from daemon.work.pulse import Pulse
 from reducers.errors import ReductionError
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ class Post:
         os.write(self.report_fd, f"{line}\n".encode())
 
 
-def work(config: Config, queue: JobQueue, tasks: Mapping[JobKind, Task], post: Post) -> None:
+def work(
+    config: Config, queue: JobQueue, tasks: Mapping[JobKind, Task], post: Post, pulse: Pulse
+) -> None:
     """Do jobs until the share of this process is done, or it is told to leave."""
     leaving = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: leaving.set())
@@ -79,19 +83,22 @@ def work(config: Config, queue: JobQueue, tasks: Mapping[JobKind, Task], post: P
             continue
         if job is None:
             post.report("idle")
+            pulse.show("idle")
             leaving.wait(IDLE_S)
             continue
         post.report(f"job {job.id}")
-        do(job, queue, tasks[job.kind], post.name, config)
+        pulse.show(f"{job.kind} (job {job.id})")
+        do(job, queue, tasks[job.kind], post.name, config, pulse)
+        pulse.show(ended=True)
         post.report("idle")
         done += 1
 
 
-def do(job: Job, queue: JobQueue, task: Task, worker: str, config: Config) -> None:
+def do(job: Job, queue: JobQueue, task: Task, worker: str, config: Config, pulse: Pulse) -> None:
     """Do one job and record its outcome, whatever it is."""
     started = time.monotonic()
     try:
-        with _lease_kept(job, queue, worker, config.work.job_limit_s):
+        with _lease_kept(job, queue, worker, config.work.job_limit_s, pulse):
             settle(job, queue, task, config.work.attempts)
     except StorePaused as error:
         # The outcome could not be written: the lease runs out and the job is done again.
@@ -136,7 +143,9 @@ def _retry_in_s(attempts_made: int, attempts: int) -> float | None:
 
 
 @contextmanager
-def _lease_kept(job: Job, queue: JobQueue, worker: str, limit_s: float) -> Iterator[None]:
+def _lease_kept(
+    job: Job, queue: JobQueue, worker: str, limit_s: float, pulse: Pulse
+) -> Iterator[None]:
     """Renew the lease while the body runs, but never beyond the time limit of a job."""
     over = threading.Event()
     until = time.monotonic() + limit_s
@@ -146,6 +155,7 @@ def _lease_kept(job: Job, queue: JobQueue, worker: str, limit_s: float) -> Itera
             try:
                 if not queue.renew(job.id, worker, LEASE_S):
                     return
+                pulse.show()
             except StorePaused as error:
                 log.warning("job=%s lease not renewed: %s", job.key, error)
 
@@ -172,12 +182,13 @@ def main(arguments: list[str] | None = None) -> int:
     forbid_core_dumps()
     config = _configuration(options.config)
     limit_memory(config.work.memory_limit_mb)
-    queue = JobQueue(open_database(config.database), SystemClock())
+    engine, clock = open_database(config.database), SystemClock()
+    queue, pulse = JobQueue(engine, clock), Pulse(NoticeArchive(engine, clock), options.name)
     module, _, builder = options.tasks.partition(":")
     tasks: Mapping[JobKind, Task] = getattr(importlib.import_module(module), builder)(config)
     post = Post(name=options.name, parent_pid=options.parent, report_fd=options.report_fd)
     try:
-        work(config, queue, tasks, post)
+        work(config, queue, tasks, post, pulse)
     except BrokenPipeError:
         log.warning("the supervisor is gone")
     return 0

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,6 +230,39 @@ def test_what_is_not_ours_is_ignored(desk: Desk, cards: dict[str, str], word: st
     outcome = desk.take(desk.put("ALa.fits", raw_frame(**cards)))
     assert outcome.state is FileState.IGNORED
     assert word in outcome.reason
+
+
+def test_room_that_was_allocated_but_not_filled_is_held_and_then_given_up(desk: Desk) -> None:
+    whole = raw_frame()
+    path = desk.put("ALa.fits", whole[:-2880] + bytes(2880))
+    held = desk.take(path)
+    assert held.state is FileState.HELD
+    assert "zeros: room without pixels yet" in held.reason
+    desk.clock.seconds = 700.0
+    assert desk.take(path).state is FileState.QUARANTINED
+    assert desk.archive.current_frames() == []
+    path.write_bytes(whole)
+    assert desk.take(path).state is FileState.INGESTED
+
+
+def test_a_raw_file_that_was_missing_is_ingested_again_when_it_is_back(desk: Desk) -> None:
+    path = desk.put("ALa.fits", raw_frame())
+    desk.take(path)
+    known = desk.archive.file_at(path)
+    assert known is not None
+    desk.archive.record_file(replace(known, state=FileState.MISSING, reason="gone"))
+    assert desk.take(path).state is FileState.INGESTED
+    assert len(desk.archive.current_frames()) == 1
+
+
+def test_the_old_name_of_a_moved_file_is_not_missing(desk: Desk) -> None:
+    old = desk.put("ALa.fits", raw_frame())
+    desk.take(old)
+    new = old.rename(desk.raw / "ALb.fits")
+    desk.take(new)
+    left = desk.archive.file_at(old)
+    assert left is not None
+    assert (left.state, left.reason) == (FileState.IGNORED, "moved to ALb.fits")
 
 
 def test_the_same_content_under_another_name_is_one_exposure(desk: Desk) -> None:

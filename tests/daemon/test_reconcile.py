@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from daemon.arrival.intake import Intake
-from daemon.arrival.reconcile import Scan, compare, scan
+from daemon.arrival.intake import RAW_MISSING, Intake
+from daemon.arrival.reconcile import Scan, Verdict, compare, scan
 from daemon.arrival.sighting import RawNames, Stamp
 from daemon.arrival.watch import Watcher
 from daemon.config import Watch
@@ -21,7 +23,7 @@ from daemon.memory.database import open_database
 from daemon.memory.records import FileState, JobRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
@@ -58,13 +60,15 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 class Arrivals:
     """An intake on a clock of its own; events are off, so that only scans find files."""
 
-    def __init__(self, raw: Path, engine: Engine) -> None:
+    def __init__(
+        self, raw: Path, engine: Engine, scanner: Callable[..., Scan] = scan, *more: Path
+    ) -> None:
         self.clock = FakeClock()
         self.archive = FileArchive(engine, self.clock)
         self.requests: list[JobRequest] = []
         self.settings = Watch(settle_s=2.0, hold_limit_s=600.0, rescan_s=60.0)
         self.intake = Intake(
-            [raw],
+            [raw, *more],
             NAMES,
             self.settings,
             engine=engine,
@@ -72,6 +76,7 @@ class Arrivals:
             submit=self._submit,
             watcher=Watcher([], "always"),
             clock=self.clock,
+            scanner=scanner,
         )
         self.intake.start()
 
@@ -167,14 +172,14 @@ def test_an_unmounted_directory_says_nothing_about_its_files(raw: Path, how: str
     if how == "absent":
         raw.rmdir()
     news = compare(look(raw), handled)
-    assert (news.missing, news.over, news.nominated) == (0, [], [])
+    assert (news.missing, news.over, news.nominated) == ([], [], [])
     assert "unmounted" in news.warning or "missing" in news.warning
 
 
 def test_files_deleted_one_by_one_are_counted_as_missing(raw: Path) -> None:
     (raw / "ALa.fits").write_bytes(b"x")
     news = compare(look(raw), {**look(raw).raw, str(raw / "ALb.fits"): (1, 1)})
-    assert (news.missing, news.warning) == (1, "")
+    assert (news.missing, news.warning) == ([raw / "ALb.fits"], "")
 
 
 def test_a_scan_of_20_000_files_takes_less_than_a_second(raw: Path) -> None:
@@ -198,6 +203,94 @@ def test_ten_thousand_files_without_any_event_are_all_found_once(raw: Path, engi
     assert len({request.key for request in arrivals.requests}) == 10_000
     assert len(arrivals.requests) == 10_000
     assert {state for state, _ in arrivals.states().values()} == {FileState.HELD}
+
+
+def test_a_mount_that_hangs_holds_up_nothing_else_and_is_taken_in_when_it_answers(
+    raw: Path, engine: Engine, tmp_path: Path
+) -> None:
+    hung, answers = tmp_path / "hung", threading.Event()
+    hung.mkdir()
+    for folder in (raw, hung):
+        (folder / f"AL{folder.name}.fits").write_bytes(b"x")
+
+    def scanner(folder: Path, *given: Any, **named: Any) -> Scan:
+        if folder == hung:
+            answers.wait(60)
+        return scan(folder, *given, **named)
+
+    arrivals = Arrivals(raw, engine, scanner, hung)
+    started = time.monotonic()
+    arrivals.run_s(70)
+    assert time.monotonic() - started < 5
+    assert set(arrivals.states()) == {"ALraw.fits"}
+    assert not arrivals.intake.idle
+    answers.set()
+    while arrivals.intake.tree.raw_files < 2:
+        assert time.monotonic() - started < 20
+        arrivals.run_s(1)
+    arrivals.run_s(5)
+    assert set(arrivals.states()) == {"ALraw.fits", "ALhung.fits"}
+
+
+def test_a_scan_that_does_not_come_back_is_said(raw: Path, engine: Engine) -> None:
+    answers = threading.Event()
+
+    def scanner(folder: Path, *given: Any, **named: Any) -> Scan:
+        answers.wait(60)
+        return scan(folder, *given, **named)
+
+    arrivals = Arrivals(raw, engine, scanner)
+    arrivals.run_s(2)
+    assert arrivals.intake.tree.warnings == ()
+    (late,) = arrivals.intake.warnings(stalled_after_s=0.0)
+    assert late.startswith(f"scan of {raw} has not come back for")
+    answers.set()
+
+
+def test_a_raw_file_that_is_deleted_is_missing_until_it_returns(raw: Path, engine: Engine) -> None:
+    (raw / "ALa.fits").write_bytes(b"x")
+    (raw / "ALb.fits").write_bytes(b"x")
+    arrivals = Arrivals(raw, engine)
+    arrivals.run_s(5)
+    taken = arrivals.archive.file_at(raw / "ALa.fits")
+    assert taken is not None
+    arrivals.archive.record_file(replace(taken, state=FileState.INGESTED, sha256="aa"))
+    content = raw / "ALa.fits"
+    content.rename(raw.parent / "away")
+    arrivals.run_s(70)
+    gone = arrivals.archive.file_at(content)
+    assert gone is not None
+    assert (gone.state, gone.reason, gone.sha256) == (FileState.MISSING, RAW_MISSING, "aa")
+    before = len(arrivals.requests)
+    (raw.parent / "away").rename(content)
+    arrivals.run_s(70)
+    assert len(arrivals.requests) == before + 1
+    assert arrivals.states()["ALa.fits"][0] is FileState.HELD
+
+
+def test_many_deleted_files_do_not_hold_up_the_supervisor(raw: Path, engine: Engine) -> None:
+    for number in range(1_000):
+        (raw / f"AL{number:05d}.fits").touch()
+    arrivals = Arrivals(raw, engine)
+    arrivals.run_s(5)
+    for number in range(999):
+        (raw / f"AL{number:05d}.fits").unlink()
+    arrivals.clock.seconds += 60
+    steps = 0
+    while arrivals.intake.step():
+        steps += 1
+    assert steps >= 4
+    assert {state for state, _ in arrivals.states().values()} == {
+        FileState.HELD,
+        FileState.IGNORED,
+    }
+
+
+def test_what_lies_below_a_folder_that_cannot_be_listed_is_not_missing(raw: Path) -> None:
+    found = Scan(folder=raw, present=True, raw={str(raw / "ALa.fits"): (1, 1)})
+    found.decided[str(raw / "shut")] = Verdict(state=FileState.HELD, reason="no permission")
+    handled: dict[str, Stamp] = {str(raw / "shut" / "ALb.fits"): (1, 1)}
+    assert compare(found, handled).missing == []
 
 
 def test_a_growing_file_is_submitted_only_after_it_rests(raw: Path, engine: Engine) -> None:

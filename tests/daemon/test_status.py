@@ -147,6 +147,37 @@ def test_an_unknown_night_is_answered_with_the_known_ones(database: Path) -> Non
     assert "2026-11-02 is not known; the last nights are 2026-11-20" in said
 
 
+def test_a_missing_raw_file_is_counted_and_listed_but_no_alarm(database: Path) -> None:
+    engine = open_database(database)
+    archive = Archive(engine, SystemClock())
+    archive.heartbeat("supervisor", 7, "watching")
+    archive.record_file(
+        FileRecord(
+            path=Path("/raw/gone.fits"), state=FileState.MISSING, size=1, mtime_ns=1,
+            reason="the raw file is no longer there; what was made from it stays",
+        )
+    )  # fmt: skip
+    engine.dispose()
+    found = read_status(database, now=datetime.now(UTC))
+    shown = render(found)
+    assert found.verdict == "ok"
+    assert "1 raw missing" in shown
+    assert "missing: /raw/gone.fits" in shown
+    assert "nothing if it was archived" in shown
+
+
+def test_what_troubles_the_daemon_is_a_reason() -> None:
+    state = "0 of 2 workers busy; WARNING: scan of /data has not come back for 90 s"
+    chief = replace(worker(1), state=state)
+    assert judge([chief], {}, {}) == ("degraded", ("scan of /data has not come back for 90 s",))
+
+
+def test_a_worker_that_lives_does_not_hide_that_the_daemon_is_down() -> None:
+    alone = replace(worker(1), who="worker 7-1")
+    assert judge([worker(999), alone], {}, {})[0] == "down"
+    assert judge([alone], {}, {})[0] == "down"
+
+
 def test_a_quarantined_file_degrades_and_is_named_with_reason_and_advice(database: Path) -> None:
     engine = open_database(database)
     archive = Archive(engine, SystemClock())

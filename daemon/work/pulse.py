@@ -1,0 +1,49 @@
+"""A worker's sign of life in the database, written no more often than somebody looks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from daemon.memory.errors import StorePaused
+
+if TYPE_CHECKING:
+    from daemon.memory.archive_notices import NoticeArchive
+
+log = logging.getLogger(__name__)
+
+#: A new state is written at most this often, an old one again after so long.
+_AT_MOST_EVERY_S = 1.0
+_AT_LEAST_EVERY_S = 10.0
+PREFIX = "worker "
+
+
+class Pulse:
+    """Keeps one heartbeat row; any thread of its process may use it."""
+
+    def __init__(self, archive: NoticeArchive, name: str) -> None:
+        self._archive = archive
+        self._who = f"{PREFIX}{name}"
+        self._lock = threading.Lock()
+        self._state = ""
+        self._written = "", -_AT_LEAST_EVERY_S
+        self._ended = False
+
+    def show(self, state: str = "", *, ended: bool = False) -> None:
+        """Tell what is being done now ('': still the same), and whether a job has ended."""
+        with self._lock:
+            self._state = state or self._state
+            self._ended = self._ended or ended
+            told, at = self._written
+            pause_s = _AT_LEAST_EVERY_S if told == self._state else _AT_MOST_EVERY_S
+            if time.monotonic() - at < pause_s:
+                return
+            self._written = self._state, time.monotonic()
+            progressed, self._ended = self._ended, False
+        try:
+            self._archive.heartbeat(self._who, os.getpid(), self._state, progressed=progressed)
+        except StorePaused as error:
+            log.warning("no sign of life in the database: %s", error)
