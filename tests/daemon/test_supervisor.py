@@ -111,6 +111,40 @@ def test_a_file_that_lands_becomes_a_job_that_is_done(config, daemons, memory):
     assert queue.jobs(JobState.DONE)[0].payload["path"].endswith("a.fits")
 
 
+def test_workers_show_that_they_live_and_are_forgotten_when_they_leave(config, daemons, memory):
+    _, archive = memory
+    daemon = daemons(config)
+    eventually(lambda: len(archive.heartbeats()) == 3)
+    beats = {beat.who: beat for beat in archive.heartbeats()}
+    workers = {beat.pid for who, beat in beats.items() if who.startswith("worker ")}
+    assert workers == set(workers_of(daemon.pid))
+    os.kill(min(workers), signal.SIGKILL)
+    eventually(lambda: min(workers) not in {beat.pid for beat in archive.heartbeats()})
+    eventually(lambda: len(archive.heartbeats()) == 3)
+
+
+def test_when_the_kernel_drops_events_no_file_is_lost(config, daemons, memory):
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 20_000:
+        pytest.skip(f"the kernel queues {limit} events: too many files to overflow it")
+    _, archive = memory
+    calm = replace(config, watch=replace(config.watch, rescan_s=3600.0, polling="never"))
+    daemon = daemons(calm)
+    eventually(lambda: archive.heartbeats())
+    (config.raw[0] / "first.fits").write_bytes(b"x")
+    eventually(lambda: archive.files())
+    os.kill(daemon.pid, signal.SIGSTOP)
+    here, there = config.raw[0] / "here.tmp", config.raw[0] / "there.tmp"
+    here.touch()
+    for _ in range(limit // 4 + 1):  # four events each: the queue is full and stays so
+        here.rename(there)
+        there.rename(here)
+    for number in range(20):
+        (config.raw[0] / f"{number}.fits").write_bytes(b"x")
+    os.kill(daemon.pid, signal.SIGCONT)
+    eventually(lambda: len(archive.files()) == 21, within_s=60)
+
+
 def test_a_second_daemon_is_refused_with_the_number_of_the_first(config):
     path = lock_path(config)
     refused = pytest.raises(AlreadyRunning, match=f"process {os.getpid()}")
