@@ -13,10 +13,8 @@ from reducers.detector_recipes import build_bias, build_flat
 from reducers.errors import PoorResponse
 from reducers.preparation import (
     debiased,
-    electrons,
     gain_and_read_noise,
     grism_of,
-    slit_offset,
     solve_arc,
 )
 from reducers.quality import judge, load_limits
@@ -28,6 +26,7 @@ from reducers.reduced import (
     SpectrumCalibrations,
     SpectrumSettings,
 )
+from reducers.slit_recipe import see_slit
 from reducers.spectroscopy.assess import (
     measure_calibrations,
     measure_flux,
@@ -39,7 +38,6 @@ from reducers.spectroscopy.assess import (
 )
 from reducers.spectroscopy.calibrate import calibrate_objects
 from reducers.spectroscopy.circumstances import measure_circumstances, sky_over_dark
-from reducers.spectroscopy.longslit import measure_slit
 from reducers.spectroscopy.response import fit_response
 from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
@@ -175,29 +173,26 @@ def reduce_spectrum(
     given: SpectrumCalibrations,
     instrument: Instrument,
     how: SpectrumSettings | None = None,
+    partner: Exposure | None = None,
 ) -> ReducedSpectrum:
     """Reduce one long-slit exposure to calibrated spectra of every object on the slit.
+
+    Parameters
+    ----------
+    partner
+        An exposure of the same set-up with the target elsewhere on the slit; it is subtracted.
 
     Raises
     ------
     SetupMismatch, NoOverscan
-        If the frame cannot be placed on the detector. Missing calibrations are flags.
+        If the frame cannot be placed on the detector, or the partner has another set-up.
+        Missing calibrations are flags.
     """
     how = how or SpectrumSettings()
     identity = exposure.identity
     grism = grism_of(identity, instrument)
-    frame, read_noise_e, masters, measured = electrons(exposure, given, instrument)
-    slit = measure_slit(
-        frame,
-        read_noise_e=read_noise_e,
-        masters_variance=masters.astype(np.float64),
-        arc=given.wavelengths,
-        grism=grism,
-        slit_offset_px=slit_offset(identity, grism),
-        pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
-        how=how,
-        flat=given.flat,
-    )
+    seen = see_slit(exposure, given, instrument, how, partner)
+    slit = seen.slit
     if identity.standard and given.wavelengths is not None:
         slit = place_by_star(slit, standard_of(identity, instrument))
     objects = calibrate_objects(
@@ -219,10 +214,10 @@ def reduce_spectrum(
         "sky_over_dark": sky_over_dark(
             slit.measurements.get("sky_level_e", math.nan), objects[0].counts, identity, instrument
         ),
-        **measure_fringes(slit, read_noise_e**2 + masters),
-        **measured,
+        **measure_fringes(slit, seen.floor),
+        **seen.facts,
         "gain_e_per_adu": gain,
-        "read_noise_e": read_noise_e,
+        "read_noise_e": seen.read_noise_e,
         "airmass": identity.airmass if identity.airmass is not None else math.nan,
         "human_choice": float(how.centroid_px is not None),
         "unverified_facts": float(grism.status not in ("measured", "template")),

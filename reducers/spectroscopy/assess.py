@@ -14,7 +14,9 @@ from reducers.spectroscopy.slit_loss import slit_loss_mag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reducers.frame import Image, Vector
+    from numpy.typing import NDArray
+
+    from reducers.frame import Vector
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.reduced import ExtractedObject, SpectrumCalibrations
@@ -148,7 +150,7 @@ def measure_response(
     }
 
 
-def measure_fringes(slit: Slit, floor: Image) -> dict[str, float]:
+def measure_fringes(slit: Slit, floor: NDArray[np.floating]) -> dict[str, float]:
     """Return 'fringe_rms', the red residual of the sky in units of its noise (1 is pure noise).
 
     Parameters

@@ -1,0 +1,115 @@
+"""From a raw exposure to the slit with its sky, objects and counts; with a partner, A - B."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reducers.errors import SetupMismatch
+from reducers.preparation import electrons, grism_of, slit_offset
+from reducers.reduced import SpectrumSettings
+from reducers.spectroscopy.longslit import Slit, measure_slit
+from reducers.spectroscopy.nod import nod_measurements, subtract_partner
+
+if TYPE_CHECKING:
+    from reducers.frame import Frame
+    from reducers.identity import Identity
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure, SpectrumCalibrations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSlit:
+    """The slit of one exposure.
+
+    Attributes
+    ----------
+    floor : (ny, nx) electrons^2
+        Read noise squared, what the masters add and, with a partner, what that adds.
+    facts
+        What was measured on the way.
+    """
+
+    slit: Slit
+    read_noise_e: float
+    floor: NDArray[np.float64]
+    facts: Mapping[str, float]
+
+
+def see_slit(
+    exposure: Exposure,
+    given: SpectrumCalibrations,
+    instrument: Instrument,
+    how: SpectrumSettings,
+    partner: Exposure | None = None,
+) -> SeenSlit:
+    """Return the sky, the objects and their counts in one exposure.
+
+    Parameters
+    ----------
+    partner
+        An exposure of the same set-up with the target elsewhere on the slit; it is subtracted.
+
+    Raises
+    ------
+    SetupMismatch, NoOverscan
+        If the frame cannot be placed on the detector, or the partner has another set-up.
+    """
+    frame, read_noise_e, masters, facts = electrons(exposure, given, instrument)
+    variance = masters.astype(np.float64)
+    slit = _measured(frame, read_noise_e, variance, exposure.identity, given, instrument, how)
+    if partner is not None:
+        _require_same_setup(exposure, partner)
+        plain = SpectrumSettings(cosmic_sigma=how.cosmic_sigma, seeing_arcsec=how.seeing_arcsec)
+        beside = see_slit(partner, given, instrument, plain)
+        nod = subtract_partner(
+            slit, beside.slit, read_noise_e=beside.read_noise_e, masters_variance=variance
+        )
+        variance = variance + nod.variance
+        # Cosmic rays are masked by now, and the noise is no longer that of one exposure.
+        slit = _measured(
+            nod.frame, read_noise_e, variance, exposure.identity, given, instrument,
+            replace(how, clean_cosmics=False),
+        )  # fmt: skip
+        facts = {**facts, **nod_measurements(nod, slit, beside.slit)}
+    return SeenSlit(
+        slit=slit, read_noise_e=read_noise_e, floor=read_noise_e**2 + variance, facts=facts
+    )
+
+
+def _measured(
+    frame: Frame,
+    read_noise_e: float,
+    masters_variance: NDArray[np.float64],
+    identity: Identity,
+    given: SpectrumCalibrations,
+    instrument: Instrument,
+    how: SpectrumSettings,
+) -> Slit:
+    grism = grism_of(identity, instrument)
+    return measure_slit(
+        frame,
+        read_noise_e=read_noise_e,
+        masters_variance=masters_variance,
+        arc=given.wavelengths,
+        grism=grism,
+        slit_offset_px=slit_offset(identity, grism),
+        pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
+        how=how,
+        flat=given.flat,
+    )
+
+
+def _require_same_setup(exposure: Exposure, partner: Exposure) -> None:
+    own, other = exposure.identity.setup, partner.identity.setup
+    for name in ("grism", "slit", "filter"):
+        mine, its = getattr(own, name) or "none", getattr(other, name) or "none"
+        if mine != its:
+            raise SetupMismatch(
+                f"{partner.stem} was taken with {name} {its}, {exposure.stem} with {mine}: "
+                "a partner must share the set-up"
+            )
