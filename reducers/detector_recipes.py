@@ -89,16 +89,22 @@ def build_flat(
     members = lit_members(frames, [e.stem for e in exposures])
     lit = list(members.frames or frames)
     assumed_gain, noise = gain_and_read_noise(identity, given, instrument)
-    gain, gain_error = gain_of(lit, noise)
+    gain, gain_error = gain_of(members.frames, noise)
     known = gain if gain_error < 0.02 * gain else assumed_gain
     stacked = combine(_at_one_level([estimate_variance(f, known, noise) for f in lit]))
+    level = {
+        "frames": float(len(lit)),
+        "left_out": float(len(members.left_out)),
+        "level_adu": float(np.percentile(stacked.data, 99)),
+    }
+    if members.verdict:
+        stacked = _with_left_out(stacked, members.left_out)
+        return Built(role="FLAT", value=stacked, measurements=level, verdict=members.verdict)
     row_wavelength = _row_wavelength(stacked, identity, instrument)
     flat, measured = normalise_flat(stacked, row_wavelength, flat_floor(identity, instrument))
     has_light = (flat.mask & np.uint16(Mask.NO_FLAT) == 0).any(axis=1)
     measurements = {
-        "frames": float(len(lit)),
-        "left_out": float(len(members.left_out)),
-        "level_adu": float(np.percentile(stacked.data, 99)),
+        **level,
         "gain_e_per_adu": gain,
         "gain_error": gain_error,
         "fringe_rms": flat_fringe_rms(flat, row_wavelength, has_light),
@@ -108,7 +114,6 @@ def build_flat(
         role="FLAT",
         value=_with_left_out(flat, members.left_out),
         measurements=measurements,
-        verdict=members.verdict,
     )
 
 

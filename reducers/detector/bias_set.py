@@ -71,9 +71,10 @@ def sound_members(
     differences = cube - np.median(cube, axis=0)
     kept, left_out, rows = [], [], []
     noises = [_pixel_noise(difference) for difference in differences]
+    usual = float(np.median(noises)) or 1.0  # 0 where the same frame was copied
     for index, (frame, name) in enumerate(zip(frames, names, strict=True)):
         difference = differences[index]
-        reason = _why_not(difference, noise, noises[index] / float(np.median(noises)))
+        reason = _why_not(difference, noise, noises[index] / usual)
         if reason:
             left_out.append(f"{name}: {reason}")
         else:

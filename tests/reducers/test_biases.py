@@ -158,3 +158,9 @@ def test_gain_and_read_noise_are_held_against_header_and_profile(
     measured = compare_detector(facts, identity(header_gain, 4.3), detector)
     raised, _ = judge(measured, load_limits())
     assert {flag.name for flag in raised} == flags
+
+
+def test_the_same_bias_copied_five_times_is_no_crash() -> None:
+    chosen = judged([bias(1)] * 5)
+    assert len(chosen.frames) == 5
+    assert chosen.measurements["read_noise_adu"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,3 +117,30 @@ def test_a_night_frame_is_noisier_than_the_biases_of_the_afternoon(read, bias: B
         for e in map(read, ("ALDc200086", "ALDc200205", "ALDc200207"))
     ]
     assert 1.01 < np.mean(night) / bias.measurements["read_noise_adu"] < 1.06
+
+
+def test_flats_are_normalised_without_a_bias_too(read) -> None:
+    built = build_flat([read(f"ALDc200{n}") for n in (337, 338)], SpectrumCalibrations(), ALFOSC)
+    assert built.verdict == ""
+    assert built.measurements["lit_fraction"] > 0.7
+    assert np.isfinite(built.value.data).all()
+
+
+def test_flats_of_a_lamp_that_was_off_are_refused_in_words(read, bias: Built) -> None:
+    dark = [
+        replace(read("ALDc200337"), raw=read(stem).raw, stem=stem)
+        for stem in ("ALDc210004", "ALDc210005", "ALDc210006")
+    ]
+    built = build_flat(dark, SpectrumCalibrations(bias=bias.value), ALFOSC)
+    assert "was it on?" in built.verdict
+    assert built.value.history[-1].startswith("left out ALDc210006: the lamp gave only")
+
+
+def test_one_saturated_flat_is_left_out_and_the_others_serve(read, bias: Built) -> None:
+    members = [read(f"ALDc200{n}") for n in (337, 338, 339)]
+    bright = np.minimum(members[1].raw.data * 7, 870_000)
+    members[1] = replace(members[1], raw=replace(members[1].raw, data=bright))
+    built = build_flat(members, SpectrumCalibrations(bias=bias.value), ALFOSC)
+    assert built.verdict == ""
+    assert built.measurements["left_out"] == 1
+    assert built.value.history[-1].startswith("left out ALDc200338: saturated in")
