@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from reducers.frame import Vector
 from reducers.spectroscopy.bands import TELLURIC
 from reducers.spectroscopy.reference import reference_magnitude
 from reducers.spectroscopy.response import count_rate, extinction_at
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from reducers.frame import Vector
     from reducers.instrument import Instrument, Standard
     from reducers.spectroscopy.bands import TelluricBand
     from reducers.spectroscopy.response import Response
@@ -30,9 +32,11 @@ AIRMASS_WITHIN = 0.8
 #: Median signal-to-noise beside a band from which depth and place are fitted on the target.
 _FIT_SNR = 5.0
 #: How well the scaled depth and the wavelengths (pixels) are known before the fit.
-_DEPTH_PRIOR, _SHIFT_PRIOR_PX = {"O2": 0.15, "H2O": 0.7}, 0.5
+_O2_PRIOR, _FRESH_WATER_PRIOR, _OLD_WATER_PRIOR, _SHIFT_PRIOR_PX = 0.15, 0.25, 0.7, 0.5
+#: Pixels that a feature of the target covers, and that therefore count as one.
+_CORRELATED = {"O2": 1.0, "H2O": 8.0}
 #: Depth relative to the scaled one, and shift in pixels, that the fit may choose from.
-_DEPTHS = {"O2": np.linspace(0.7, 1.4, 8), "H2O": np.linspace(0.0, 3.0, 16)}
+_DEPTHS = {"O2": np.linspace(0.7, 1.3, 5), "H2O": np.linspace(0.0, 3.0, 16)}
 _SHIFTS_PX = np.linspace(-1.2, 1.2, 9)
 _BESIDE = 80.0
 _DEEPEST = 0.03
@@ -111,67 +115,109 @@ def transmission_for(
         return result
     depth = -np.log(response.telluric_transmission)
     depth = depth * (airmass / response.airmass) ** AIRMASS_POWER
+    pixel = float(np.median(np.diff(spectrum.wavelength)))
     shifts = _SHIFTS_PX
-    # Oxygen first, the deepest band before all: it says where the others stand.
-    for band in sorted(TELLURIC, key=lambda band: (band.gas != "O2", -band.start)):
-        known = _within(response.telluric_wavelength, band, _EDGE)
-        if not known.any():
-            continue
-        own = (response.telluric_wavelength[known], depth[known])
-        fresh = band.gas != "H2O" or (age_h is not None and age_h <= WATER_WITHIN_H)
-        best = _fitted(spectrum, band, own, shifts)
-        if best is not None and shifts.size > 1:
-            shifts = np.array([best[1]])
+    # Oxygen first: its bands are the deepest, and say where the others stand.
+    for gas in ("O2", "H2O"):
+        found = [(band, _depth_of(response, depth, band)) for band in TELLURIC if band.gas == gas]
+        known = [(band, own) for band, own in found if own is not None]
+        fresh = gas != "H2O" or (age_h is not None and age_h <= WATER_WITHIN_H)
+        water = _FRESH_WATER_PRIOR if fresh else _OLD_WATER_PRIOR
+        prior = _O2_PRIOR if gas == "O2" else water
+        best = _fitted([_piece(spectrum, *item) for item in known], gas, shifts, prior)
         if best is None and not fresh:
             continue
-        scale, shift_px = best or (1.0, float(shifts[0]) if shifts.size == 1 else 0.0)
-        pixel = float(np.median(np.diff(spectrum.wavelength)))
-        result *= np.exp(-scale * _depth_at(spectrum.wavelength - shift_px * pixel, own))
+        scale, shift = best or (1.0, float(shifts[0]) if shifts.size == 1 else 0.0)
+        if best is not None:
+            shifts = np.array([shift])
+        for _, own in known:
+            result *= np.exp(-scale * own.at(spectrum.wavelength - shift * pixel))
     return result
 
 
-def _depth_at(wavelength: Vector, own: tuple[Vector, Vector]) -> Vector:
-    """Return the optical depth between the standard's pixels; 0 beyond the band.
+@dataclass(frozen=True, slots=True)
+class _Depth:
+    """Optical depth between the standard's pixels of one band; 0 beyond it.
 
     What the spectrograph has blurred is the transmission, so that is interpolated.
     """
-    x, depth = own
-    if x.size < 4:
-        return np.asarray(np.interp(wavelength, x, depth, left=0.0, right=0.0))
-    values = CubicSpline(x, np.exp(-depth))(np.clip(wavelength, x[0], x[-1]))
-    inside = (wavelength > x[0]) & (wavelength < x[-1])
-    return np.where(inside, -np.log(np.clip(values, _DEEPEST, 1.0)), 0.0)
+
+    start: float
+    stop: float
+    transmission: Callable[[Vector], Vector]
+
+    def at(self, wavelength: Vector) -> Vector:
+        values = self.transmission(np.clip(wavelength, self.start, self.stop))
+        inside = (wavelength > self.start) & (wavelength < self.stop)
+        return np.where(inside, -np.log(np.clip(values, _DEEPEST, 1.0)), 0.0)
 
 
-def _fitted(
-    spectrum: Spectrum, band: TelluricBand, own: tuple[Vector, Vector], shifts: Vector
-) -> tuple[float, float] | None:
-    """Return (depth factor, shift in pixels) that leave the target smoothest; None if faint."""
+def _depth_of(response: Response, depth: Vector, band: TelluricBand) -> _Depth | None:
+    known = _within(response.telluric_wavelength, band, _EDGE)
+    if known.sum() < 4:
+        return None
+    x = response.telluric_wavelength[known]
+    return _Depth(float(x[0]), float(x[-1]), CubicSpline(x, np.exp(-depth[known])))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One band of the target with what lies beside it, and the standard's depth there."""
+
+    wavelength: Vector
+    flux: Vector
+    weight: Vector
+    continuum: NDArray[np.float64]
+    own: _Depth
+
+    def misfit(self, scale: float, shift_angstrom: float) -> float:
+        depth = self.own.at(self.wavelength - shift_angstrom)
+        model = self.continuum * (np.exp(-scale * depth) * self.weight)[:, None]
+        seen = self.flux * self.weight
+        solution, *_ = np.linalg.lstsq(model, seen, rcond=None)
+        return float(np.sum((seen - model @ solution) ** 2))
+
+
+def _piece(spectrum: Spectrum, band: TelluricBand, own: _Depth) -> _Piece | None:
+    """Return one band of the target; None where it is too faint or not all there."""
     near = _within(spectrum.wavelength, band, _BESIDE) & spectrum.good
-    near &= spectrum.wavelength < own[0].max() + _BESIDE
+    near &= spectrum.wavelength < own.stop + _BESIDE
     beside = near & ~_within(spectrum.wavelength, band, _EDGE)
     if beside.sum() < 8 or near.sum() - beside.sum() < 4:
         return None
-    wavelength, flux = spectrum.wavelength[near], spectrum.flux[near]
-    error = spectrum.error[near]
+    wavelength, flux, error = (
+        column[near] for column in (spectrum.wavelength, spectrum.flux, spectrum.error)
+    )
     clear = beside[near]
     if np.median(flux[clear] / error[clear]) < _FIT_SNR:
         return None
-    pixel = float(np.median(np.diff(spectrum.wavelength)))
     x = (wavelength - wavelength.mean()) / np.ptp(wavelength)
-    design = np.vander(x, 3)
-    # Systematic differences of 2 % keep the deepest pixels from deciding alone.
-    weight = 1 / np.hypot(error, 0.02 * np.median(flux[clear]))
+    # Water bands are so broad that a bent continuum could take their place.
+    terms = 3 if band.gas == "O2" else 2
+    return _Piece(
+        wavelength,
+        flux,
+        # Systematic differences of 2 % keep the deepest pixels from deciding alone.
+        1 / np.hypot(error, 0.02 * np.median(flux[clear])),
+        np.vander(x, terms),
+        own,
+    )
 
-    def misfit(scale: float, shift_px: float) -> float:
-        depth = _depth_at(wavelength - shift_px * pixel, own)
-        model = design * (np.exp(-scale * depth) * weight)[:, None]
-        solution, *_ = np.linalg.lstsq(model, flux * weight, rcond=None)
-        off = float(np.sum((flux * weight - model @ solution) ** 2))
-        prior = ((scale - 1) / _DEPTH_PRIOR[band.gas]) ** 2 + (shift_px / _SHIFT_PRIOR_PX) ** 2
-        return off + prior
 
-    coarse = [(misfit(s, d), s, d) for d in shifts for s in _DEPTHS[band.gas]]
+def _fitted(
+    pieces: Sequence[_Piece | None], gas: str, shifts: Vector, prior: float
+) -> tuple[float, float] | None:
+    """Return (depth factor, shift in pixels) that leave the target smoothest; None if faint."""
+    seen = [piece for piece in pieces if piece is not None]
+    if not seen:
+        return None
+    pixel = float(np.median([np.median(np.diff(piece.wavelength)) for piece in seen]))
+
+    def misfit(scale: float, shift: float) -> float:
+        off = sum(piece.misfit(scale, shift * pixel) for piece in seen) / _CORRELATED[gas]
+        return off + ((scale - 1) / prior) ** 2 + (shift / _SHIFT_PRIOR_PX) ** 2
+
+    coarse = [(misfit(s, d), s, d) for d in shifts for s in _DEPTHS[gas]]
     _, scale, shift = min(coarse)
     fine = [
         (misfit(s, d), s, d)
