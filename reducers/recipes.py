@@ -37,7 +37,11 @@ from reducers.spectroscopy.assess import (
     red_noise_ratio,
 )
 from reducers.spectroscopy.calibrate import calibrate_objects
-from reducers.spectroscopy.circumstances import measure_circumstances, sky_over_dark
+from reducers.spectroscopy.circumstances import (
+    effective_airmass,
+    measure_circumstances,
+    sky_over_dark,
+)
 from reducers.spectroscopy.response import fit_response
 from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
@@ -138,7 +142,7 @@ def build_response(
         standard,
         instrument,
         exposure_s=identity.exposure_s,
-        airmass=identity.airmass or 1.0,
+        airmass=effective_airmass(identity, instrument),
         slit=identity.setup.slit,
         grism=identity.setup.grism,
         filter_name=identity.setup.filter,

@@ -11,6 +11,7 @@ import numpy as np
 
 from reducers.frame import Mask
 from reducers.spectroscopy.refraction import (
+    altitude_deg,
     away_from_deg,
     dispersion_arcsec,
     parallactic_deg,
@@ -33,11 +34,38 @@ def measure_circumstances(identity: Identity, instrument: Instrument) -> dict[st
     """Return what header, place and time say of an exposure; NaN where they are silent."""
     return {
         "header_missing": float(len(identity.missing)),
+        "airmass_mean": effective_airmass(identity, instrument),
         "pointing_off_arcsec": _number(identity.target_off_arcsec),
         "standard_off_arcsec": _number(identity.standard_off_arcsec),
         **_refraction(identity, instrument),
         **_sun(identity, instrument),
     }
+
+
+def effective_airmass(identity: Identity, instrument: Instrument) -> float:
+    """Return the airmass averaged over an exposure; the header's is that of its beginning.
+
+    Notes
+    -----
+    The header's value is moved by how much the secant of the zenith distance grows from start
+    to middle and end (Simpson's rule; Stetson 1989, who averages so). Without place or time it
+    stays as it is; 1 when there is none at all.
+    """
+    when, ra_deg, dec_deg = identity.observed_at, identity.ra_deg, identity.dec_deg
+    if identity.airmass is None:
+        return 1.0
+    if when is None or ra_deg is None or dec_deg is None or identity.exposure_s > 20000:
+        return identity.airmass
+    where = (instrument.longitude_deg, instrument.latitude_deg)
+    moments = (when, when + _middle(identity), when + 2 * _middle(identity))
+    heights = [altitude_deg(ra_deg, dec_deg, moment, *where) for moment in moments]
+    if min(heights) < 10:
+        return identity.airmass
+    start, middle, end = (1 / math.sin(math.radians(height)) for height in heights)
+    # A header that tells another story is believed, and not corrected.
+    if abs(start - identity.airmass) > 0.05 * identity.airmass:
+        return identity.airmass
+    return identity.airmass + (4 * middle + end - 5 * start) / 6
 
 
 def _number(value: float | None) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from reducers.frame import Mask, Vector
 from reducers.spectroscopy.bands import in_telluric
+from reducers.spectroscopy.circumstances import effective_airmass
 from reducers.spectroscopy.response import extinction_at
 from reducers.spectroscopy.slit_loss import slit_correction
 from reducers.spectroscopy.telluric import transmission_for
@@ -64,7 +65,7 @@ def apply_response(
     When standard and target stood behind slits of different width, what each lost in its
     own seeing is taken into account; behind the same slit the losses are taken as equal.
     """
-    airmass = identity.airmass or 1.0
+    airmass = effective_airmass(identity, instrument)
     flux = calibrate_flux(
         counts, response, instrument, exposure_s=identity.exposure_s, airmass=airmass
     )
