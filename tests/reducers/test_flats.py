@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,17 @@ def test_a_flat_holds_the_pixels_times_the_light_along_the_slit() -> None:
     assert np.std(ratio) < 0.011, "photon noise of the flat is what is left"
     assert np.ptp(np.median(ratio, axis=0)) < 0.01
     assert 0.010 < measured["pixel_rms"] < 0.025, "the pixels' own, and photon noise"
+
+
+def test_columns_that_are_bad_in_every_row_do_not_hide_the_lamp() -> None:
+    # So the settling columns of a window look when there is no master bias.
+    whole = halogen()
+    mask = whole.mask.copy()
+    mask[:, :10] = Mask.BAD
+    flat, _ = normalise_flat(replace(whole, mask=mask), EVERYWHERE, 4000.0)
+    expected, _ = normalise_flat(whole, EVERYWHERE, 4000.0)
+    ratio = (flat.data / expected.data)[:150, 10:]
+    assert np.abs(ratio - 1).max() < 0.01
 
 
 def test_marks_of_the_slit_are_corrected_where_the_lamp_gives_no_light() -> None:
