@@ -92,6 +92,11 @@ def search(
     """
     profile, error = slit_profile(scene.residual, scene.empty_variance, scene.good)
     found = find_sources(profile, error, seeing_px=seeing_px)
+    seen = np.flatnonzero(error > 0)
+    if seen.size and np.ptp(seen) + 1 < profile.size:
+        # Where the slit ends inside the image its last columns hold more stray light than sky.
+        low, high = seen[0] + seeing_px, seen[-1] - seeing_px
+        found = tuple(s for s in found if low <= s.column <= high)
     if region_px is not None:
         found = tuple(s for s in found if region_px[0] <= s.column <= region_px[1])
     return found[:MOST_OBJECTS], profile

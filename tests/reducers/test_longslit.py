@@ -86,6 +86,14 @@ def test_negative_images_are_never_objects() -> None:
     assert sorted(columns_of(slit)) == [50, 110]
 
 
+def test_the_stray_light_at_the_end_of_the_slit_is_no_object() -> None:
+    frame = slit_frame()
+    data, mask = frame.data.copy(), frame.mask.copy()
+    data[:, 20:22] += 150
+    mask[:, :20] = Mask.BAD
+    assert columns_of(measured(frame.after("edge", data=data, mask=mask))) == [110, 50]
+
+
 def test_objects_outside_the_wanted_region_are_not_looked_for() -> None:
     assert columns_of(measured(slit_frame(), region_px=(20, 80))) == [50]
 
