@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from astropy.io.fits import HDUList
 
+from reducers.products import add_card
 from reducers.reduced import SpectrumSettings
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def sign(products: Mapping[str, HDUList | str], redo: Redo, quality_auto: int) -
         if isinstance(hdus, HDUList):
             header = hdus[0].header
             for keyword, value, comment in cards:
-                header[keyword] = (value, comment)
+                add_card(header, keyword, value, comment)
             header.add_history(f"redo: {redo.in_words}")
 
 
