@@ -90,6 +90,10 @@ def _add_hints(parser: argparse.ArgumentParser) -> None:
         help="vacuum wavelengths to leave out, as 5570:5585,6295:6305",
     )  # fmt: skip
     hints.add_argument(
+        "--ab", metavar="FRAME",
+        help="subtract this exposure, in which the target was elsewhere on the slit",
+    )  # fmt: skip
+    hints.add_argument(
         "--seeing", dest="seeing_arcsec", type=float, metavar="ARCSEC",
         help="width that the object finder expects",
     )  # fmt: skip
@@ -178,6 +182,7 @@ def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: Fram
             settings=settings,
             pins=args.calibration,
             exclude=args.exclude,
+            partner=args.ab,
             recover=args.recover,
         )
     except Unusable as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from calibration_store.policy import HARD_KEYS, why_unfit
 from calibration_store.records import MasterState
 from calibration_store.store import CalibrationStore
 from daemon.publish.words import clean
+from daemon.work.plan import REDUCED
 from daemon.work.redo import Redo
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def request_of(
     settings: Mapping[str, Any],
     pins: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    partner: str | None = None,
     recover: bool = False,
 ) -> Redo:
     """Return the request with every master and frame named by its content.
@@ -39,7 +42,7 @@ def request_of(
     Raises
     ------
     Unusable
-        If a master is unknown or does not fit the frame.
+        If a master or a partner is unknown or does not fit the frame.
     """
     store = CalibrationStore(archive.engine)
     return Redo(
@@ -48,8 +51,27 @@ def request_of(
         settings=dict(settings),
         pins=dict(_pin(store, frame, text) for text in pins),
         exclude=tuple(_excluded(store, archive, frame, name) for name in exclude),
+        partner=_partner(archive, frame, partner) if partner else "",
         recover=recover,
     )
+
+
+def _partner(archive: Archive, frame: FrameRecord, name: str) -> str:
+    """Return the content of a nod partner, taken in the very set-up of the frame."""
+    found = [item for item in archive.find_frames(name) if item.night == frame.night]
+    if len(found) != 1:
+        raise Unusable(f"--ab {clean(name, 60)}: there is no such frame in night {frame.night}")
+    if found[0].id == frame.id:
+        raise Unusable(f"--ab {clean(name, 60)}: that is the frame itself")
+    if found[0].identity.kind not in REDUCED:
+        raise Unusable(f"--ab {found[0].stem} is {found[0].identity.kind}, not a spectrum")
+    own, other = frame.identity.setup, found[0].identity.setup
+    for field in fields(own):
+        has, wanted = getattr(other, field.name), getattr(own, field.name)
+        if has != wanted:
+            name = field.name.replace("_", " ")
+            raise Unusable(f"{found[0].stem} does not fit {frame.stem}: {name} {has}, not {wanted}")
+    return found[0].sha256
 
 
 def _pin(store: CalibrationStore, frame: FrameRecord, text: str) -> tuple[str, str]:

@@ -137,6 +137,22 @@ def read_exposure(bench: Bench, frame: FrameRecord) -> Exposure:
     raise UnreadableFile(f"the raw file {frame.path.name} is no longer there")
 
 
+def partner_of(bench: Bench, how: Redo) -> FrameRecord | None:
+    """Return the exposure that a person wants subtracted; None when nobody does.
+
+    Raises
+    ------
+    UnreadableFile
+        If it is not known any more.
+    """
+    if not how.partner:
+        return None
+    found = bench.archive.frame_of_content(how.partner)
+    if found is None:
+        raise UnreadableFile(f"the partner {how.partner[:12]} is not in the archive")
+    return found
+
+
 def choices_of(selections: Iterable[Selection]) -> tuple[Choice, ...]:
     """Return selections as the archive records them."""
     return tuple(

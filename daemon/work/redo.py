@@ -34,6 +34,8 @@ class Redo:
         Role -> key of the master that must be used.
     exclude
         Keys of masters, and SHA-256 of raw frames, that must not be used.
+    partner
+        SHA-256 of the exposure, nodded along the slit, that is subtracted; '' for none.
     recover
         The person has looked: the quality becomes 1, the automatic one is kept beside it.
     """
@@ -43,6 +45,7 @@ class Redo:
     settings: Mapping[str, Any] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    partner: str = ""
     recover: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Redo:
         said = [f"{name} = {value}" for name, value in self.settings.items()]
         said += [f"{role} {key[:12]}" for role, key in self.pins.items()]
         said += [f"without {key[:12]}" for key in self.exclude]
+        said += [f"minus {self.partner[:12]}"] * bool(self.partner)
         said += ["quality 1 because a person has looked"] * self.recover
         return ", ".join(said) or "the same settings"
 

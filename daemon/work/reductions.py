@@ -16,6 +16,7 @@ from daemon.memory.records import FlagRecord, FrameRecord, ProductRecord, Produc
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.calibrations import (
     choices_of,
+    partner_of,
     provenance_of,
     read_calibrations,
     read_exposure,
@@ -102,12 +103,19 @@ class Made:
         given = read_calibrations(bench, selections)
         instrument = bench.instrument(frame.identity.instrument)
         settings = settings_of(bench.config.spectrum, how)
-        found = reduce_spectrum(exposure, given, instrument, settings)
+        partner = partner_of(bench, how)
+        found = reduce_spectrum(
+            exposure,
+            given,
+            instrument,
+            settings,
+            read_exposure(bench, partner) if partner is not None else None,
+        )
         reduced = recovered(found, how)
         files = spectrum_products(
             reduced,
             exposure,
-            provenance_of([frame], selections),
+            provenance_of([frame] if partner is None else [frame, partner], selections),
             telescope=instrument.telescope,
             settings=settings,
             missing={item.role: item.reason for item in selections if item.master is None},

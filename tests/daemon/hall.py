@@ -126,7 +126,7 @@ class Hall:
                 self.frame(SCIENCE), priority=1, now=self.clock.now(), redo=request.to_json()
             )
         )
-        self.work({JobKind.REDUCE})
+        self.work(until_s=10)
         return self.product()
 
 

@@ -11,7 +11,7 @@ from calibration_store.records import MasterState
 from daemon.config import Spectrum
 from daemon.memory.records import Decision, JobKind, Verdict
 from daemon.work.plan import reduce_request, review_request
-from tests.daemon.hall import ARC, BIASES, NOON, SCIENCE, Contents, Hall, simulated
+from tests.daemon.hall import ARC, BIASES, NOON, SCIENCE, Contents, Hall, edited, simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +57,16 @@ def test_an_upgrade_keeps_to_what_a_person_asked_for(reduced_night: Hall) -> Non
     assert upgraded.key != asked.key
     assert upgraded.redo["settings"] == {"centroid_px": 45.0}
     assert upgraded.measurements["human_choice"] == 1.0
+
+
+def test_a_partner_is_subtracted_and_named_among_the_inputs(reduced_night: Hall) -> None:
+    hall = reduced_night
+    name = "ALJa150099.fits"
+    hall.put(name, content=edited(hall.contents[SCIENCE], "OBSERVER", "Another"))
+    made = hall.redo(partner=hall.frame(name).sha256)
+    assert "nod_scale" in made.measurements
+    header = fits.getheader(made.paths["spectrum"])
+    assert name in {header["PROV1"], header["PROV2"]}
 
 
 def test_a_pinned_master_is_used_and_an_excluded_one_is_not(reduced_night: Hall) -> None:

@@ -110,6 +110,9 @@ def test_what_is_no_range_is_refused(redo: Run, text: str) -> None:
         (("--calibration", "BIAS=no_such"), "there is no master 'no_such'; those that fit as BIAS"),
         (("--calibration", "FLAT={bias}"), "does not fit ALJa150017: a master BIAS, not FLAT"),
         (("--exclude", "no_such"), "no master and no frame is called so"),
+        (("--ab", "no_such"), "there is no such frame in night 2026-01-15"),
+        (("--ab", BIASES[0]), "is BIAS, not a spectrum"),
+        (("--ab", SCIENCE), "that is the frame itself"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(
