@@ -23,6 +23,7 @@ TEXTS = (
     "observing_mode",
     "shutter",
     "retarder",
+    "slit_orientation",
     "tracking",
     "programme",
     "block",

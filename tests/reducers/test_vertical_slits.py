@@ -195,3 +195,20 @@ def test_the_binning_along_the_slit_follows_the_slit() -> None:
     assert (setup.slit_binning, setup.dispersion_binning) == (2, 1)
     standing = replace(setup, slit="Vert_0.9")
     assert (standing.slit_binning, standing.dispersion_binning) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "orientation", "cautioned"),
+    [
+        ("Slit_1.0", "Horizontal", False),
+        ("Vert_0.9", "Vertical", False),
+        ("Slit_1.0", "Vertical", True),
+        ("Vert_0.9", "Horizontal", True),
+    ],
+)
+def test_a_slit_whose_name_contradicts_its_orientation_is_cautioned(
+    alfosc_header, name: str, orientation: str, cautioned: bool
+) -> None:
+    identity = identify(alfosc_header("science", ALAPRTNM=name, ALAPRORI=orientation), ALFOSC)
+    assert identity.kind is FrameKind.SPEC_OBJECT
+    assert any("vertical" in reason for reason in identity.reasons) is cautioned
