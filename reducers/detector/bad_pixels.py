@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 HOT_SIGMA = 5.0
 #: Chance at which an honest pixel is called unstable, and the least excess of its variance.
 UNSTABLE_CHANCE, UNSTABLE_FACTOR = 1e-8, 4.0
+#: A column is unstable when its variance exceeds the others' by this fraction (real ones: 0.1).
+COLUMN_EXCESS = 0.5
 #: Responses outside these cannot be divided out: too little light, or no pixel of its own.
 LEAST_RESPONSE, MOST_RESPONSE = 0.6, 1.4
 #: A map that condemns more than this is itself wrong.
@@ -37,7 +39,7 @@ def hot_pixels(master: Frame, read_noise: float) -> NDArray[np.bool_]:
 
 
 def unstable_pixels(frames: Sequence[Frame], read_noise: float) -> NDArray[np.bool_]:
-    """Return where biases scatter far more than the read noise; the largest deviation is let off.
+    """Return pixels and columns of biases that scatter far more than the read noise.
 
     Cosmic rays strike a pixel once; what is left after the largest deviation has gone is the
     pixel's own. With fewer than five frames nothing is called unstable.
@@ -56,7 +58,15 @@ def unstable_pixels(frames: Sequence[Frame], read_noise: float) -> NDArray[np.bo
     # Letting one value off moves the mean as well: 1 - 1/n of it remains in the others.
     rest = squares - largest * count / (count - 1)
     limit = max(float(chi2.isf(UNSTABLE_CHANCE, count - 2)), UNSTABLE_FACTOR * (count - 2))
-    return np.asarray(rest > limit * read_noise**2)
+    return np.asarray((rest > limit * read_noise**2) | _unstable_columns(rest))
+
+
+def _unstable_columns(squares: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return the columns (nx,) whose mean scatter stands out, single wild pixels aside."""
+    means = np.minimum(squares, 20 * np.median(squares)).mean(axis=0)
+    ratio = means / max(float(np.median(means)), 1e-6)
+    width = 1.4826 * float(np.median(np.abs(ratio - 1)))
+    return np.asarray(ratio > 1 + max(COLUMN_EXCESS, 8 * width))
 
 
 def unusable_response(response: Image, lit: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -116,6 +116,18 @@ def test_a_flickering_pixel_is_unstable_and_one_cosmic_ray_is_not() -> None:
     assert found.sum() == 1
 
 
+def test_a_restless_column_is_unstable_as_a_whole() -> None:
+    rng = np.random.default_rng(20)
+    frames = [bias(n) for n in range(9)]
+    data = [f.data.copy() for f in frames]
+    for plane in data:
+        plane[:, 77] += rng.normal(0, NOISE, SHAPE[0])
+    restless = [f.after("x", data=d) for f, d in zip(frames, data, strict=True)]
+    found = unstable_pixels(restless, NOISE)
+    assert found[:, 77].all()
+    assert found.sum() == SHAPE[0]
+
+
 def test_bad_pixels_flow_into_the_frame_and_a_map_that_condemns_too_much_does_not() -> None:
     few, many = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
     few[3, 4] = True
