@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOST_OBJECTS = 6
 #: A companion of the target whose whole spectrum is fainter than this (sigma) is none.
 LEAST_TOTAL_SNR = 4.0
+#: Two traces closer than this are one object.
+LEAST_GAP_FWHM = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,18 +119,29 @@ def trace_objects(
     variance = model_variance(scene.sky, smooth, scene.floor)
     crutch = expected.crutch
     traces: list[Trace] = []
+    kept: list[Source] = []
     for source in sources:
-        traces.append(trace_source(scene.residual, variance, scene.good, source, crutch=crutch))
-        if len(traces) == 1 and np.isfinite(traces[0].rms_px):
-            crutch = traces[0]
+        trace = trace_source(scene.residual, variance, scene.good, source, crutch=crutch)
+        if any(_same(trace, other) for other in traces):
+            continue
+        kept.append(source)
+        traces.append(trace)
+        if len(traces) == 1 and np.isfinite(trace.rms_px):
+            crutch = trace
     rows, columns = scene.data.shape
     if expected.column is None:
         return tuple(traces) or (forced_trace(rows, (columns - 1) / 2, seeing_px, crutch),)
-    away = [abs(source.column - expected.column) for source in sources]
+    away = [abs(source.column - expected.column) for source in kept]
     if away and min(away) <= expected.tolerance_px:
         traces.insert(0, traces.pop(int(np.argmin(away))))
         return tuple(traces)
     return (forced_trace(rows, expected.column, seeing_px, crutch), *traces)
+
+
+def _same(one: Trace, other: Trace) -> bool:
+    """Whether two traces follow the same light: they could not be told apart."""
+    gap = float(np.median(np.abs(one.columns - other.columns)))
+    return gap < LEAST_GAP_FWHM * min(one.fwhm_px, other.fwhm_px)
 
 
 def extract_objects(

@@ -36,7 +36,7 @@ class Profile:
     offset_px : float
         Where the Moffat's centre lies from the trace, which is a centroid.
     correction : (ROW_DEGREE + 1, splines) or None
-        Added to the Moffat of unit sum: cubic B-splines in distance from the trace over FWHM,
+        Added to the Moffat of unit sum: cubic B-splines in distance from its centre over FWHM,
         times Legendre polynomials in u.
     """
 
@@ -78,23 +78,24 @@ class Profile:
 
     def window(self, trace: Trace) -> NDArray[np.int64]:
         """Return, for every row, the columns (also beyond the image) that the profile covers."""
-        half = int(np.ceil(REACH_FWHM * self.fwhm_px * (1 + abs(self.slope)))) + 1
+        reach = REACH_FWHM * self.fwhm_px * (1 + abs(self.slope)) + abs(self.offset_px)
+        half = int(np.ceil(reach)) + 1
         first = np.floor(trace.columns).astype(np.int64) - half
         return np.asarray(first[:, None] + np.arange(2 * half + 2)[None, :])
 
     def scaled(self, trace: Trace, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return distances from the trace in units of the row's FWHM."""
+        """Return distances from the Moffat's centre in units of the row's FWHM."""
         u = row_coordinate(trace.rows.size)
         fwhm = np.maximum(self.fwhm_px * (1 + self.slope * u), 1.0)
-        return np.asarray(distance / fwhm[:, None])
+        return np.asarray((distance - self.offset_px) / fwhm[:, None])
 
     def moffat(self, trace: Trace, distance: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the Moffat alone, with unit sum over each row's distances."""
         u = row_coordinate(trace.rows.size)
         fwhm = np.maximum(self.fwhm_px * (1 + self.slope * u), 1.0)[:, None]
         core = moffat_core(fwhm, self.beta)
-        line = pixel_moffat(distance - self.offset_px, core, self.beta)
-        line = np.where(np.abs(distance) <= REACH_FWHM * fwhm, line, 0)
+        off = distance - self.offset_px
+        line = np.where(np.abs(off) <= REACH_FWHM * fwhm, pixel_moffat(off, core, self.beta), 0)
         return np.asarray(line / line.sum(axis=1, keepdims=True))
 
 

@@ -1,9 +1,7 @@
 """Measure the shape of objects along the slit, as finely as their signal allows.
 
 Every parameter has an expected value and a spread: a faint object gets the expected shape,
-a bright one its own, and nothing switches in between. What a Moffat lacks is a smooth
-correction fitted to all pixels along the trace, in the manner of Horne (1986, PASP 98, 609,
-section III), Marsh (1989, PASP 101, 1032) and of effective point-spread functions.
+a bright one its own, and nothing switches in between.
 """
 
 from __future__ import annotations
@@ -12,36 +10,27 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.polynomial import legendre
 from scipy import optimize
-from scipy.interpolate import BSpline
-from scipy.sparse import csr_array, diags_array
 
 from reducers.frame import Vector
 from reducers.spectroscopy.extract import image_of, smoothed, solve_rows
-from reducers.spectroscopy.shape import (
-    KNOTS,
-    ROW_DEGREE,
-    Profile,
-    moffat_core,
-    pixel_moffat,
-    row_coordinate,
-)
+from reducers.spectroscopy.shape import Profile, moffat_core, pixel_moffat, row_coordinate
+from reducers.spectroscopy.shape_correction import correct_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from reducers.spectroscopy.trace import Trace
+    from reducers.spectroscopy.trace import Planes, Trace
 
 #: Moffat exponent of ordinary seeing and its spread from night to night.
 TYPICAL_BETA, BETA_SPREAD = 3.0, 0.7
-#: What a Moffat may lack: a share of itself, and of its peak an aureole that falls with the
-#: square of the distance (King 1971, PASP 83, 199).
-LACK, AUREOLE = 0.15, 0.02
 #: A Moffat is not asked to fit better than this share of its peak; the correction does.
 MOFFAT_TOLERANCE = 0.005
+
+#: Objects closer than this mingle: their shapes are fitted as one.
+BLENDED_FWHM = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +70,7 @@ def fit_profile(
     expected
         From a brighter object on the same slit; else ordinary seeing of the trace's width.
     """
-    if expected is None:
-        guess = Profile(beta=TYPICAL_BETA, fwhm_px=max(trace.fwhm_px, 1.5), slope=0.0)
-        expected = Expectation(profile=guess)
-    moffat = _fit_moffat(residual, variance, good, trace, expected)
-    return _correct(residual, variance, good, trace, moffat)
+    return _fit_blend((residual, variance, good), [trace], expected)[0]
 
 
 def fit_profiles(
@@ -96,50 +81,72 @@ def fit_profiles(
 ) -> tuple[Profile, ...]:
     """Fit the profiles of all objects on a slit, the brightest first.
 
-    The seeing is common: the brightest object tells what the fainter ones should look like.
-    A neighbour's light is first kept out by its half of the gap, then subtracted.
+    The seeing is common: objects that blend share one shape, and the brightest tells what
+    fainter ones should look like. The light of other blends is first kept out by distance,
+    then subtracted.
 
     Parameters
     ----------
     residual, variance, good : (ny, nx)
         As for `fit_profile`, with every object's light.
     """
-    if len(traces) == 1:
-        return (fit_profile(residual, variance, good, traces[0]),)
+    order = np.argsort([-_brightness(residual, variance, good, t) for t in traces])
+    blends = _blends([int(k) for k in order], traces)
     columns = np.arange(residual.shape[1])[None, :]
-    away = np.array([np.abs(columns - t.columns[:, None]) for t in traces])
-    bright = [_brightness(residual, variance, good, t) for t in traces]
-    order = np.argsort(bright)[::-1]
-    found = _in_order(
-        [residual] * len(traces),
-        variance,
-        [good & (away[k] <= away.min(axis=0)) for k in range(len(traces))],
-        traces,
-        order,
-    )
-    shapes = [p.values(t, residual.shape[1]) for p, t in zip(found, traces, strict=True)]
-    fluxes, _ = solve_rows(residual, variance, good, shapes)
-    everything = image_of(fluxes, shapes)
-    alone = [residual - everything + f[:, None] * s for f, s in zip(fluxes, shapes, strict=True)]
-    return tuple(_in_order(alone, variance, [good] * len(traces), traces, order))
-
-
-def _in_order(
-    residuals: Sequence[NDArray[np.float64]],
-    variance: NDArray[np.float64],
-    goods: Sequence[NDArray[np.bool_]],
-    traces: Sequence[Trace],
-    order: NDArray[np.int64],
-) -> list[Profile]:
-    first = int(order[0])
-    brightest = fit_profile(residuals[first], variance, goods[first], traces[first])
-    expected = Expectation(profile=brightest, width_spread=0.1, slope_spread=0.03, beta_spread=0.3)
-    return [
-        brightest
-        if k == first
-        else fit_profile(residuals[k], variance, goods[k], traces[k], expected)
-        for k in range(len(traces))
+    away = [
+        np.min([np.abs(columns - traces[k].columns[:, None]) for k in blend], axis=0)
+        for blend in blends
     ]
+    found: dict[int, Profile] = {}
+    for first in (True, False) if len(blends) > 1 else (True,):
+        before = dict(found)
+        expected = None
+        for n, blend in enumerate(blends):
+            light, apart = residual, good
+            if first and len(blends) > 1:
+                apart = good & (away[n] <= 0.5 * np.min(away[:n] + away[n + 1 :], axis=0))
+            elif not first:
+                light = _without(residual, variance, good, traces, before, blend)
+            members = [traces[k] for k in blend]
+            fitted = _fit_blend((light, variance, apart), members, expected)
+            found |= dict(zip(blend, fitted, strict=True))
+            expected = expected or Expectation(
+                profile=fitted[0], width_spread=0.1, slope_spread=0.03, beta_spread=0.3
+            )
+    return tuple(found[k] for k in range(len(traces)))
+
+
+def _blends(order: Sequence[int], traces: Sequence[Trace]) -> list[list[int]]:
+    """Group the objects whose wings mingle, brightest first."""
+    blends: list[list[int]] = []
+    for k in order:
+        near = [
+            blend
+            for blend in blends
+            if any(
+                np.abs(traces[k].columns - traces[j].columns).min()
+                < BLENDED_FWHM * traces[j].fwhm_px
+                for j in blend
+            )
+        ]
+        blends = [blend for blend in blends if blend not in near]
+        blends.append([*(j for blend in near for j in blend), k])
+    return sorted(blends, key=lambda blend: list(order).index(blend[0]))
+
+
+def _without(
+    residual: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    good: NDArray[np.bool_],
+    traces: Sequence[Trace],
+    profiles: Mapping[int, Profile],
+    kept: Sequence[int],
+) -> NDArray[np.float64]:
+    """Return the residual without the light of all objects that are not `kept`."""
+    shapes = [profiles[k].values(t, residual.shape[1]) for k, t in enumerate(traces)]
+    fluxes, _ = solve_rows(residual, variance, good, shapes)
+    other = [k for k in range(len(traces)) if k not in kept]
+    return residual - image_of([fluxes[k] for k in other], [shapes[k] for k in other])
 
 
 def _brightness(
@@ -152,179 +159,115 @@ def _brightness(
     return float(residual[near].sum() / np.sqrt(max(float(variance[near].sum()), 1e-9)))
 
 
+def _fit_blend(
+    planes: Planes, traces: Sequence[Trace], expected: Expectation | None
+) -> list[Profile]:
+    """Fit one shape, each object at its own place, the brightest first."""
+    if expected is None:
+        guess = Profile(beta=TYPICAL_BETA, fwhm_px=max(traces[0].fwhm_px, 1.5), slope=0.0)
+        expected = Expectation(profile=guess)
+    return correct_shape(planes, traces, _fit_moffats(planes, traces, expected))
+
+
 @dataclass(frozen=True, slots=True)
 class _Stack:
-    """Mean signal at distances from the trace, in one zone of rows at mean coordinate u."""
+    """Mean signal at distances from the first trace, in one zone of rows at coordinate u.
+
+    `gaps` are the distances of all traces from the first.
+    """
 
     u: float
+    gaps: Vector
     distance: Vector
     value: Vector
     error: Vector
 
 
-def _stacks(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    trace: Trace,
-    profile: Profile,
-) -> list[_Stack]:
+def _stacks(planes: Planes, traces: Sequence[Trace], fwhm_px: float) -> list[_Stack]:
     """Stack three zones of rows along the trace, rows weighted by their signal over noise."""
-    distance = np.arange(residual.shape[1])[None, :] - trace.columns[:, None]
-    near = good & (np.abs(distance) < profile.fwhm_px)
-    level = np.where(near, residual, 0).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
-    noise = np.where(near, variance, 0).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
-    weight = np.maximum(smoothed(level), 0) / np.maximum(noise, 1e-6)
-    weight = np.where(near.any(axis=1), weight, 0)
-    weight += 1e-3 * weight.max() + 1e-12
+    residual, variance, good = planes
+    distance = np.arange(residual.shape[1])[None, :] - traces[0].columns[:, None]
+    gaps = np.array([t.columns - traces[0].columns for t in traces])
+    weight = _row_weights(planes, np.abs(distance) < fwhm_px)
     u = row_coordinate(residual.shape[0])
-    keep = good & (np.abs(distance) < 4 * profile.fwhm_px)
-    step = profile.fwhm_px / 12
+    low, high = float(gaps.min()) - 4 * fwhm_px, float(gaps.max()) + 4 * fwhm_px
+    keep = good & (distance > low) & (distance < high)
     found = []
     for zone in np.array_split(np.arange(residual.shape[0]), 3):
         inside = keep[zone]
         spread = np.broadcast_to(weight[zone][:, None], inside.shape)[inside]
         where = distance[zone][inside]
-        bins = np.floor((where + 4 * profile.fwhm_px) / step).astype(int)
+        bins = np.floor((where - low) / (fwhm_px / 12)).astype(int)
         total = np.bincount(bins, weights=spread)
         filled = total > 0
         if filled.sum() < 8:
             continue
+
+        def gathered(
+            values: Vector, bins: NDArray[np.int64] = bins, filled: NDArray[np.bool_] = filled
+        ) -> Vector:
+            return np.asarray(np.bincount(bins, weights=values)[filled])
+
         total = total[filled]
-
-        def mean(
-            values: NDArray[np.float64], power: int = 1, *, bins: NDArray[np.int64] = bins,
-            spread: Vector = spread, filled: NDArray[np.bool_] = filled,
-        ) -> Vector:  # fmt: skip
-            return np.asarray(np.bincount(bins, weights=spread**power * values)[filled])
-
-        value = mean(residual[zone][inside]) / total
-        own = np.maximum(value, 0) * mean(np.ones(bins.size), 2)
-        error = np.sqrt(mean(variance[zone][inside], 2) + own) / total
+        value = gathered(spread * residual[zone][inside]) / total
+        own = np.maximum(value, 0) * gathered(spread**2)
+        error = np.sqrt(gathered(spread**2 * variance[zone][inside]) + own) / total
         middle = float(np.average(u[zone], weights=weight[zone]))
-        found.append(_Stack(middle, mean(where) / total, value, error))
+        found.append(
+            _Stack(
+                middle, gaps[:, zone].mean(axis=1), gathered(spread * where) / total, value, error
+            )
+        )
     return found
 
 
-def _fit_moffat(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    trace: Trace,
-    expected: Expectation,
-) -> Profile:
-    """Return the most probable Moffat; each zone's amplitude follows by linear least squares."""
+def _row_weights(planes: Planes, near: NDArray[np.bool_]) -> Vector:
+    residual, variance, good = planes
+    use = near & good
+    many = np.maximum(use.sum(axis=1), 1)
+    level = np.where(use, residual, 0).sum(axis=1) / many
+    noise = np.where(use, variance, 0).sum(axis=1) / many
+    weight = np.maximum(smoothed(level), 0) / np.maximum(noise, 1e-6)
+    weight = np.where(use.any(axis=1), weight, 0)
+    return np.asarray(weight + 1e-3 * weight.max() + 1e-12)
+
+
+def _fit_moffats(planes: Planes, traces: Sequence[Trace], expected: Expectation) -> list[Profile]:
+    """Return the most probable Moffats; amplitudes follow by linear least squares."""
     guess = expected.profile
-    stacks = _stacks(residual, variance, good, trace, guess)
+    stacks = _stacks(planes, traces, guess.fwhm_px)
     if not stacks:
-        return replace(guess, offset_px=0.0)
+        return [replace(guess, offset_px=0.0)] * len(traces)
     errors = [np.hypot(s.error, MOFFAT_TOLERANCE * max(s.value.max(), 0)) for s in stacks]
 
     def deviation(p: NDArray[np.float64]) -> NDArray[np.float64]:
-        width, slope, beta, offset = guess.fwhm_px * np.exp(p[0]), p[1], float(p[2]), p[3]
-        parts = [
-            np.array(
-                [
-                    p[0] / expected.width_spread,
-                    (slope - guess.slope) / expected.slope_spread,
-                    (beta - guess.beta) / expected.beta_spread,
-                    (offset - guess.offset_px) / (0.1 * guess.fwhm_px),
-                ]
-            )
+        width, slope, beta, offsets = guess.fwhm_px * np.exp(p[0]), p[1], float(p[2]), p[3:]
+        known = [
+            p[0] / expected.width_spread,
+            (slope - guess.slope) / expected.slope_spread,
+            (beta - guess.beta) / expected.beta_spread,
         ]
+        parts = [np.array(known), (offsets - guess.offset_px) / (0.1 * guess.fwhm_px)]
         for stack, error in zip(stacks, errors, strict=True):
             core = moffat_core(np.array(max(width * (1 + slope * stack.u), 1.0)), beta)
-            line = pixel_moffat(stack.distance - offset, core, beta) / error
-            scale = max(float(line @ (stack.value / error)) / float(line @ line), 0.0)
-            parts.append(stack.value / error - scale * line)
+            away = stack.distance[:, None] - stack.gaps - offsets
+            lines = pixel_moffat(away, core, beta) / error[:, None]
+            ridge = 1e-6 * np.trace(lines.T @ lines) * np.eye(len(traces))
+            light = np.linalg.solve(lines.T @ lines + ridge, lines.T @ (stack.value / error))
+            parts.append(stack.value / error - lines @ np.maximum(light, 0))
         return np.concatenate(parts)
 
     result = optimize.least_squares(
         deviation,
-        np.array([0.0, guess.slope, guess.beta, guess.offset_px]),
-        bounds=([-0.9, -0.4, 1.6, -guess.fwhm_px], [0.9, 0.4, 8.0, guess.fwhm_px]),
-        x_scale=np.array([0.1, 0.1, 0.5, 0.3]),
+        np.array([0.0, guess.slope, guess.beta, *[guess.offset_px] * len(traces)]),
+        bounds=(
+            [-0.9, -0.4, 1.6, *[-guess.fwhm_px] * len(traces)],
+            [0.9, 0.4, 8.0, *[guess.fwhm_px] * len(traces)],
+        ),
+        x_scale=np.array([0.1, 0.1, 0.5, *[0.3] * len(traces)]),
     )
-    width, slope, beta, offset = result.x
-    return Profile(
-        beta=float(beta),
-        fwhm_px=float(guess.fwhm_px * np.exp(width)),
-        slope=float(slope),
-        offset_px=float(offset),
-        correction=guess.correction,
+    width, slope, beta = result.x[:3]
+    shared = replace(
+        guess, beta=float(beta), fwhm_px=float(guess.fwhm_px * np.exp(width)), slope=float(slope)
     )
-
-
-def _correct(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    trace: Trace,
-    profile: Profile,
-) -> Profile:
-    """Add the correction of the Moffat that the pixels ask for against their noise."""
-    index = profile.window(trace)
-    clipped = np.clip(index, 0, residual.shape[1] - 1)
-    distance = index - trace.columns[:, None]
-    scaled = profile.scaled(trace, distance)
-    ok = np.take_along_axis(good, clipped, 1) & (index == clipped)
-    ok &= (scaled >= KNOTS[0]) & (scaled < KNOTS[-1])
-    data = np.take_along_axis(residual, clipped, 1)
-    empty = np.take_along_axis(variance, clipped, 1)
-    moffat = profile.moffat(trace, distance)
-    spline = csr_array(BSpline.design_matrix(scaled.ravel().clip(KNOTS[0], KNOTS[-1]), KNOTS, 3))
-    prior, start = _lack(profile)
-    flux = np.zeros((residual.shape[0], 1))
-    for _ in range(3):
-        _, line = profile.along(trace)
-        noise = empty + np.maximum(flux * line, 0)
-        weight = np.where(ok, 1 / noise, 0)
-        light = (weight * line * data).sum(axis=1)
-        flux = smoothed(light / np.maximum((weight * line**2).sum(axis=1), 1e-12))[:, None]
-        # Cosmic rays that are not masked yet, with room for what the profile still lacks.
-        off = np.abs(data - flux * line)
-        kept = off < 6 * np.sqrt(noise) + np.abs(flux) * (LACK * line + 0.02 * line.max())
-        solved = _solve(spline, weight * kept, flux, data - flux * moffat, prior, start)
-        profile = replace(profile, correction=solved)
-    return profile
-
-
-def _lack(profile: Profile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the spread of every coefficient and its expected value, (terms, splines)."""
-    splines = KNOTS.size - 4
-    centres = np.array([KNOTS[k + 1 : k + 4].mean() for k in range(splines)])
-    core = moffat_core(np.array(profile.fwhm_px), profile.beta)
-    line = pixel_moffat(centres * profile.fwhm_px - profile.offset_px, core, profile.beta)
-    reach = np.arange(-4 * profile.fwhm_px, 4 * profile.fwhm_px)
-    total = pixel_moffat(reach, core, profile.beta).sum()
-    spread = (LACK * line + AUREOLE * line.max() / (1 + centres**2)) / total
-    start = profile.correction if profile.correction is not None else np.zeros((1, 1))
-    terms = np.array([1.0, 0.5, 0.3])[: ROW_DEGREE + 1, None]
-    return terms * spread, np.broadcast_to(start, (ROW_DEGREE + 1, splines))
-
-
-def _solve(
-    spline: csr_array,
-    weight: NDArray[np.float64],
-    flux: NDArray[np.float64],
-    lacking: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    start: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Solve for the correction, each coefficient drawn to `start` within its spread."""
-    terms, splines = spread.shape
-    rows = row_coordinate(weight.shape[0])
-    along = [legendre.legval(rows, np.eye(terms)[k])[:, None] for k in range(terms)]
-    normal = np.zeros((terms, splines, terms, splines))
-    right = np.zeros((terms, splines))
-    for i in range(terms):
-        right[i] = spline.T @ (weight * flux * along[i] * lacking).ravel()
-        for j in range(i + 1):
-            scale = (weight * flux**2 * along[i] * along[j]).ravel()
-            block = (spline.T @ (diags_array(scale) @ spline)).toarray()
-            normal[i, :, j] = block
-            normal[j, :, i] = block.T
-    size = terms * splines
-    matrix = normal.reshape(size, size) + np.diag(1 / spread.ravel() ** 2)
-    vector = right.ravel() + (start / spread**2).ravel()
-    return np.asarray(np.linalg.solve(matrix, vector).reshape(terms, splines))
+    return [replace(shared, offset_px=float(offset)) for offset in result.x[3:]]

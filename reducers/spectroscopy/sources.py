@@ -59,57 +59,67 @@ def find_sources(
     seeing_px
         Expected FWHM along the slit.
     """
-    sigma_px = seeing_px / FWHM_PER_SIGMA
-    reach = int(np.ceil(4 * sigma_px))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
-    kernel /= kernel.sum()
     baseline = ndimage.median_filter(profile, size=min(profile.size, int(16 * seeing_px) | 1))
-    level = signal.convolve(profile - baseline, kernel, mode="same")
-    noise = np.sqrt(signal.convolve(error**2, kernel**2, mode="same"))
-    scatter = 1.4826 * np.median(np.abs(level - np.median(level)))
-    score = level / np.maximum(np.hypot(noise, 0.5 * scatter), 1e-9)
+    above = profile - baseline
+    level, score = _matched(above, error, seeing_px)
     edge = max(3, int(seeing_px / 2))
     peaks, _ = signal.find_peaks(score, height=threshold_sigma, distance=max(2, int(seeing_px)))
-    peaks = [p for p in peaks if edge <= p < profile.size - edge]
+    # A sharper filter parts close pairs, where the dip between them is beyond doubt.
+    _, sharp = _matched(above, error, seeing_px / 2)
+    parted, _ = signal.find_peaks(
+        sharp, height=threshold_sigma, prominence=np.maximum(threshold_sigma, 0.03 * sharp)
+    )
+    lone = [p for p in peaks if np.abs(parted - p).min(initial=profile.size) > seeing_px]
+    peaks = [p for p in sorted([*lone, *parted]) if edge <= p < profile.size - edge]
     brightest = max((level[p] for p in peaks), default=0.0)
-    found = [
-        Source(
-            column=_centroid(profile - baseline, p, seeing_px),
-            significance=float(score[p]),
-            fwhm_px=_width(profile - baseline, p),
-        )
-        for p in peaks
+    found = []
+    for peak in peaks:
         # Wings and ghosts of a bright star are not objects.
-        if level[p] > 0.004 * brightest
-    ]
+        if level[peak] > 0.004 * brightest:
+            width = _width(above, peak)
+            column = _centroid(above, peak, min(seeing_px, width))
+            found.append(Source(column=column, significance=float(score[peak]), fwhm_px=width))
     return tuple(sorted(found, key=lambda s: -s.significance))
 
 
-def _centroid(profile: Vector, peak: int, seeing_px: float) -> float:
+def _matched(profile: Vector, error: Vector, fwhm_px: float) -> tuple[Vector, Vector]:
+    """Return the profile seen through a Gaussian, and its height over the noise."""
+    sigma_px = fwhm_px / FWHM_PER_SIGMA
+    reach = int(np.ceil(4 * sigma_px))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    kernel /= kernel.sum()
+    level = signal.convolve(profile, kernel, mode="same")
+    noise = np.sqrt(signal.convolve(error**2, kernel**2, mode="same"))
+    scatter = 1.4826 * np.median(np.abs(level - np.median(level)))
+    return level, level / np.maximum(np.hypot(noise, 0.5 * scatter), 1e-9)
+
+
+def _centroid(profile: Vector, peak: int, fwhm_px: float) -> float:
     centre = float(peak)
     columns = np.arange(profile.size)
     for _ in range(10):
-        weight = np.exp(-0.5 * ((columns - centre) / (seeing_px / FWHM_PER_SIGMA)) ** 2)
+        weight = np.exp(-0.5 * ((columns - centre) / (fwhm_px / FWHM_PER_SIGMA)) ** 2)
         signal_ = weight * profile
         if signal_.sum() <= 0:
             return float(peak)
         # Weighting with the profile's own width halves the step towards the centroid.
         centre += 2 * float((signal_ * (columns - centre)).sum() / signal_.sum())
-        centre = float(np.clip(centre, peak - seeing_px, peak + seeing_px))
+        centre = float(np.clip(centre, peak - fwhm_px, peak + fwhm_px))
     return centre
 
 
 def _width(profile: Vector, peak: int) -> float:
+    """Return the FWHM: twice the narrower half, so that a neighbour does not widen it."""
     half = profile[peak] / 2
-    left = peak
-    while left > 0 and profile[left] > half:
-        left -= 1
-    right = peak
-    while right < profile.size - 1 and profile[right] > half:
-        right += 1
 
-    def crossing(low: int, high: int) -> float:
-        step = profile[high] - profile[low]
-        return low + (half - profile[low]) / step if step else float(low)
+    def reach(side: Vector) -> float:
+        below = np.flatnonzero(side <= half)
+        if below.size == 0:
+            return float(side.size)
+        first = int(below[0])
+        return float(first - (half - side[first]) / max(side[first - 1] - side[first], 1e-12))
 
-    return float(max(crossing(right, right - 1) - crossing(left, left + 1), 1.0))
+    # The highest pixel is up to half a pixel from the centre: of the two halves one is long.
+    left, right = reach(profile[peak::-1]), reach(profile[peak:])
+    both = left + right
+    return max(both if both < 1.5 * 2 * min(left, right) else 2 * min(left, right), 1.0)
