@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import astroscrappy
 import numpy as np
-from scipy.ndimage import median_filter
+from scipy.ndimage import find_objects, label, maximum_filter, median_filter
 
 from reducers.frame import Frame, Mask
 from reducers.spectroscopy.extract import model_variance
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Pixels along every edge that astroscrappy's filters do not look at, with one to spare.
 BORDER = 4
+#: Pixels around a hit in which the search goes on.
+MARGIN_PX = 8
 
 
 def flag_cosmic_rays(
@@ -43,21 +45,13 @@ def flag_cosmic_rays(
     signal = _smooth_signal(data - sky, np.sqrt(model_variance(sky, sky * 0, read_noise_e**2)))
     variance = model_variance(sky, signal, read_noise_e**2).astype(np.float32)
     bad = ~frame.good
-    hits, _ = astroscrappy.detect_cosmics(
-        _mirrored(data),
-        inmask=_mirrored(bad),
-        inbkg=_mirrored(sky.astype(np.float32)),
-        invar=_mirrored(variance),
-        gain=1.0,
-        readnoise=read_noise_e,
-        satlevel=np.inf,
-        sigclip=sigma_limit,
-        sigfrac=0.3,
-        objlim=5.0,
-        niter=3,
-        sepmed=True,
-        cleantype="medmask",
-    )
+    planes = tuple(_mirrored(plane) for plane in (data, bad, sky.astype(np.float32), variance))
+    hits = _detected(planes, read_noise_e, sigma_limit, rounds=1)
+    # Further rounds follow tracks outwards: there is nothing to find elsewhere.
+    for rows, columns in find_objects(label(maximum_filter(hits, MARGIN_PX))[0]):
+        box = (_widened(rows), _widened(columns))
+        cut = tuple(plane[box] for plane in planes)
+        hits[box] |= _detected(cut, read_noise_e, sigma_limit, rounds=4)
     hits = hits[BORDER:-BORDER, BORDER:-BORDER]
     # The core of a bright, sharp object looks like a cosmic ray across the slit, not along it:
     # what agrees with the smooth signal within a quarter stays.
@@ -70,6 +64,32 @@ def flag_cosmic_rays(
         f"cosmic rays: {int(hits.sum())} pixels masked at {sigma_limit:g} sigma",
         mask=mask,
     )
+
+
+def _detected(
+    planes: tuple[NDArray[Any], ...], read_noise_e: float, sigma_limit: float, *, rounds: int
+) -> NDArray[np.bool_]:
+    data, bad, sky, variance = (np.ascontiguousarray(plane) for plane in planes)
+    hits, _ = astroscrappy.detect_cosmics(
+        data,
+        inmask=bad,
+        inbkg=sky,
+        invar=variance,
+        gain=1.0,
+        readnoise=read_noise_e,
+        satlevel=np.inf,
+        sigclip=sigma_limit,
+        sigfrac=0.3,
+        objlim=5.0,
+        niter=rounds,
+        sepmed=True,
+        cleantype="medmask",
+    )
+    return np.asarray(hits, dtype=bool)
+
+
+def _widened(span: slice) -> slice:
+    return slice(max(span.start - MARGIN_PX, 0), span.stop + MARGIN_PX)
 
 
 def _mirrored(image: NDArray[Any]) -> NDArray[Any]:
