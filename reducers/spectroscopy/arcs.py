@@ -39,7 +39,12 @@ MARGIN_PX = 30.0
 MIN_LINES = 6
 MIN_CORRELATION = 0.5
 MIN_EXPLAINED = 0.6
-MAX_RMS_PX = 0.2
+MAX_RMS_PX = 0.3
+#: The standard error of the correction, from scatter, lines and degree (px).
+MAX_ERROR_PX = 0.08
+#: Many lines that fit this well outweigh a weak correlation (lamps at odd strengths).
+MANY_LINES = 10
+WELL_EXPLAINED = 0.85
 #: A blend may stand for its strength-weighted mean when its lines scatter less than this (px).
 TIGHT_BLEND_PX = 0.4
 #: Lines that shape the profile; more cost time and change nothing.
@@ -247,7 +252,7 @@ def _match(
             best = np.flatnonzero(used)[np.argsort(measured.flux[0][used])[::-1][:SHAPE_LINES]]
             profile = fit_profile(signal, usable, detector_y, expected[best], profile)
         measured = measure_lines(signal[None], usable[None], detector_y, expected[None], profile)
-        good = clear & _is_detected(measured, view.peaks.noise)
+        good = clear & _is_detected(measured, view.peaks.noise, rough=attempt < 2)
         good &= np.abs(measured.centre[0] - expected) < tolerance
         coefficients, used, domain = fit_correction(measured.centre[0], ideal, good)
         fitted = row_of_ideal(coefficients, domain, ideal)
@@ -302,9 +307,11 @@ def _clear_lines(
     return np.asarray(~blended.any(axis=1) & ~near.any(axis=1))
 
 
-def _is_detected(measured: MeasuredLines, noise: float) -> NDArray[np.bool_]:
+def _is_detected(measured: MeasuredLines, noise: float, *, rough: bool) -> NDArray[np.bool_]:
     strong = measured.flux[0] > 8 * noise
-    return np.asarray(strong & (measured.error[0] < 0.2) & (measured.misfit[0] < 0.15))
+    # Before the profile is known its misfit says little.
+    error, misfit = (0.4, 0.4) if rough else (0.2, 0.15)
+    return np.asarray(strong & (measured.error[0] < error) & (measured.misfit[0] < misfit))
 
 
 def fit_correction(
@@ -357,24 +364,37 @@ def row_of_ideal(
 
 
 def _explained(view: _View, expected: Array, profile: LineProfile) -> float:
-    """Return the fraction of the strong clean peaks between the lines that a line accounts for."""
-    rows = view.peaks.row[:25]
-    rows = rows[(rows > expected.min()) & (rows < expected.max())]
-    if len(rows) == 0:
+    """Return the fraction of the strong clean peaks between the lines that a line accounts for.
+
+    Peaks count by the root of their height, up to the fifth: a faint other lamp does no harm.
+    """
+    row, height = view.peaks.row, view.peaks.height
+    inside = (row > expected.min()) & (row < expected.max())
+    bad = view.detector_y[~view.usable]
+    if bad.size:
+        inside &= np.abs(row[:, None] - bad[None, :]).min(axis=1) > profile.half_width_px
+    row, height = row[inside][:25], height[inside][:25]
+    if len(row) == 0:
         return 0.0
-    nearest = np.abs(rows[:, None] - expected[None, :]).min(axis=1)
-    return float(np.mean(nearest < max(0.6 * profile.pixel_px + 0.8, 0.35 * profile.fwhm_px)))
+    nearest = np.abs(row[:, None] - expected[None, :]).min(axis=1)
+    reach = max(0.6 * profile.pixel_px + 0.8, 0.35 * profile.fwhm_px)
+    weight = np.sqrt(np.minimum(height, height[min(4, len(height) - 1)]))
+    return float(np.average(nearest < reach, weights=weight))
 
 
 def _refuse_if_poor(arc: IdentifiedArc) -> None:
+    number, rms = int(arc.used.sum()), arc.rms_px
     found = (
-        f"{int(arc.used.sum())} lines, rms {arc.rms_px:.2f} px, correlation "
-        f"{arc.correlation:.2f}, {100 * arc.explained:.0f} % of the strong peaks explained"
+        f"{number} lines, rms {rms:.2f} px, correlation {arc.correlation:.2f}, "
+        f"{100 * arc.explained:.0f} % of the strong peaks explained"
     )
+    error = rms * np.sqrt(len(arc.correction) / max(number, 1))
+    well = number >= MANY_LINES and error < MAX_ERROR_PX / 2 and arc.explained > WELL_EXPLAINED
     if (
-        arc.used.sum() < MIN_LINES
-        or arc.rms_px > MAX_RMS_PX
-        or arc.correlation < MIN_CORRELATION
+        number < MIN_LINES
+        or rms > MAX_RMS_PX
+        or error > MAX_ERROR_PX
+        or (arc.correlation < MIN_CORRELATION and not well)
         or arc.explained < MIN_EXPLAINED
     ):
         raise PoorWavelengthFit(f"arc not identified: {found}")

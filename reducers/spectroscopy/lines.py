@@ -67,22 +67,22 @@ def lines_of_lamps(lines: Sequence[ArcLine], lamps: Sequence[str]) -> tuple[ArcL
 def reference_lines(grism: Grism, lines: Sequence[ArcLine]) -> tuple[ArcLine, ...]:
     """Return `lines` with strengths; lamps measured with this grism come from its own table.
 
-    A line whose strength nobody measured gets the median of its ion, or 1 when that is unknown too.
+    A line that nobody saw counts as the faintest of its ion, or 1 when none of them was measured.
     """
     measured = _measured().get(grism.name)
     known = {ion for lamp in measured.lamps for ion in LAMP_IONS[lamp]} if measured else set()
     listed = [line for line in lines if line.ion not in known]
-    typical = {ion: _typical_strength(listed, ion) for ion in {line.ion for line in listed}}
+    faintest = {ion: _faintest(listed, ion) for ion in {line.ion for line in listed}}
     completed = [
-        line if line.strength > 0 else replace(line, strength=typical[line.ion]) for line in listed
+        line if line.strength > 0 else replace(line, strength=faintest[line.ion]) for line in listed
     ]
     own = measured.lines if measured else ()
     return tuple(sorted([*own, *completed], key=lambda line: line.wavelength_angstrom))
 
 
-def _typical_strength(lines: Sequence[ArcLine], ion: str) -> float:
+def _faintest(lines: Sequence[ArcLine], ion: str) -> float:
     strengths = [line.strength for line in lines if line.ion == ion and line.strength > 0]
-    return float(np.median(strengths)) if strengths else 1.0
+    return min(strengths, default=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

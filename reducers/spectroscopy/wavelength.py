@@ -18,10 +18,10 @@ from reducers.spectroscopy.arcs import (
     IdentifiedArc,
     guess_row,
     guess_wavelength,
-    identify_arc,
 )
+from reducers.spectroscopy.lamps import identify_lamps
 from reducers.spectroscopy.line_profile import measure_lines
-from reducers.spectroscopy.lines import lines_of_lamps, reference_lines
+from reducers.spectroscopy.lines import reference_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,16 +187,16 @@ def solve_wavelength(
 
     `slit_offset_px` is the slit's position on the detector less the grism's `slit_reference_px`.
     """
-    listed = lines_of_lamps(reference_lines(grism, lines), lamps)
     detector_y = np.asarray(frame.geometry.detector_y(np.arange(frame.shape[0])), dtype=np.float64)
     slit = _slit_profiles(frame)
     middle = len(slit.detector_x) // 2
-    arc = identify_arc(
+    arc = identify_lamps(
         slit.counts[middle],
         slit.usable[middle],
         detector_y,
         grism,
-        listed,
+        reference_lines(grism, lines),
+        lamps,
         slit_offset_px=slit_offset_px,
     )
     return _fit_along_slit(slit, detector_y, grism, arc)
