@@ -27,7 +27,7 @@ class Errand(Generic[Result]):
         self.about = about
         self._call = call
         self._found: list[Result] = []
-        self._error: BaseException | None = None
+        self._error: OSError | None = None
         self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=about, daemon=True)
         self._thread.start()
@@ -43,13 +43,24 @@ class Errand(Generic[Result]):
         return time.monotonic() - self._began
 
     def result(self) -> Result:
-        """Return what the call returned, or raise what it raised; only when it is back."""
+        """Return what the call returned, when it is back.
+
+        Raises
+        ------
+        OSError
+            As the storage answered.
+        RuntimeError
+            If the call had a defect; its traceback is in the log.
+        """
         if self._error is not None:
             raise self._error
+        if not self._found:
+            message = f"{self.about} has failed"
+            raise RuntimeError(message)
         return self._found[0]
 
     def _run(self) -> None:
         try:
             self._found.append(self._call())
-        except BaseException as error:  # noqa: BLE001  (handed to the one who asked)
+        except OSError as error:
             self._error = error

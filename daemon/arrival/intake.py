@@ -198,7 +198,12 @@ class Intake:
             if not errand.is_back(_PATIENCE_S if errand.age_s < _PATIENCE_S else 0.0):
                 continue
             del self._scans[folder]
-            found = errand.result()
+            try:
+                found = errand.result()
+            except OSError as error:
+                reason = f"{folder} cannot be searched: {error.strerror or error}"
+                self._found[folder] = Tree(took_s=errand.age_s, warnings=(reason,))
+                continue
             news = compare(found, self._handled)
             self._take(news, now, first=folder not in self._found)
             self._found[folder] = Tree(

@@ -247,6 +247,23 @@ def test_a_scan_that_does_not_come_back_is_said(raw: Path, engine: Engine) -> No
     answers.set()
 
 
+def test_a_storage_that_gives_an_error_is_said_and_asked_again(raw: Path, engine: Engine) -> None:
+    (raw / "ALa.fits").write_bytes(b"x")
+    errors = [OSError(116, "Stale file handle")]
+
+    def scanner(folder: Path, *given: Any, **named: Any) -> Scan:
+        if errors:
+            raise errors.pop()
+        return scan(folder, *given, **named)
+
+    arrivals = Arrivals(raw, engine, scanner)
+    arrivals.run_s(2)
+    assert arrivals.intake.tree.warnings == (f"{raw} cannot be searched: Stale file handle",)
+    arrivals.run_s(70)
+    assert arrivals.intake.tree.warnings == ()
+    assert set(arrivals.states()) == {"ALa.fits"}
+
+
 def test_a_raw_file_that_is_deleted_is_missing_until_it_returns(raw: Path, engine: Engine) -> None:
     (raw / "ALa.fits").write_bytes(b"x")
     (raw / "ALb.fits").write_bytes(b"x")
