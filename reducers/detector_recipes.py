@@ -18,6 +18,7 @@ from reducers.detector.start import start_frame
 from reducers.frame import Mask
 from reducers.preparation import (
     debiased,
+    direction_known,
     flat_floor,
     gain_and_read_noise,
     grism_of,
@@ -132,6 +133,9 @@ def _at_one_level(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _row_wavelength(frame: Frame, identity: Identity, instrument: Instrument) -> Vector:
+    """Return the approximate wavelength (Angstrom) of every row; NaN where none can be said."""
+    if not direction_known(identity, instrument):
+        return np.full(frame.shape[0], np.nan)
     grism = grism_of(identity, instrument)
     rows = frame.geometry.detector_y(np.arange(frame.shape[0]))
     return guess_wavelength(grism, rows - slit_offset(identity, grism))

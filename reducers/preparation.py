@@ -141,11 +141,17 @@ def flat_floor(identity: Identity, instrument: Instrument) -> float:
 
     Zero where the direction of the wavelengths is not known: then only the counts decide.
     """
-    vertical = instrument.vertical_slits
-    along_x = identity.setup.dispersion_axis == "x"
-    if along_x and (vertical is None or len(vertical.directions) > 1):
+    if not direction_known(identity, instrument):
         return 0.0
     return grism_of(identity, instrument).flat_floor_angstrom
+
+
+def direction_known(identity: Identity, instrument: Instrument) -> bool:
+    """Tell whether the profile says which way wavelengths run behind this slit."""
+    vertical = instrument.vertical_slits
+    if identity.setup.dispersion_axis == "y":
+        return True
+    return vertical is not None and len(vertical.directions) == 1
 
 
 def vertical_slits_of(instrument: Instrument) -> VerticalSlits:

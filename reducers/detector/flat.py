@@ -34,7 +34,7 @@ def normalise_flat(
     stacked : Frame
         Combined flats in adu above the bias.
     row_wavelength : (ny,) Angstrom
-        Approximate wavelength of every row.
+        Approximate wavelength of every row; NaN where none can be said.
     floor_angstrom
         Below this the lamp is too faint to divide by.
 
@@ -52,7 +52,7 @@ def normalise_flat(
     normalised = np.asarray(stacked.data / np.maximum(lamp, 1.0)[:, None], np.float32)
     bright = lamp > 0.5 * float(lamp.max())
     slit = slit_pattern(normalised, bright)
-    lit = (row_wavelength > floor_angstrom) & (slit.contrast > LEAST_CONTRAST)
+    lit = ~(row_wavelength <= floor_angstrom) & (slit.contrast > LEAST_CONTRAST)
     lit &= lamp > max(FEWEST_ADU, FEWEST_OF_PEAK * float(lamp.max()))
     inside = slit.light > SLIT_EDGE
     response = _pixel_response(normalised, slit, lit, inside)

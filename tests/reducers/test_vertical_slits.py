@@ -89,6 +89,7 @@ def reduced(exposures: dict[FrameKind, list[Exposure]]):
         bias=bias.value, facts={"bias_read_noise_adu": bias.measurements["read_noise_adu"]}
     )
     flat = build_flat(exposures[FrameKind.SPEC_FLAT], given, ALFOSC)
+    assert flat.measurements["lit_fraction"] > 0.7, "the red end is lit, wherever it is"
     arc = build_arc(exposures[FrameKind.ARC], given, ALFOSC)
     given = replace(given, flat=flat.value, wavelengths=arc.value)
     science = exposures[FrameKind.SPEC_OBJECT][0]
