@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reducers.frame import UNUSABLE
+from reducers.spectroscopy.reference_misfit import reference_misfit
 from reducers.spectroscopy.stellar_shift import measure_stellar_shift
 
 if TYPE_CHECKING:
@@ -15,12 +17,17 @@ if TYPE_CHECKING:
     from reducers.spectroscopy.longslit import Slit
 
 
+#: A place that the published magnitudes fit this much worse is not the star's.
+WORSE = 1.1
+
+
 def place_by_star(slit: Slit, standard: Standard) -> Slit:
     """Return the slit with the wavelengths that the brightest star's lines ask for.
 
     The arc may have been taken through another slit or in another night, and a star in a wide slit
     stands where it likes: its lines, where they show, outrank lamp and sky. Where they do not show,
-    the slit comes back as it was. All shifts are noted, in unbinned pixels.
+    or the star's published magnitudes fit worse there, the wavelengths stay as they were. All
+    shifts are noted, in unbinned pixels.
     """
     brightest = max(
         range(len(slit.extractions)), key=lambda k: float(np.nanmedian(slit.extractions[k].flux))
@@ -30,9 +37,11 @@ def place_by_star(slit: Slit, standard: Standard) -> Slit:
     bad = (found.mask & np.uint16(UNUSABLE)) != 0
     good = ~bad & np.isfinite(found.flux) & (error > 0)
     geometry = slit.frame.geometry
+    y = np.asarray(geometry.detector_y(trace.rows), dtype=np.float64)
+    x = np.asarray(geometry.detector_x(trace.columns), dtype=np.float64)
     shift = measure_stellar_shift(
-        np.asarray(geometry.detector_y(trace.rows), dtype=np.float64),
-        np.asarray(geometry.detector_x(trace.columns), dtype=np.float64),
+        y,
+        x,
         found.flux,
         np.where(good, error, 1.0),
         good,
@@ -41,20 +50,28 @@ def place_by_star(slit: Slit, standard: Standard) -> Slit:
     )
     if shift is None:
         return slit
+    solution = shift.corrected(slit.solution)
+    before, after = (
+        reference_misfit(candidate.wavelength(y, x), found.flux, good, standard)
+        for candidate in (slit.solution, solution)
+    )
+    doubted = shift.applied and after > WORSE * before
+    applied = shift.applied and not doubted
     noted = {
         **slit.measurements,
-        "flexure_unknown": 0.0,
+        "flexure_unknown": float(doubted),
         "stellar_shift_px": shift.shift_px,
         "stellar_shift_error_px": shift.error_px,
-        "stellar_shift_applied_px": abs(shift.shift_px) if shift.applied else 0.0,
+        "stellar_shift_applied_px": abs(shift.shift_px) if applied else 0.0,
         "stellar_refraction_px": shift.refraction_px,
-        "stellar_spread_px": shift.spread_px,
         "stellar_telluric_px": shift.telluric_px,
+        "stellar_spread_px": shift.spread_px,
+        "stellar_doubt_px": max(shift.spread_px, abs(shift.shift_px) if doubted else 0.0),
+        "stellar_misfit_ratio": after / before if before > 0 else math.nan,
         "stellar_lines": float(len(shift.lines)),
     }
-    if not shift.applied:
+    if not applied:
         return replace(slit, measurements=noted)
-    solution = shift.corrected(slit.solution)
     return replace(
         slit,
         solution=solution,

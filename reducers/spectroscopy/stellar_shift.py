@@ -156,14 +156,17 @@ def measure_stellar_shift(
     spread = float(np.sqrt((weight * left**2).sum() / weight.sum()))
     earth = EARTH_KM_S / SPEED_OF_LIGHT_KM_S * pivot / model.angstrom_per_px
     formal = float(weight.sum() ** -0.5)
-    uncertain = math.hypot(max(formal, spread / math.sqrt(len(found))), earth)
+    seen = float(np.mean([line.shift_px for line in air])) if air else math.nan
+    # Where star and air disagree, neither is known better than that.
+    witness = 0.0 if math.isnan(seen) else seen
+    uncertain = math.hypot(max(formal, spread / math.sqrt(len(found))), earth, witness)
     return StellarShift(
         shift_px=shift,
         error_px=uncertain,
         pivot_angstrom=pivot,
         refraction_px=slope,
         spread_px=spread,
-        telluric_px=float(np.mean([line.shift_px for line in air])) if air else math.nan,
+        telluric_px=seen,
         applied=abs(shift) > APPLY_SIGMA * uncertain,
         lines=tuple(found),
     )
