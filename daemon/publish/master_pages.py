@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from daemon.publish.arc_page import arc_page
 from daemon.publish.bias_page import bias_page
+from daemon.publish.failure_page import Failure, failure_page
 from daemon.publish.flat_page import flat_page
 from daemon.publish.standard_page import standard_page
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 _PAGES = {"BIAS": bias_page, "FLAT": flat_page, "ARC": arc_page, "RESPONSE": standard_page}
 
 
-def master_page(case: Evidence) -> Page:
-    """Draw the page of a master of any role."""
+def master_page(case: Evidence | Failure) -> Page:
+    """Draw the page of a master of any role, or of frames that gave none."""
+    if isinstance(case, Failure):
+        return failure_page(case)
     return _PAGES[case.built.role](case)
 
 
-def master_picture(case: Evidence) -> Picture:
-    """Return the verification plot of a master, and what it says as JSON."""
+def master_picture(case: Evidence | Failure) -> Picture:
+    """Return the picture of a master or of a failure, and what it says as JSON."""
     return master_page(case).finish()

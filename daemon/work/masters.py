@@ -10,10 +10,11 @@ from calibration_store.judgement import comparable, judge
 from calibration_store.policy import could_serve
 from calibration_store.records import MasterRecord, MasterState
 from calibration_store.sets import is_complete
-from daemon.layout import write_fits_atomically
+from daemon.layout import slug, write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import ProductState
 from daemon.publish.evidence import Evidence
+from daemon.publish.failure_page import Failure
 from daemon.work.bench import digest_of, file_sha256
 from daemon.work.calibrations import (
     provenance_of,
@@ -22,7 +23,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
-from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
+from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, remove_picture, save_picture
 from daemon.work.plan import KIND_OF, NEEDS, REDUCED, after_master, groups_of, members_of, rule_of
 from reducers.errors import ReductionError, UnreadableFile
 from reducers.products import master_hdus, read_response
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from reducers.reduced import Built, Exposure, SpectrumCalibrations
     from reducers.spectroscopy.response import Response
 
-    DrawMaster = Callable[[Evidence], Picture]
+    DrawMaster = Callable[[Evidence | Failure], Picture]
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,22 @@ def _build_group(
         return
     exposures = tuple(read_exposure(bench, frame) for frame in group)
     given = read_calibrations(bench, selections)
-    built = _run_recipe(role, exposures, given, instrument)
+    plots = bench.layout.plots(first.night)
+    of_failure = plots / f"failed_{role.lower()}_{slug(first.stem)}.png"
+    try:
+        built = _run_recipe(role, exposures, given, instrument)
+    except ReductionError as error:
+        if draw is not None:
+            failure = Failure(
+                role=role,
+                exposures=exposures,
+                instrument=instrument,
+                reason=str(error),
+                notes=tuple(notes_of(selections)),
+            )
+            save_picture(of_failure, partial(draw, failure))
+        raise
+    remove_picture(of_failure)
     # A set of several masters (arcs, standards) is one set per master to the store.
     own_set = key if role in ("BIAS", "FLAT") else f"{key}#{first.stem}"
     versions = bench.store.versions(own_set, first.night, role)
@@ -160,8 +176,7 @@ def _build_group(
             notes=tuple(notes_of(selections)),
             previous=_responses(earlier) if role == "RESPONSE" else (),
         )
-        picture = bench.layout.plots(first.night) / f"{path.stem}.png"
-        save_picture(picture, partial(draw, case))
+        save_picture(plots / f"{path.stem}.png", partial(draw, case))
     record = _record(
         role,
         group,

@@ -43,3 +43,9 @@ def save_picture(path: Path, draw: Callable[[], Picture]) -> bool:
     write_atomically(path, picture.png)
     write_atomically(path.with_suffix(".json"), picture.json)
     return True
+
+
+def remove_picture(path: Path) -> None:
+    """Remove a picture that is no longer true, and its JSON."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".json").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from daemon.publish.evidence import Evidence
+from daemon.publish.failure_page import Failure
 from daemon.publish.master_pages import master_page, master_picture
 from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page
 from reducers.fits import RawExposure
@@ -74,6 +75,10 @@ def flat() -> Evidence:
     built = build_flat(members, SpectrumCalibrations(), ALFOSC)
     return Evidence(built=built, exposures=tuple(members), given=SpectrumCalibrations(),
                     instrument=ALFOSC)  # fmt: skip
+
+
+def arc_row(wavelength: float) -> float:
+    return (float(nominal_solution(GRISM, 0.0).row(wavelength, 1100.0)) - 0.5) / 2
 
 
 @cache
@@ -166,6 +171,24 @@ def test_the_description_names_members_measurements_and_panels(kind: str) -> Non
     assert said["frames"] == [member.stem for member in case.exposures]
     assert said["measurements"].keys() == case.built.measurements.keys()
     assert len(said["panels"]) >= 5
+
+
+def test_frames_that_gave_no_master_are_shown_with_the_reason() -> None:
+    members = (*arc().exposures, *bias().exposures)
+    for role in ("ARC", "BIAS"):
+        page = master_page(
+            Failure(role=role, exposures=members, instrument=ALFOSC, reason="no light")
+        )
+        assert failed(page) == []
+        assert colliding(page) == []
+        assert any("no light" in text.get_text() for text in page.figure.texts)
+    said = page.facts
+    assert (said["role"], said["reason"], len(said["frames"])) == ("BIAS", "no light", 6)
+    lines = master_page(
+        Failure(role="ARC", exposures=arc().exposures, instrument=ALFOSC, reason="no light")
+    ).facts["panels"]["rows ALDk200001"]["expected_rows"]
+    # The brightest helium line is where the frame has it.
+    assert min(abs(row - arc_row(5877.25)) for row in lines) < 3
 
 
 def test_the_bias_page_measures_what_went_in() -> None:
