@@ -329,6 +329,7 @@ def ascii_table(item: ExtractedObject, reduced: ReducedSpectrum, exposure: Expos
     identity, spectrum = exposure.identity, item.spectrum
     when = identity.observed_at
     lines = [
+        "# wavelength flux error",  # first: astropy and PyNOT take the columns' names from here
         f"# OBJECT {printable(identity.target or identity.object_name)} {item.name}",
         f"# FRAME {printable(exposure.stem)}",
         f"# DATE-OBS {when.replace(tzinfo=None).isoformat() if when else 'unknown'} UTC",
@@ -337,7 +338,7 @@ def ascii_table(item: ExtractedObject, reduced: ReducedSpectrum, exposure: Expos
         f"# QUALITY {reduced.quality} {' '.join(flag.name for flag in reduced.flags)}".rstrip(),
         "# WAVELENGTH vacuum Angstrom, topocentric",
         f"# FLUX and ERROR {spectrum.unit}",
-        "# COLUMNS wavelength flux error; masked pixels are left out",
+        "# Masked pixels are left out.",
     ]
     good = spectrum.good
     rows = zip(spectrum.wavelength[good], spectrum.flux[good], spectrum.error[good], strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
+from astropy.table import Table
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -263,6 +264,9 @@ def test_the_text_is_read_by_anything_that_reads_columns(tmp_path: Path) -> None
     assert table.shape == (ROWS - 21, 3)
     assert np.isfinite(table).all()
     assert (np.diff(table[:, 0]) > 0).all()
+    # astropy, and with it PyNOT, guesses the names of the columns from the first line.
+    guessed = Table.read(tmp_path / "1d.ascii", format="ascii", comment="#")
+    assert guessed.colnames == ["wavelength", "flux", "error"]
     head = [line for line in made()["ascii"].splitlines() if line.startswith("#")]
     assert any("vacuum Angstrom" in line for line in head)
     assert any(FLUX_UNIT in line for line in head)
