@@ -94,6 +94,10 @@ class SpectrumSettings:
     method: str = "optimal"
 
 
+#: Name of the extended light under the target, an object of its own.
+HOST = "HOST"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractedObject:
     """One object on the slit.

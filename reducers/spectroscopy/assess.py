@@ -9,6 +9,7 @@ import numpy as np
 
 from reducers.detector.fringes import residual_fringe_rms
 from reducers.frame import Mask
+from reducers.reduced import HOST
 from reducers.spectroscopy.slit_loss import slit_loss_mag
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def measure_neighbours(objects: Sequence[ExtractedObject]) -> dict[str, float]:
         _light(other) / own
         for other in objects[1:]
         if own > 0
+        and other.name != HOST
         and abs(float(np.median(other.trace.columns - np.median(target.trace.columns))))
         < 2 * target.fwhm_px
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.frame import Mask
-from reducers.reduced import ExtractedObject
+from reducers.reduced import HOST, ExtractedObject
 from reducers.spectroscopy.circumstances import mark_second_order, second_order_from
 from reducers.spectroscopy.flux import apply_response, mark_telluric
 from reducers.spectrum import Spectrum
@@ -91,11 +91,17 @@ def _calibrated(
     usable = known if known.any() else usable
     snr = float(np.median(counts.flux[usable] / counts.error[usable])) if usable.any() else 0.0
     return ExtractedObject(
-        name=f"OBJ{index + 1}", spectrum=flux.spectrum if flux else counts, counts=counts,
+        name=_name(slit, index), spectrum=flux.spectrum if flux else counts, counts=counts,
         boxcar=box, trace=trace, fwhm_px=slit.widths_px[index], snr=snr,
         transmission=flux.transmission if flux else None,
         scale_error=flux.scale_error if flux else None,
     )  # fmt: skip
+
+
+def _name(slit: Slit, index: int) -> str:
+    """Return OBJ1 for the target, OBJ2, ... for others, and HOST for the light around it."""
+    last = index == len(slit.traces) - 1
+    return HOST if last and slit.measurements["host_fraction"] > 0 else f"OBJ{index + 1}"
 
 
 def _within_range(counts: Spectrum, instrument: Instrument, identity: Identity) -> Spectrum:

@@ -112,7 +112,8 @@ def measure_slit(
     if how.centroid_px is not None:  # a person knows better
         expected = replace(expected, column=how.centroid_px, tolerance_px=seeing_px)
     traces = trace_objects(scene, sources, seeing_px, expected)
-    traces, profiles, extractions = extract_objects(scene, traces, aperture_px=how.aperture_px)
+    seen = extract_objects(scene, traces, aperture_px=how.aperture_px, star=expected.star)
+    traces, extractions = seen.traces, seen.extractions
     if how.mask_angstrom:
         extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
     measurements = {
@@ -120,13 +121,14 @@ def measure_slit(
         **_flexure_measurements(flexure),
         "cosmic_pixels": float(((frame.mask & Mask.COSMIC) != 0).sum()),
         "cosmic_events": float(ndimage.label((frame.mask & Mask.COSMIC) != 0)[1]),
-        "objects": float(sum(not t.forced for t in traces)),
+        "objects": float(sum(not t.forced for t in traces) - (seen.host_fraction > 0)),
+        "host_fraction": seen.host_fraction,
     }
     if expected.column is not None:
         measurements["expected_column"] = float(expected.column)
     return Slit(
         frame=frame, sky=fit.sky, wavelengths=wavelengths, profile=profile, solution=solution,
-        traces=traces, widths_px=tuple(p.fwhm_px for p in profiles), extractions=extractions,
+        traces=traces, widths_px=tuple(p.fwhm_px for p in seen.profiles), extractions=extractions,
         measurements=measurements, method=how.method,
     )  # fmt: skip
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from reducers.spectroscopy.extract import Extraction, extract, model_variance
+from reducers.spectroscopy.extract import (
+    Extraction,
+    extract,
+    image_of,
+    model_variance,
+    solve_rows,
+)
+from reducers.spectroscopy.host import host_fraction, separate_host
+from reducers.spectroscopy.shape import Profile
 from reducers.spectroscopy.shape_fit import fit_profiles
 from reducers.spectroscopy.sources import Source, find_sources, slit_profile
-from reducers.spectroscopy.trace import Trace, forced_trace, trace_source
+from reducers.spectroscopy.trace import Planes, Trace, forced_trace, trace_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reducers.frame import Vector
-    from reducers.spectroscopy.shape import Profile
 
 #: Objects extracted from one slit at most: more are noise or a wrong sky.
 MOST_OBJECTS = 6
@@ -75,11 +82,31 @@ class Expected:
         How far from it a source may lie to be the target.
     crutch : Trace or None
         Trace of a standard star in the same set-up, which a faint object follows.
+    star : Profile or None
+        Profile of a point source under the same seeing; a wider target has a host.
     """
 
     column: float | None = None
     tolerance_px: float = 0.0
     crutch: Trace | None = None
+    star: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """Objects with their traces, profiles and counts, the target first.
+
+    Attributes
+    ----------
+    host_fraction : float
+        Share of an extended host in the light within one FWHM of the target. Where it is not
+        zero, the target is a point source alone and the last object is its host.
+    """
+
+    traces: tuple[Trace, ...]
+    profiles: tuple[Profile, ...]
+    extractions: tuple[Extraction, ...]
+    host_fraction: float = 0.0
 
 
 def search(
@@ -145,8 +172,12 @@ def _same(one: Trace, other: Trace) -> bool:
 
 
 def extract_objects(
-    scene: Scene, traces: Sequence[Trace], *, aperture_px: float | None = None
-) -> tuple[tuple[Trace, ...], tuple[Profile, ...], tuple[Extraction, ...]]:
+    scene: Scene,
+    traces: Sequence[Trace],
+    *,
+    aperture_px: float | None = None,
+    star: Profile | None = None,
+) -> Extracted:
     """Fit profiles and extract all objects together; companions without light are left out.
 
     Parameters
@@ -155,18 +186,63 @@ def extract_objects(
         The target first: it is extracted whatever its flux.
     aperture_px
         Half-width of the plain sum; without it, where the profile has fallen to a tenth.
+    star
+        Profile of a point source; without it, the sharpest other object on the slit.
     """
-    residual = scene.residual
+    traces, columns = tuple(traces), scene.data.shape[1]
     while True:
-        profiles = fit_profiles(residual, scene.empty_variance, scene.good, traces)
+        profiles = fit_profiles(scene.residual, scene.empty_variance, scene.good, traces)
+        every, shapes = _with_host(scene, traces, profiles, star)
         found = extract(
-            residual, scene.sky, scene.floor, scene.mask, scene.good, traces, profiles,
+            scene.residual, scene.sky, scene.floor, scene.mask, scene.good, every, shapes,
             flat_variance=scene.flat_variance, aperture_px=aperture_px,
         )  # fmt: skip
-        lit = [k for k, each in enumerate(found) if k == 0 or _total_snr(each) > LEAST_TOTAL_SNR]
-        if len(lit) == len(found):
-            return tuple(traces), profiles, found
-        traces = [traces[k] for k in lit]
+        lit = [k for k in range(len(traces)) if k == 0 or _total_snr(found[k]) > LEAST_TOTAL_SNR]
+        if len(lit) == len(traces):
+            share = 0.0
+            if len(every) > len(traces):
+                pair = ((shapes[0], shapes[-1]), (found[0], found[-1]))
+                share = host_fraction(every[0], *pair, columns)
+            return Extracted(traces=every, profiles=shapes, extractions=found, host_fraction=share)
+        traces = tuple(traces[k] for k in lit)
+
+
+def _with_host(
+    scene: Scene, traces: tuple[Trace, ...], profiles: tuple[Profile, ...], star: Profile | None
+) -> tuple[tuple[Trace, ...], tuple[Profile, ...]]:
+    """Split the target into point source and host where it is wider than a star; host last."""
+    sharp = [p for p, t in zip(profiles[1:], traces[1:], strict=True) if np.isfinite(t.rms_px)]
+    star = star or min(sharp, key=lambda p: p.fwhm_px, default=None)
+    if star is None or traces[0].forced:
+        return traces, profiles
+    others = [p.values(t, scene.data.shape[1]) for p, t in zip(profiles, traces, strict=True)]
+    fluxes, _ = solve_rows(scene.residual, scene.empty_variance, scene.good, others)
+    alone = scene.residual - image_of(fluxes, others) + fluxes[0][:, None] * others[0]
+    planes = (alone, scene.empty_variance, scene.good)
+    trace, parts = traces[0], None
+    for _ in range(2):
+        found = separate_host(planes, trace, profiles[0], star)
+        if found is None:
+            break
+        parts = (trace, *found)
+        trace = _traced_in_host(planes, trace, *found)
+    if parts is None:
+        return traces, profiles
+    trace, point, host = parts
+    around = replace(trace, fwhm_px=host.fwhm_px)
+    return (trace, *traces[1:], around), (point, *profiles[1:], host)
+
+
+def _traced_in_host(planes: Planes, trace: Trace, point: Profile, host: Profile) -> Trace:
+    """Trace a point source again without its host, which had drawn the first trace to itself."""
+    shapes = [p.values(trace, planes[0].shape[1]) for p in (point, host)]
+    fluxes, _ = solve_rows(*planes, shapes)
+    alone = planes[0] - fluxes[1][:, None] * shapes[1]
+    column = float(np.median(trace.columns)) + point.offset_px
+    source = Source(column=column, significance=np.inf, fwhm_px=point.fwhm_px)
+    variance = planes[1] + np.maximum(image_of(fluxes, shapes), 0)
+    again = trace_source(alone, variance, planes[2], source)
+    return again if np.isfinite(again.rms_px) else trace
 
 
 def _total_snr(found: Extraction) -> float:

@@ -170,7 +170,7 @@ def _fit_blend(
 
 
 @dataclass(frozen=True, slots=True)
-class _Stack:
+class Stack:
     """Mean signal at distances from the first trace, in one zone of rows at coordinate u.
 
     `gaps` are the distances of all traces from the first.
@@ -183,7 +183,7 @@ class _Stack:
     error: Vector
 
 
-def _stacks(planes: Planes, traces: Sequence[Trace], fwhm_px: float) -> list[_Stack]:
+def stacks_of(planes: Planes, traces: Sequence[Trace], fwhm_px: float) -> list[Stack]:
     """Stack three zones of rows along the trace, rows weighted by their signal over noise."""
     residual, variance, good = planes
     distance = np.arange(residual.shape[1])[None, :] - traces[0].columns[:, None]
@@ -214,7 +214,7 @@ def _stacks(planes: Planes, traces: Sequence[Trace], fwhm_px: float) -> list[_St
         error = np.sqrt(gathered(spread**2 * variance[zone][inside]) + own) / total
         middle = float(np.average(u[zone], weights=weight[zone]))
         found.append(
-            _Stack(
+            Stack(
                 middle, gaps[:, zone].mean(axis=1), gathered(spread * where) / total, value, error
             )
         )
@@ -235,7 +235,7 @@ def _row_weights(planes: Planes, near: NDArray[np.bool_]) -> Vector:
 def _fit_moffats(planes: Planes, traces: Sequence[Trace], expected: Expectation) -> list[Profile]:
     """Return the most probable Moffats; amplitudes follow by linear least squares."""
     guess = expected.profile
-    stacks = _stacks(planes, traces, guess.fwhm_px)
+    stacks = stacks_of(planes, traces, guess.fwhm_px)
     if not stacks:
         return [replace(guess, offset_px=0.0)] * len(traces)
     errors = [np.hypot(s.error, MOFFAT_TOLERANCE * max(s.value.max(), 0)) for s in stacks]

@@ -133,3 +133,33 @@ def test_the_published_spectrum_is_the_one_that_was_asked_for(alfosc_header) -> 
         target = calibrate_objects(slit, identity, None, ALFOSC)[0]
         wanted = getattr(slit.extractions[0], which)
         assert np.isin(target.counts.flux, wanted).all()
+
+
+def on_a_host(transient: float, host: float) -> Frame:
+    """Return a slit with a star and, at column 50, a point source in an extended host."""
+    rows = np.arange(ROWS, dtype=float)
+    frame = slit_frame(objects=((50.0, transient), BRIGHT))
+    trace = Trace(rows=rows, columns=52.0 + 2.0 * (rows / ROWS - 0.5), fwhm_px=12.0, rms_px=0.0)
+    galaxy = host * Profile(beta=3.0, fwhm_px=12.0, slope=0.0).values(trace, COLUMNS)
+    noisy = frame.data + np.random.default_rng(3).poisson(galaxy)
+    return frame.after("host", data=noisy.astype(np.float32))
+
+
+def test_a_transient_is_told_from_its_host() -> None:
+    slit = measured(on_a_host(400.0, 1500.0), Expected(column=50.0, tolerance_px=8.0))
+    target, host = slit.extractions[0], slit.extractions[-1]
+    assert np.mean(target.flux) == pytest.approx(400, rel=0.05)
+    assert np.mean(host.flux) == pytest.approx(1500, rel=0.05)
+    assert slit.measurements["host_fraction"] == pytest.approx(0.63, abs=0.08)
+    pulls = (target.flux - 400) / np.sqrt(target.variance)
+    assert np.std(pulls) == pytest.approx(1, abs=0.15)
+
+
+def test_the_host_is_named_and_a_star_has_none(alfosc_header) -> None:
+    identity = identify(alfosc_header("science"), ALFOSC)
+    slit = measured(on_a_host(400.0, 1500.0), Expected(column=50.0, tolerance_px=8.0))
+    names = [each.name for each in calibrate_objects(slit, identity, None, ALFOSC)]
+    assert names == ["OBJ1", "OBJ2", "HOST"]
+    alone = measured(on_a_host(400.0, 0.0), Expected(column=50.0, tolerance_px=8.0))
+    assert alone.measurements["host_fraction"] == 0
+    assert len(alone.traces) == 2
