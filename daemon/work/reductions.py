@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from astropy.io.fits import HDUList
 
-from daemon.layout import write_atomically, write_fits_atomically
+from daemon.layout import version_of, write_atomically, write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import FlagRecord, FrameRecord, ProductRecord, ProductState
 from daemon.work.bench import Bench, digest_of, file_sha256
@@ -233,9 +233,10 @@ def _version(bench: Bench, frame: FrameRecord, before: ProductRecord | None, *, 
     """
     if before is None:
         return 1
+    if not redo and before.state is not ProductState.FINAL:
+        return version_of(before.paths.get("spectrum", ""))
     history = bench.archive.product_history(frame.id)
-    names = {path for item in history for role, path in item.paths.items() if role == "spectrum"}
-    return len(names) + (redo or before.state is ProductState.FINAL)
+    return 1 + max(version_of(item.paths.get("spectrum", "")) for item in history)
 
 
 def _last_generation(bench: Bench, frame: FrameRecord) -> int:

@@ -10,6 +10,7 @@ from astropy.io import fits
 from calibration_store.records import MasterState
 from daemon.config import Spectrum
 from daemon.memory.records import Decision, JobKind, Verdict
+from daemon.work.bench import file_sha256
 from daemon.work.plan import reduce_request, review_request
 from tests.daemon.hall import ARC, BIASES, NOON, SCIENCE, Contents, Hall, edited, simulated
 
@@ -57,6 +58,24 @@ def test_an_upgrade_keeps_to_what_a_person_asked_for(reduced_night: Hall) -> Non
     assert upgraded.key != asked.key
     assert upgraded.redo["settings"] == {"centroid_px": 45.0}
     assert upgraded.measurements["human_choice"] == 1.0
+
+
+def test_an_upgrade_of_an_earlier_version_leaves_the_later_files_alone(
+    tmp_path: Path, contents: Contents
+) -> None:
+    hall = Hall(tmp_path, contents)
+    hall.put(SCIENCE)
+    hall.work()
+    first = hall.product()
+    second = hall.redo(settings={"centroid_px": 45.0})
+    hall.bench.archive.make_current(first)
+    hall.put(*BIASES)
+    hall.work(until_s=200)
+    upgraded = hall.product()
+    assert upgraded.key != first.key
+    assert upgraded.paths["spectrum"] == first.paths["spectrum"]
+    assert file_sha256(second.paths["spectrum"]) == second.hashes["spectrum"]
+    hall.bench.engine.dispose()
 
 
 def test_a_partner_is_subtracted_and_named_among_the_inputs(reduced_night: Hall) -> None:
