@@ -101,15 +101,18 @@ def _write_header(
     identity, found = exposure.identity, reduced.measurements
     quality = min(max(int(reduced.quality), 0), 5)
     snr = None if shown is None else shown.snr
+    fwhm = None if shown is None else shown.fwhm_px * _pixel_arcsec(reduced)
+    # The quality is judged on the target; its neighbours on the slit only share the frame's.
+    judged = "" if shown is None or shown is reduced.objects[0] else " of OBJ1"
     about = [
         *circumstances(identity),
-        f'FWHM {known(found.get("fwhm_arcsec"), ".2f")}"',
+        f'FWHM {known(fwhm, ".2f")}"',
         f"S/N {known(snr, '.1f')}",
     ]
     write_strip(
         page,
         name=identity.target or identity.object_name,
-        badge=f"quality {quality}: {QUALITY_WORDS[quality]}",
+        badge=f"quality {quality}{judged}: {QUALITY_WORDS[quality]}",
         colour=QUALITY_COLOURS[quality],
         about=about,
         reasons=[f"{flag.name}: {flag.sentence}" for flag in reduced.flags] or [_PASSED],

@@ -203,6 +203,12 @@ def test_the_description_finds_the_objects_and_their_width(whole: SimpleNamespac
     assert panels["residual"]["robust_sigma"] == pytest.approx(1.0, abs=0.1)
 
 
+def test_the_page_of_another_object_says_whose_quality_it_is(whole: SimpleNamespace) -> None:
+    words = " ".join(text.get_text() for text in science_page(whole, exposure(), 1).figure.texts)
+    assert "quality 2 of OBJ1" in words
+    assert "ALDc200205 OBJ2" in words
+
+
 def test_the_header_says_target_quality_and_reason_in_words(whole: SimpleNamespace) -> None:
     words = " ".join(text.get_text() for text in science_page(whole, exposure()).figure.texts)
     for expected in ("AT2026abc", "quality 2", "arc is of another slit position", "1800 s"):
