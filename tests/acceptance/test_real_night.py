@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from daemon.publish.evidence import Evidence
+from daemon.publish.figures import science_page
+from daemon.publish.master_pages import master_page
 from reducers.detector.combine import read_noise_of
 from reducers.fits import read_raw
 from reducers.identify import identify
@@ -138,3 +141,35 @@ def test_without_any_calibration_there_is_still_a_product(exposures) -> None:
     names = {flag.name for flag in result.flags}
     assert {"NO_BIAS", "NO_FLAT", "WAVE_GUESSED", "NO_RESPONSE"} <= names
     assert result.quality == 4
+
+
+def test_every_page_of_the_night_is_drawn_whole_and_says_the_same_numbers(
+    exposures, masters, science
+) -> None:
+    bias, flat, arcs, response, facts = masters
+    given = SpectrumCalibrations(bias=bias.value, facts=facts)
+    of_kind = {
+        kind: tuple(e for e in exposures.values() if e.identity.kind is kind) for kind in FrameKind
+    }
+    biases = tuple(e for e in of_kind[FrameKind.BIAS] if e.identity.setup.y_binning == 2)
+    made = (
+        (bias, biases),
+        (flat, of_kind[FrameKind.SPEC_FLAT]),
+        (arcs["ALDc200207"], (exposures["ALDc200207"],)),
+        (response, (exposures["ALDc200086"],)),
+    )
+    pages = [
+        master_page(Evidence(built=built, exposures=members, given=given, instrument=ALFOSC))
+        for built, members in made
+    ]
+    pages.append(science_page(science, exposures["ALDc200205"]))
+    for page in pages:
+        broken = [name for name, panel in page.facts["panels"].items() if "failed" in panel]
+        assert broken == [], page.facts["kind"]
+    panels = pages[-1].facts["panels"]
+    assert panels["image"]["trace_column"] == pytest.approx(105.5, abs=1)
+    assert 0.9 < panels["residual"]["robust_sigma"] < 1.1
+    widths = [panels["zones"][zone]["fwhm_arcsec"] for zone in ("blue", "green", "red")]
+    assert widths == pytest.approx([1.0] * 3, abs=0.35)
+    seen = {line["ion"] for line in pages[2].facts["panels"]["arc"]["not_seen"]}
+    assert not seen, "helium and neon were both lit"
