@@ -43,7 +43,9 @@ def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
         measured["arc_rms_angstrom"] = given.wavelengths.rms_angstrom
         measured["arc_lines"] = float(given.wavelengths.n_lines)
     if given.response is not None:
-        measured["response_rms_mag"] = given.response.rms_mag
+        # The master knows the plain rms over 4000-8500 A; the response alone a robust one.
+        plain = given.facts.get("response_residual_rms_mag", math.nan)
+        measured["response_rms_mag"] = plain if plain > 0 else given.response.rms_mag
         measured["response_coverage"] = given.response.coverage
     return measured
 

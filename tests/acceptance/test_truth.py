@@ -25,6 +25,7 @@ from reducers.recipes import (
 )
 from reducers.simulate.frames import simulate, truth_as_json
 from reducers.simulate.night import plan_night
+from reducers.simulate.sources import telluric
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 ALFOSC = load_instrument("alfosc")
@@ -64,7 +65,11 @@ def reduced(night):
             arcs, key=lambda a: abs(a[0].identity.observed_at - exposure.identity.observed_at)
         )
         return SpectrumCalibrations(
-            bias=bias.value, flat=flat.value, wavelengths=nearest[1], response=response, facts=facts
+            bias=bias.value,
+            flat=flat.value,
+            wavelengths=nearest[1],
+            response=response,
+            facts={**facts, "response_age_h": 2.0},
         )
 
     star, _ = night[FrameKind.SPEC_STD][0]
@@ -123,6 +128,46 @@ def test_flux_is_true_within_three_per_cent(reduced) -> None:
         print(exposure.stem, "flux", np.round(ratios, 3))  # noqa: T201
         assert abs(np.median(ratios) - 1) < 0.03
         assert np.abs(np.array(ratios) - 1).max() < 0.04
+
+
+def test_the_response_is_true_within_two_per_cent(reduced, night) -> None:
+    response = reduced[2].value
+    star, truth = night[FrameKind.SPEC_STD][0]
+    source, identity = truth.objects[0], star.identity
+    wavelength = np.array(source.wavelength_angstrom)
+    extinction = np.interp(
+        wavelength, ALFOSC.extinction_angstrom, ALFOSC.extinction_mag_per_airmass
+    )
+    rate = np.array(source.electrons_per_angstrom) / identity.exposure_s
+    known = (wavelength > 3600) & (wavelength < 8900) & (rate > 0)
+    known &= telluric(wavelength, identity.airmass) > 0.995
+    wavelength, rate = (
+        wavelength[known],
+        rate[known] * 10 ** (0.4 * extinction[known] * identity.airmass),
+    )
+    flux = np.array(source.flux)[known] * wavelength**2 / 2.99792458e18
+    expected = -2.5 * np.log10(flux) - 48.6 + 2.5 * np.log10(rate)
+    off = 10 ** (0.4 * (response.zero_point_at(wavelength) - expected)) - 1
+    print(f"response off by {np.std(off):.4f} rms, {np.abs(off).max():.3f} at most")  # noqa: T201
+    assert np.std(off) < 0.01
+    # The simulator's throughput has corners that no glass has.
+    assert np.mean(np.abs(off) < 0.02) > 0.9
+
+
+def test_telluric_bands_are_corrected_to_a_few_per_cent(reduced) -> None:
+    for result, exposure, truth in reduced[0]:
+        target = result.objects[0]
+        found, real = target.spectrum, true_object(target, truth)
+        expected = np.interp(found.wavelength, real.wavelength_angstrom, real.flux)
+        for low, high in ((6868, 6950), (7160, 7340), (7590, 7705)):
+            band = (found.wavelength > low) & (found.wavelength < high) & found.good
+            off = found.flux[band] / expected[band] - 1
+            noise = found.error[band] / expected[band]
+            before = target.transmission[band] * (1 + off) - 1
+            left = float(np.sqrt(max(np.mean(off**2) - np.mean(noise**2), 0)))
+            print(f"{exposure.stem} {low}: {left:.3f} left")  # noqa: T201
+            assert left < 0.03
+            assert np.sqrt(np.mean(before**2)) > 0.05
 
 
 def test_errors_are_true(reduced) -> None:

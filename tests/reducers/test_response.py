@@ -187,17 +187,6 @@ def test_each_reference_table_keeps_its_own_medium() -> None:
     assert 2.2 < shift[np.argmin(np.abs(np.array(STAR.wavelength_angstrom) - 8000))] < 2.3
 
 
-def test_a_table_read_in_the_wrong_medium_would_shift_the_cut_off() -> None:
-    counts = counts_of(star_magnitude(), zero=steep_zero_point)
-    right, wrong = fit(counts), fit_response(
-        counts, replace(STAR, medium="vacuum"), ALFOSC, exposure_s=EXPOSURE_S, airmass=AIRMASS,
-        slit="Slit_1.0", grism="Grism_#4",
-    )  # fmt: skip
-    at = np.array([3650.0])
-    truth = steep_zero_point(at)
-    assert abs(right.zero_point_at(at) - truth) < abs(wrong.zero_point_at(at) - truth)
-
-
 def test_the_error_of_the_response_is_kept_apart_from_the_noise() -> None:
     response = fit(counts_of(star_magnitude()))
     counts = counts_of(np.full(WAVELENGTH.size, 17.0))
