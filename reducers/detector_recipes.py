@@ -13,7 +13,7 @@ from reducers.detector.correct import estimate_variance
 from reducers.detector.flat import normalise_flat
 from reducers.detector.flat_set import lit_members
 from reducers.detector.fringes import flat_fringe_rms
-from reducers.detector.overscan import find_level
+from reducers.detector.overscan import find_level, has_overscan
 from reducers.detector.start import start_frame
 from reducers.frame import Mask
 from reducers.preparation import (
@@ -46,8 +46,12 @@ def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
     """
     detector = instrument.detector
     raw = [start_frame(e.raw.data, e.identity.setup, detector) for e in exposures]
-    levels = [float(np.median(find_level(frame, detector).adu)) for frame in raw]
     frames = [levelled(e, instrument) for e in exposures]
+    if all(has_overscan(frame, detector) for frame in raw):
+        levels = [float(np.median(find_level(frame, detector).adu)) for frame in raw]
+    else:
+        levels = [float(np.median(frame.data)) for frame in frames]
+        frames = _at_median_level(frames, levels)
     members = sound_members(frames, [e.stem for e in exposures], levels)
     noise = members.measurements["read_noise_adu"]
     master = combine(
@@ -74,6 +78,18 @@ def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
         measurements=measurements,
         verdict=verdict,
     )
+
+
+def _at_median_level(frames: Sequence[Frame], levels: Sequence[float]) -> list[Frame]:
+    """Shift biases without overscan to the middle of their drift."""
+    middle = float(np.median(levels))
+    return [
+        frame.after(
+            f"level: shifted by {middle - level:+.1f} adu, there is no overscan",
+            data=frame.data + np.float32(middle - level),
+        )
+        for frame, level in zip(frames, levels, strict=True)
+    ]
 
 
 def build_flat(

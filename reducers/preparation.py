@@ -16,10 +16,10 @@ from reducers.detector.correct import (
     subtract_bias,
 )
 from reducers.detector.illumination import follow_slit, measure_shift
-from reducers.detector.overscan import correct_overscan, overscan_noise
+from reducers.detector.overscan import correct_overscan, has_overscan, overscan_noise
 from reducers.detector.start import correct_linearity, mask_settling, start_frame, trim, turn
 from reducers.detector.verify import compare_detector
-from reducers.errors import SetupMismatch
+from reducers.errors import NoOverscan, SetupMismatch
 from reducers.frame import Mask
 from reducers.spectroscopy.orientation import solve_turned_arc, turned_grism
 from reducers.spectroscopy.wavelength import solve_wavelength
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from reducers.frame import Frame, Image
     from reducers.identity import Identity
-    from reducers.instrument import Grism, Instrument, VerticalSlits
+    from reducers.instrument import Detector, Grism, Instrument, VerticalSlits
     from reducers.reduced import Exposure, SpectrumCalibrations
     from reducers.spectroscopy.wavelength import WavelengthSolution
 
@@ -40,13 +40,24 @@ NOISE_WANDERS = 0.02
 def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True) -> Frame:
     """Return the exposure's lit pixels in adu above the overscan level.
 
-    With `settled` False the start-up columns and rows of the window are marked.
+    With `settled` False there is no bias: the start-up columns and rows of the window are marked.
+    Without overscan the frame keeps its level, which a bias of the same window then takes off.
+
+    Raises
+    ------
+    NoOverscan
+        If there is neither overscan nor a bias.
     """
     detector = instrument.detector
     frame = start_frame(exposure.raw.data, exposure.identity.setup, detector)
     if not settled:
         frame = mask_settling(frame)
-    frame = correct_overscan(frame, detector)
+    if has_overscan(frame, detector) or detector.overscan_mode == "trim":
+        frame = correct_overscan(frame, detector)
+    elif settled:
+        frame = frame.after("overscan: the window holds none; the level is the bias's")
+    else:
+        raise NoOverscan("the window holds no overscan and there is no bias: take biases in it")
     return trim(frame, detector.image)
 
 
@@ -65,11 +76,12 @@ def electrons(
     """Return flat-fielded electrons, the read noise (e), the masters' variance (e^2), and facts.
 
     The facts: 'slit_shift_px' with its error (NaN where the frame shows no marks of the slit),
-    'bad_fraction', and those of `compare_detector`.
+    'bad_fraction', 'no_overscan', and those of `compare_detector`.
     """
     frame = debiased(exposure, given.bias, instrument)
     gain, typical_noise = gain_and_read_noise(exposure.identity, given, instrument)
-    read_noise_adu = own_read_noise(exposure, typical_noise, instrument)
+    started = start_frame(exposure.raw.data, exposure.identity.setup, instrument.detector)
+    read_noise_adu = own_read_noise(started, typical_noise, instrument.detector)
     masters = frame.variance * np.float32(gain**2)
     frame = estimate_variance(frame, gain, read_noise_adu)
     frame = apply_gain(frame, gain)
@@ -82,21 +94,20 @@ def electrons(
         frame = divide_flat(frame, flat)
         masters = masters + relative_variance(flat) * np.clip(frame.data, 0, None) ** 2
         measured |= {"slit_shift_px": shift, "slit_shift_error_px": error}
+    measured["no_overscan"] = float(not has_overscan(started, instrument.detector))
     inside = frame.mask & np.uint16(Mask.VIGNETTED) == 0
     measured["bad_fraction"] = float((inside & (frame.mask & np.uint16(Mask.BAD) != 0)).mean())
     return frame, read_noise_adu * gain, masters, measured
 
 
-def own_read_noise(exposure: Exposure, typical_adu: float, instrument: Instrument) -> float:
+def own_read_noise(started: Frame, typical_adu: float, detector: Detector) -> float:
     """Return the read noise (adu) of one exposure: its own overscan's, held by the biases'.
 
     The noise of night frames is 3 % above that of the next afternoon's biases on real ALFOSC
     frames. The biases' counts as a measurement good to `NOISE_WANDERS`; an overscan that differs
     by a quarter is disturbed and counts nothing.
     """
-    detector = instrument.detector
-    frame = start_frame(exposure.raw.data, exposure.identity.setup, detector)
-    own, error = overscan_noise(frame, detector.overscan)
+    own, error = overscan_noise(started, detector.overscan)
     if not abs(own / typical_adu - 1) < 0.25:  # nan included
         return typical_adu
     prior, weight = (NOISE_WANDERS * typical_adu) ** -2, error**-2

@@ -46,6 +46,11 @@ class _Strip:
     error: float
 
 
+def has_overscan(frame: Frame, detector: Detector) -> bool:
+    """Tell whether the window of an untrimmed frame holds enough overscan for a level."""
+    return any(_pixels(frame, part).size >= FEWEST_PIXELS for part in detector.overscan)
+
+
 def overscan_level(frame: Frame, sections: tuple[Section, ...]) -> tuple[float, float]:
     """Return the overscan level and its standard error (adu), from the first usable section.
 

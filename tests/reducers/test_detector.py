@@ -27,13 +27,14 @@ from reducers.detector.start import (
     start_frame,
     trim,
 )
+from reducers.detector_recipes import build_bias
 from reducers.errors import NoOverscan, NotEnoughFrames, ProfileError, SetupMismatch
 from reducers.fits import RawExposure
 from reducers.frame import Frame, Geometry, Mask
 from reducers.identity import FrameKind, Identity, Setup
-from reducers.preparation import debiased, levelled
+from reducers.preparation import debiased, electrons, levelled
 from reducers.profiles import load_instrument
-from reducers.reduced import Exposure
+from reducers.reduced import Exposure, SpectrumCalibrations
 
 WINDOW = Setup(x_binning=1, y_binning=2, window=(851, 1250, 1, 2102), readout="D-8-200")
 
@@ -398,3 +399,34 @@ def test_every_step_refuses_a_master_of_another_binning_or_window(other: Geometr
     for step in (subtract_bias, divide_flat, lambda a, b: combine([a, b])):
         with pytest.raises(SetupMismatch, match="the frame"):
             step(here, there)
+
+
+NO_OVERSCAN = Setup(x_binning=1, y_binning=2, window=(851, 1250, 101, 500), readout="D")
+
+
+def short_exposure(level: float, seed: int, kind: FrameKind = FrameKind.BIAS) -> Exposure:
+    rng = np.random.default_rng(seed)
+    data = rng.normal(level, 32, (200, 400)).astype(np.float32)
+    identity = Identity(
+        instrument="alfosc", kind=kind, setup=NO_OVERSCAN, observed_at=None, exposure_s=0.0
+    )
+    raw = RawExposure(header={}, data=data, wrapped_pixels=0)
+    return Exposure(raw=raw, identity=identity, stem=f"A{seed}")
+
+
+def test_a_window_without_overscan_is_reduced_with_the_level_of_its_biases() -> None:
+    alfosc = load_instrument("alfosc")
+    drifting = [short_exposure(11_600 - 10 * n, n) for n in range(5)]
+    built = build_bias(drifting, alfosc)
+    assert built.verdict == ""
+    assert built.measurements["left_out"] == 0, "the drift is no fault of theirs"
+    science = short_exposure(11_590.0, 9, FrameKind.SPEC_OBJECT)
+    frame_, _, _, facts = electrons(science, SpectrumCalibrations(bias=built.value), alfosc)
+    assert abs(float(np.median(frame_.data))) < 20 * 0.18
+    assert facts["no_overscan"] == 1
+
+
+def test_without_overscan_and_bias_the_level_is_unknown_and_that_is_said() -> None:
+    science = short_exposure(11_590.0, 9, FrameKind.SPEC_OBJECT)
+    with pytest.raises(NoOverscan, match="take biases in it"):
+        debiased(science, None, load_instrument("alfosc"))
