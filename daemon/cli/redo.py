@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import getpass
 import os
 import sys
@@ -15,8 +14,6 @@ from daemon.publish.words import clean
 from daemon.status import SILENT_AFTER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from daemon.config import Config
     from daemon.memory.archive import Archive
     from daemon.memory.records import FrameRecord
@@ -45,7 +42,11 @@ def add_parser(subparsers: Any) -> None:
         "next version and says who asked for it, when and how. Better calibrations that come "
         "later keep to the hint; what was accepted they leave alone.",
     )
-    parser.add_argument("frame", metavar="FRAME", help="stem, number or file name of the raw frame")
+    parser.add_argument(
+        "frame",
+        metavar="FRAME",
+        help="stem, number or file name of the raw frame, its target, or its time HH_MM_SS",
+    )
     _add_hints(parser)
     _add_calibrations(parser)
     _add_verdicts(parser)
@@ -148,9 +149,11 @@ def run(args: argparse.Namespace) -> int:
 
     engine = open_read_only(config.database) if args.local else open_database(config.database)
     archive = Archive(engine, SystemClock())
+    from daemon.cli.find_frame import find, which
+
     found = find(archive, args.frame, args.night)
     if len(found) != 1:
-        return refuse(_which(archive, args.frame, found))
+        return refuse(which(archive, args.frame, found))
     frame = found[0]
     from daemon.work.plan import REDUCED
 
@@ -249,26 +252,6 @@ def user(args: argparse.Namespace) -> str:
         except (KeyError, OSError):  # no such user, as in a bare container
             named = f"user {os.getuid()}"
     return "".join(c for c in clean(named, 40) if c.isascii()) or "unknown"
-
-
-def find(archive: Archive, name: str, night: str | None) -> list[FrameRecord]:
-    """Return the frames that a person means by a stem, number or file name."""
-    found = archive.find_frames(name)
-    if not found and name.isdecimal():
-        one = archive.frame(int(name))
-        found = [] if one is None else [one]
-    return [frame for frame in found if night in (None, frame.night)]
-
-
-def _which(archive: Archive, name: str, found: Sequence[FrameRecord]) -> str:
-    if found:
-        nights = ", ".join(frame.night for frame in found)
-        return f"'{clean(name, 60)}' was taken in several nights ({nights}): add --night"
-    stems = sorted({frame.stem for frame in archive.current_frames()})
-    near = difflib.get_close_matches(name, stems, n=3, cutoff=0.5) or stems[-3:]
-    return (
-        f"no frame '{clean(name, 60)}'; nearest: {', '.join(near) or 'none, the archive is empty'}"
-    )
 
 
 def refuse(sentence: str) -> int:

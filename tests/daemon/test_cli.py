@@ -55,7 +55,10 @@ def waiting(root: Path) -> list[dict[str, Any]]:
     return [dict(job.payload) for job in jobs]
 
 
-@pytest.mark.parametrize("name", ["ALDc200205", "ALDc200205.fits", "/raw/ALDc200205.fits", "1"])
+@pytest.mark.parametrize(
+    "name",
+    ["ALDc200205", "ALDc200205.fits", "/raw/ALDc200205.fits", "1", "22_00_00", "22:00:00", "sn"],
+)
 def test_redo_finds_a_frame_by_stem_name_path_or_number(
     root: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +67,19 @@ def test_redo_finds_a_frame_by_stem_name_path_or_number(
     (payload,) = waiting(root)
     asked = redo_from(payload["redo"])
     assert (asked.settings, bool(asked.user)) == ({"centroid_px": 512.0}, True)
+
+
+def test_a_target_of_several_frames_is_answered_with_their_names(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = open_database(root / "alfoscd.sqlite")
+    Archive(engine, SystemClock()).record_frame(
+        stem="ALDc200207", night=NIGHT, sha256="7" * 64, path=Path("/raw/ALDc200207.fits"),
+        size=1, identity=identity(FrameKind.SPEC_OBJECT), arrived_at=datetime.now(UTC), set_keys=(),
+    )  # fmt: skip
+    engine.dispose()
+    assert main(["redo", "SN", "--root", str(root)]) == 2
+    assert "is 2 frames: say which of ALDc200205, ALDc200207" in capsys.readouterr().err
 
 
 def test_redo_of_an_unknown_frame_names_the_nearest(
