@@ -141,6 +141,11 @@ def verdict_on(flats, given) -> str:
         return str(error)
 
 
+def test_saturated_flats_make_no_master(camera, given) -> None:
+    camera.observer.flats(3, exposure_s=60.0)
+    assert "satur" in verdict_on([camera.expose(p) for p in camera.observer.taken[-3:]], given)
+
+
 def test_flats_with_a_dead_lamp_make_no_master(camera, given) -> None:
     camera.observer.flats(3)
     dim = [camera.expose(replace(p, lamp_power=0.01)) for p in camera.observer.taken[-3:]]
