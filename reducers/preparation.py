@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -180,13 +181,14 @@ def solve_arc(
     """Identify an arc behind a slit of either orientation; raise `PoorWavelengthFit`."""
     grism = grism_of(identity, instrument)
     if identity.setup.dispersion_axis == "y":
-        return solve_wavelength(
+        solution = solve_wavelength(
             frame,
             grism,
             instrument.lines,
             lamps=lamps,
             slit_offset_px=slit_offset(identity, grism),
         )
+        return replace(solution, aperture_y_px=identity.aperture_y_px or math.nan)
     return solve_turned_arc(
         frame,
         instrument.grisms[grism.name],

@@ -90,18 +90,23 @@ def _measured(
     instrument: Instrument,
     how: SpectrumSettings,
 ) -> Slit:
-    grism = grism_of(identity, instrument)
-    return measure_slit(
+    grism, arc = grism_of(identity, instrument), given.wavelengths
+    moved_px = 0.0
+    if arc is not None and identity.setup.dispersion_axis == "y":
+        here = arc.behind_slit_at(identity.aperture_y_px)
+        moved_px, arc = here.flexure_px - arc.flexure_px, here
+    slit = measure_slit(
         frame,
         read_noise_e=read_noise_e,
         masters_variance=masters_variance,
-        arc=given.wavelengths,
+        arc=arc,
         grism=grism,
         slit_offset_px=slit_offset(identity, grism),
         pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
         flat=given.flat,
     )
+    return replace(slit, measurements=slit.measurements | {"arc_slit_moved_px": moved_px})
 
 
 def _require_same_setup(exposure: Exposure, partner: Exposure) -> None:

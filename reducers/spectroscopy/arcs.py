@@ -258,7 +258,7 @@ def _match(
         fitted = row_of_ideal(coefficients, domain, ideal)
         residual = measured.centre[0] - fitted
         expected = fitted
-        relative = _lamp_strength(listed, strength, measured.flux[0], used)
+        relative = _lamp_strength(listed, strength, measured.flux[0], clear)
     return IdentifiedArc(
         lines=listed,
         centre=measured.centre[0],
@@ -276,15 +276,16 @@ def _match(
 
 
 def _lamp_strength(
-    lines: Sequence[ArcLine], strength: Array, flux: Array, used: NDArray[np.bool_]
+    lines: Sequence[ArcLine], strength: Array, flux: Array, clear: NDArray[np.bool_]
 ) -> Array:
-    """Return `strength` scaled ion by ion to what this arc shows: lamps age and warm up apart."""
+    """Return `strength` scaled ion by ion to what this arc shows: lamps age, and some stay dark."""
     scaled = strength.copy()
     for ion in {line.ion for line in lines}:
         of_ion = np.array([line.ion == ion for line in lines])
-        known = of_ion & used & (strength > 0)
+        known = of_ion & clear & (strength > 0)
         if known.any():
-            scaled[of_ion] *= float(np.median(flux[known] / strength[known]))
+            bright = known & (strength >= np.median(strength[known]))
+            scaled[of_ion] *= float(np.median(flux[bright] / strength[bright]))
     return scaled
 
 
@@ -388,7 +389,8 @@ def _refuse_if_poor(arc: IdentifiedArc) -> None:
         f"{number} lines, rms {rms:.2f} px, correlation {arc.correlation:.2f}, "
         f"{100 * arc.explained:.0f} % of the strong peaks explained"
     )
-    error = rms * np.sqrt(len(arc.correction) / max(number, 1))
+    bends = len(arc.correction)
+    error = rms * np.sqrt(bends / max(number - bends, 1))
     well = number >= MANY_LINES and error < MAX_ERROR_PX / 2 and arc.explained > WELL_EXPLAINED
     if (
         number < MIN_LINES

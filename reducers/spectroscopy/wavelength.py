@@ -63,6 +63,8 @@ class WavelengthSolution:
         The same as slit width and Gaussian blur (`LineProfile`); NaN when not measured.
     shift_px, correlation : float
         Zero point found, relative to the prediction from the slit; pattern correlation.
+    aperture_y_px : float
+        Where the slit stood on the detector (header), NaN when not recorded.
     line_wavelength, line_row, line_residual_angstrom, line_used, line_ion : (n,)
         The lines looked at: vacuum A, detector y at mid slit, measured minus fitted wavelength.
     """
@@ -85,6 +87,7 @@ class WavelengthSolution:
     flexure_px: float = 0.0
     slit_px: float = math.nan
     blur_px: float = math.nan
+    aperture_y_px: float = math.nan
 
     def __post_init__(self) -> None:
         for name in ("coefficients", "line_wavelength", "line_row", "line_residual_angstrom"):
@@ -131,6 +134,13 @@ class WavelengthSolution:
         """Return the solution for a frame whose lines lie `shift_px` higher in detector y."""
         return replace(self, flexure_px=self.flexure_px + shift_px)
 
+    def behind_slit_at(self, aperture_y_px: float | None) -> WavelengthSolution:
+        """Return the solution for a slit that stands elsewhere; itself where a place is unknown."""
+        if not aperture_y_px or not math.isfinite(self.aperture_y_px):
+            return self
+        moved = self.shifted(aperture_y_px - self.aperture_y_px)
+        return replace(moved, aperture_y_px=float(aperture_y_px))
+
     def to_arrays(self) -> dict[str, Any]:
         """Return the solution as arrays, numbers, texts and tuples of these, by name."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grism"}
@@ -147,7 +157,7 @@ class WavelengthSolution:
             if f.name in (*arrays, "line_used")
             else _plain(stored[f.name])
             for f in fields(cls)
-            if f.name != "grism"
+            if f.name != "grism" and f.name in stored
         }
         return cls(grism=grism, **values)
 
