@@ -108,12 +108,12 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
         bias=read_master_frame(bias.path) if bias else None,
         flat=read_master_frame(flat.path) if flat else None,
         wavelengths=wavelengths,
-        response=_read_responses(selections),
+        response=read_responses(selections),
         facts=facts,
     )
 
 
-def _read_responses(selections: Sequence[Selection]) -> Response | None:
+def read_responses(selections: Sequence[Selection]) -> Response | None:
     """Return the response; the median when it is borrowed and others are as good."""
     for item in selections:
         if item.role == "RESPONSE" and item.master is not None:
