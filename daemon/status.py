@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -69,7 +70,18 @@ def read_status(
 
 
 def count_files(raw: Iterable[Path], limit_s: float = _COUNTING_LIMIT_S) -> int | None:
-    """Return how many files lie in the watched directories; None if it takes too long."""
+    """Return how many files lie in the watched directories; None if it takes too long.
+
+    The counting has a thread of its own: a mount that hangs must not keep `status` from saying so.
+    """
+    found: list[int | None] = []
+    thread = threading.Thread(target=lambda: found.append(_count(raw, limit_s)), daemon=True)
+    thread.start()
+    thread.join(2 * limit_s)
+    return found[0] if found else None
+
+
+def _count(raw: Iterable[Path], limit_s: float) -> int | None:
     until = time.monotonic() + limit_s
     count = 0
     waiting = [os.fspath(folder) for folder in raw]

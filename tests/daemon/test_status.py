@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
@@ -31,6 +33,9 @@ from daemon.status_lines import (
 )
 from daemon.status_words import advice_on, completeness, duration
 from reducers.identity import FrameKind, Identity, Setup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -145,6 +150,19 @@ def test_an_unknown_night_is_answered_with_the_known_ones(database: Path) -> Non
     record_frames(database, ("ALDc200001", "2026-11-20", FrameKind.BIAS))
     said = render(read_status(database, now=NOW, night="2026-11-02"))
     assert "2026-11-02 is not known; the last nights are 2026-11-20" in said
+
+
+def test_a_mount_that_hangs_does_not_keep_status_from_answering(tmp_path: Path) -> None:
+    answer = threading.Event()
+
+    def hung() -> Iterator[Path]:
+        answer.wait(60)
+        yield tmp_path
+
+    started = time.monotonic()
+    assert count_files(hung()) is None
+    assert time.monotonic() - started < 5
+    answer.set()
 
 
 def test_a_missing_raw_file_is_counted_and_listed_but_no_alarm(database: Path) -> None:
