@@ -29,9 +29,7 @@ def place_by_star(slit: Slit, standard: Standard) -> Slit:
     or the star's published magnitudes fit worse there, the wavelengths stay as they were. All
     shifts are noted, in unbinned pixels.
     """
-    brightest = max(
-        range(len(slit.extractions)), key=lambda k: float(np.nanmedian(slit.extractions[k].flux))
-    )
+    brightest = int(np.argmax([np.nansum(item.flux) for item in slit.extractions]))
     trace, found = slit.traces[brightest], slit.extractions[brightest]
     error = np.sqrt(np.maximum(found.variance, 0.0))
     bad = (found.mask & np.uint16(UNUSABLE)) != 0

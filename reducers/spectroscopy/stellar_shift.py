@@ -157,8 +157,9 @@ def measure_stellar_shift(
     earth = EARTH_KM_S / SPEED_OF_LIGHT_KM_S * pivot / model.angstrom_per_px
     formal = float(weight.sum() ** -0.5)
     seen = float(np.mean([line.shift_px for line in air])) if air else math.nan
-    # Where star and air disagree, neither is known better than that.
-    witness = 0.0 if math.isnan(seen) else seen
+    # Where star and air disagree by more than noise, neither is known better than that.
+    blur = math.hypot(*(line.error_px for line in air)) / max(len(air), 1)
+    witness = max(abs(seen) - blur, 0.0) if air else 0.0
     uncertain = math.hypot(max(formal, spread / math.sqrt(len(found))), earth, witness)
     return StellarShift(
         shift_px=shift,
