@@ -132,6 +132,7 @@ def draw_slit_profile(axes: Axes, seen: View) -> Mapping[str, Any]:
           y_ticks=0)  # fmt: skip
     numbers_along_y(axes, _asinh_ticks(scale, low, high), label="mean electrons")
     objects = []
+    white = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.5}
     for number, found in enumerate(seen.reduced.objects):
         place = middle(found.trace.columns)
         objects.append({"name": found.name, "column": place, "forced": bool(found.trace.forced),
@@ -145,7 +146,8 @@ def draw_slit_profile(axes: Axes, seen: View) -> Mapping[str, Any]:
         axes.text(place + (0.01 if right else -0.01) * profile.size, 0.95 - 0.09 * (number % 6),
                   found.name, transform=axes.get_xaxis_transform(), va="top", fontsize=8,
                   ha="left" if right else "right", color=RED if mine else GREEN,
-                  weight="bold" if mine else "normal", parse_math=False)  # fmt: skip
+                  weight="bold" if mine else "normal", parse_math=False,
+                  bbox=white)  # fmt: skip
     return {"objects": objects}
 
 

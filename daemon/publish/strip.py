@@ -23,7 +23,7 @@ QUALITY_WORDS = (
     "not usable",
     "identity not proven",
 )
-_LETTERS, _LINES = 180, 3
+_LETTERS, _LINES = 158, 3
 
 
 def write_strip(
@@ -64,7 +64,7 @@ def write_strip(
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], plain(lines[_LINES - 1] + " ...", _LETTERS - 4) + " …"]
     page.write(16, HEIGHT_PX - 73, "\n".join(lines), color=colour)
-    notes = "\n".join(plain(line, 58) for line in aside[:6])
+    notes = "\n".join(plain(line, 72) for line in aside[:6])
     page.write(WIDTH_PX - 16, HEIGHT_PX - 42, notes, fontsize=8, ha="right")
 
 

@@ -271,7 +271,7 @@ CASES = {"as it is": lambda whole: whole, "six objects": six_objects, "all NaN":
 
 @pytest.mark.parametrize("case", CASES)
 def test_anything_is_drawn_without_text_upon_text(whole: SimpleNamespace, case: str) -> None:
-    notes = ["RESPONSE ALDc200086, same night, same slit, 7.8 h away"] * 5
+    notes = ["RESPONSE EFOSC.2022-01-29T01:12:03.548, another night, another slit, 46.7 h"] * 5
     page = science_page(CASES[case](whole), exposure("SDSS J125005.72+280041.9 host"), notes=notes)
     assert not [name for name, panel in page.facts["panels"].items() if "failed" in panel]
     assert colliding(page) == []

@@ -150,8 +150,9 @@ def colliding(page: Page) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("kind", CASES)
 def test_every_master_has_a_page_without_text_upon_text(kind: str) -> None:
     case = replace(
-        CASES[kind](), verdict="the lamp gave only 300 adu: was it on?",
-        notes=("BIAS ALDk200004, same night, 1.2 h away", "FLAT none, no flat within 30 days"),
+        CASES[kind](), verdict="the lamp gave only 300 adu: was it on? " * 12,
+        notes=("RESPONSE EFOSC.2022-01-29T01:12:03.548, another night, another slit, 46.7 h",
+               "FLAT none, no flat within 30 days"),
     )  # fmt: skip
     page = master_page(case)
     assert failed(page) == []
