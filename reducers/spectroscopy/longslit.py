@@ -25,6 +25,7 @@ from reducers.spectroscopy.sky import (
     rough_sky,
     spline_for,
 )
+from reducers.spectroscopy.sky_error import with_sky_error
 from reducers.spectroscopy.trace import Trace
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
@@ -113,7 +114,11 @@ def measure_slit(
         expected = replace(expected, column=how.centroid_px, tolerance_px=seeing_px)
     traces = trace_objects(scene, sources, seeing_px, expected)
     seen = extract_objects(scene, traces, aperture_px=how.aperture_px, star=expected.star)
-    traces, extractions = seen.traces, seen.extractions
+    traces = seen.traces
+    extractions = tuple(
+        with_sky_error(found, trace, profile, fit, how.aperture_px)
+        for found, trace, profile in zip(seen.extractions, traces, seen.profiles, strict=True)
+    )
     if how.mask_angstrom:
         extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
     measurements = {

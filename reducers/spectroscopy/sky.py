@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from reducers.spectroscopy.slit_spline import SlitSpline
+from reducers.spectroscopy.slit_spline import SlitSpline, Solution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reducers.frame import Vector
 
 #: (columns of sky at least, knot spacing in rows, degree along the slit), the finest first.
-_BASES = ((250, 0.6, 2), (100, 0.8, 2), (50, 0.8, 1), (30, 1.0, 1), (0, 1.0, 0))
+_BASES = ((100, 0.6, 2), (40, 0.8, 2), (20, 1.0, 1), (0, 1.0, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +36,18 @@ class SkyFit:
         The model at every pixel.
     kept : (ny, nx)
         Pixels that carry it.
-    spline
-        The basis in which it was fitted.
+    spline, solution
+        The basis in which it was fitted, and the fit.
     """
 
     sky: NDArray[np.float64]
     kept: NDArray[np.bool_]
     spline: SlitSpline
+    solution: Solution
+
+    def variance_along(self, columns: Vector) -> Vector:
+        """Return the variance (electrons^2) of the model at one column of every row."""
+        return self.spline.variance_along(self.solution, columns)
 
 
 def dispersion_coordinate(wavelengths: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -165,19 +170,21 @@ def _fit(
     data = np.where(use, data, 0.0)  # what is not used may be NaN
     sums = spline.sums(data, weight)
     kept = use
-    for left in range(rounds, 0, -1):
+    for _ in range(rounds - 1):
         sky = spline.evaluate(spline.solve(sums))
         squares = (data - sky) ** 2 * weight
         some = squares[:, ::4][kept[:, ::4]]
         scale = 2.1981 * float(np.median(some)) if some.size else 1.0
         survivors = use & (squares < clip_sigma**2 * max(1.0, scale))
-        if left == 1 or (survivors == kept).all():
+        if (survivors == kept).all():
             break
         # Few pixels change sides: their share is taken out or put back.
         sums = sums.without(spline.sums_of(data, weight, kept & ~survivors))
         sums = sums.plus(spline.sums_of(data, weight, survivors & ~kept))
         kept = survivors
-    return SkyFit(sky=sky, kept=kept, spline=spline)
+    free = spline.solve(sums)
+    solution = spline.solve(sums, spline.restraint_for(free))
+    return SkyFit(sky=spline.evaluate(solution), kept=kept, spline=spline, solution=solution)
 
 
 def line_chi2(

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, solveh_banded
+from scipy import ndimage
+from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded, solve_banded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,10 @@ _PRODUCTS = np.array([[np.convolve(a, b) for b in _CUBIC] for a in _CUBIC])
 _STIFFNESS = 1e-6
 
 
+#: Where only noise is seen, the true bend is taken to be this share of the noise's (squared).
+_LEAST_BEND = 0.01
+#: By how much the brightness of a line may vary along the slit.
+_ALONG_SLIT = 0.1
 #: Image rows that are taken together: their cells stay in the processor's cache.
 _SLAB = 64
 
@@ -57,6 +62,14 @@ class Sums:
     def plus(self, other: Sums) -> Sums:
         """Return the sums over the pixels of both."""
         return Sums(self.weights + other.weights, self.values + other.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A fit: its (intervals + 3, degree + 1) coefficients, and the Cholesky factor behind them."""
+
+    coefficients: NDArray[np.float64]
+    factor: NDArray[np.float64]
 
 
 class SlitSpline:
@@ -147,8 +160,14 @@ class SlitSpline:
         values = [[summed(w * d * t**m * term) for term in terms] for m in range(4)]
         return Sums(np.moveaxis(np.array(weights), 1, 2), np.moveaxis(np.array(values), 1, 2))
 
-    def solve(self, sums: Sums) -> NDArray[np.float64]:
-        """Return the (intervals + 3, degree + 1) coefficients of the least-squares fit."""
+    def solve(self, sums: Sums, restraint: NDArray[np.float64] | None = None) -> Solution:
+        """Return the least-squares fit.
+
+        Parameters
+        ----------
+        restraint : (intervals + 1, degree + 1)
+            From `restraint_for`: how strongly each coefficient is drawn to its neighbours' line.
+        """
         terms = self.legendre.shape[1]
         size = (self.intervals + 3) * terms
         band = np.zeros((4 * terms, self.intervals + 3, terms))
@@ -161,15 +180,56 @@ class SlitSpline:
             self._add_pair(band, sums.weights[:, :, n], k, other)
             if k != other:
                 self._add_pair(band, sums.weights[:, :, n], other, k)
-        self._stiffen(band)
-        # Upper form of solveh_banded: row -1 is the diagonal.
+        self._stiffen(band, restraint)
+        # Upper form of LAPACK's banded matrices: row -1 is the diagonal.
         matrix = band[::-1].reshape(4 * terms, size)
         try:
-            found = solveh_banded(matrix, right.ravel(), check_finite=False, overwrite_ab=False)
+            factor = cholesky_banded(matrix, check_finite=False)
         except LinAlgError:
             matrix[-1] += 1e-4 * matrix[-1].max()
-            found = solveh_banded(matrix, right.ravel(), check_finite=False)
-        return np.asarray(found).reshape(-1, terms)
+            factor = cholesky_banded(matrix, check_finite=False)
+        found = cho_solve_banded((factor, False), right.ravel(), check_finite=False)
+        return Solution(np.asarray(found).reshape(-1, terms), factor)
+
+    def restraint_for(self, solution: Solution) -> NDArray[np.float64]:
+        """Return how strongly coefficients may be drawn together where they show only noise.
+
+        The bend of the spline, averaged over a line's width, is compared with what noise alone
+        makes of it: where it is no larger, the true sky is taken to bend far less, as a Wiener
+        filter would. Lines keep their freedom; the continuum between them loses most of its noise.
+        """
+        bends = np.diff(solution.coefficients, 2, axis=0)
+        noise = np.diff(self._draws(solution), 2, axis=0).var(axis=2)
+        noise = ndimage.uniform_filter1d(noise, 15, axis=0)
+        seen = ndimage.uniform_filter1d(bends**2, 5, axis=0)
+        expected = np.maximum(seen - 2 * noise, _LEAST_BEND * noise)
+        expected = ndimage.maximum_filter1d(expected, 9, axis=0)
+        # A line may vary along the slit by some tenth of itself.
+        expected[:, 1:] = np.maximum(expected[:, 1:], _ALONG_SLIT**2 * expected[:, :1])
+        return np.asarray(1 / np.maximum(expected, 1e-30))
+
+    def variance_along(self, solution: Solution, columns: Vector) -> Vector:
+        """Return the variance of the function at one column of every row, (ny,)."""
+        rows = np.arange(self.shape[0])
+        column = np.clip(np.rint(columns), 0, self.shape[1] - 1).astype(np.intp)
+        interval, t = self._cell[rows, column] // self.shape[1], self._t[rows, column]
+        powers = np.stack([t**m for m in range(4)])
+        draws = self._draws(solution)
+        values = np.zeros((rows.size, draws.shape[2]))
+        for a in range(4):
+            here = np.einsum("nkd,nk->nd", draws[interval + a], self.legendre[column])
+            values += (_CUBIC[a] @ powers)[:, None] * here
+        return np.asarray(ndimage.uniform_filter1d(values.var(axis=1), 5))
+
+    def _draws(self, solution: Solution, count: int = 48) -> NDArray[np.float64]:
+        """Return deviations of the coefficients as the noise makes them, (n, terms, count).
+
+        With A = U'U, U^-1 times independent unit normals has the covariance A^-1 of the fit.
+        """
+        factor = solution.factor
+        unit = np.random.default_rng(0).standard_normal((factor.shape[1], count))
+        drawn = solve_banded((0, factor.shape[0] - 1), factor, unit, check_finite=False)
+        return np.asarray(drawn).reshape(self.intervals + 3, -1, count)
 
     def _add_pair(
         self, band: NDArray[np.float64], moments: NDArray[np.float64], k: int, other: int
@@ -182,21 +242,23 @@ class SlitSpline:
                 if offset >= 0:
                     band[offset, b : b + self.intervals, other] += _PRODUCTS[a, b] @ moments
 
-    def _stiffen(self, band: NDArray[np.float64]) -> None:
-        terms = self.legendre.shape[1]
+    def _stiffen(self, band: NDArray[np.float64], restraint: NDArray[np.float64] | None) -> None:
         weight = band[0, :, :].max(axis=1)
         floor = max(1e-3 * float(np.median(weight)), 1e-9)
-        strength = _STIFFNESS * np.maximum(weight, floor)[1:-1]
+        strength = (_STIFFNESS * np.maximum(weight, floor)[1:-1])[:, None]
+        if restraint is not None:
+            strength = strength + restraint
+        terms = self.legendre.shape[1]
         bends: Sequence[float] = (1.0, -2.0, 1.0)
         for a in range(3):
             for b in range(a, 3):
-                place = slice(b, b + strength.size)
-                band[(b - a) * terms, place, :] += (strength * bends[a] * bends[b])[:, None]
+                place = slice(b, b + len(strength))
+                band[(b - a) * terms, place, :] += strength * bends[a] * bends[b]
         band[0] += 1e-6 * _STIFFNESS * floor + 1e-12 * weight[:, None]
 
-    def evaluate(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    def evaluate(self, solution: Solution) -> NDArray[np.float64]:
         """Return the function at every pixel, (ny, nx)."""
-        per_column = coefficients @ self.legendre.T
+        per_column = solution.coefficients @ self.legendre.T
         total = np.empty(self.shape)
         for first in range(0, self.shape[0], _SLAB):
             rows = slice(first, first + _SLAB)

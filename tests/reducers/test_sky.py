@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
+from reducers.spectroscopy.extract import Extraction
+from reducers.spectroscopy.shape import Profile
 from reducers.spectroscopy.sky import (
     dispersion_coordinate,
     fit_sky,
@@ -13,6 +15,8 @@ from reducers.spectroscopy.sky import (
     line_chi2,
     spline_for,
 )
+from reducers.spectroscopy.sky_error import with_sky_error
+from reducers.spectroscopy.trace import Trace
 
 READ_NOISE_E = 5.7
 ROWS = 500
@@ -117,3 +121,47 @@ def test_a_third_of_the_slit_is_left_to_the_sky_whatever_the_star() -> None:
     free = free_columns(bright, 6.0, [(45.0, 9.4)])
     assert 30 <= free.sum() < 60
     assert not free[35:56].any()
+
+
+@pytest.mark.parametrize("tilt_px", [0.0, 0.45, 6.0])
+def test_the_model_knows_its_own_error_under_an_object(tilt_px) -> None:
+    pulls = []
+    for seed in range(3):
+        sky, coordinate, _ = slit(300, tilt_px=tilt_px, seed=seed)
+        use = np.ones(sky.shape, bool)
+        use[:, 130:171] = False
+        fit = fit_sky(
+            observed(sky, seed), use, spline_for(coordinate, use.any(axis=0)), READ_NOISE_E**2
+        )
+        expected = fit.variance_along(np.full(ROWS, 150.0))
+        pulls.append((fit.sky - sky)[:, 150] / np.sqrt(expected))
+    assert np.std(pulls) == pytest.approx(1, abs=0.12)
+
+
+def test_the_error_of_the_sky_counts_with_the_width_of_the_object() -> None:
+    sky, coordinate, _ = slit(120, tilt_px=0.0)
+    free = np.ones(120, bool)
+    free[45:76] = False
+    profile = Profile(beta=3.0, fwhm_px=6.0, slope=0.0)
+    rows = np.arange(ROWS, dtype=float)
+    trace = Trace(rows=rows, columns=np.full(ROWS, 60.0), fwhm_px=6.0, rms_px=0.0)
+    shape = profile.values(trace, 120)
+    weight = shape / (shape**2).sum(axis=1, keepdims=True)
+    plain, full, wrong = [], [], []
+    for seed in range(6):
+        data = observed(sky, seed)
+        use = np.broadcast_to(free, sky.shape)
+        fit = fit_sky(data, use, spline_for(coordinate, free), READ_NOISE_E**2)
+        formal = (weight**2 * (sky + READ_NOISE_E**2)).sum(axis=1)
+        nothing, mask = np.zeros(ROWS), np.zeros(ROWS, np.uint16)
+        found = Extraction(
+            flux=((data - fit.sky) * weight).sum(axis=1), variance=formal, box_flux=nothing,
+            box_variance=formal, sky=nothing, mask=mask,
+        )  # fmt: skip
+        told = with_sky_error(found, trace, profile, fit)
+        plain.append(found.flux / np.sqrt(found.variance))
+        full.append(told.flux / np.sqrt(told.variance))
+        wrong.append(told.variance / found.variance)
+    assert np.std(plain) > 1.05
+    assert np.std(full) == pytest.approx(1, abs=0.05)
+    assert np.median(wrong) > 1.1
