@@ -10,6 +10,7 @@ import numpy as np
 from reducers.detector.fringes import residual_fringe_rms
 from reducers.frame import Mask
 from reducers.reduced import HOST
+from reducers.spectroscopy.bands import near_stellar_line
 from reducers.spectroscopy.slit_loss import slit_loss_mag
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 #: Where the shape of a response is noted, so that later ones can be held against it.
 SHAPE_ANGSTROM = tuple(range(3500, 10001, 250))
 _RED_FROM = 7500.0
+#: Half width (Angstrom) of the reference bands, as far as stellar lines are concerned.
+_HALF_BAND = 25.0
 
 
 def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
@@ -127,12 +130,13 @@ def measure_response(
 ) -> dict[str, float]:
     """Return how good a response is, and its shape as 'zero_point_4000', 'zero_point_4250', ...
 
-    'residual_rms_mag' is the plain rms of all reference points from 4000 to 8500 A, outliers
-    and stellar lines included.
+    'residual_rms_mag' is the plain rms of the reference points from 4000 to 8500 A, outliers
+    included; bands in strong stellar lines say more of the resolution than of the response.
     """
     off = response.points_zero_point - response.zero_point_at(response.points_wavelength)
     inside = (response.points_wavelength > 4000) & (response.points_wavelength < 8500)
     inside &= np.isfinite(off)
+    inside &= [not near_stellar_line(at, _HALF_BAND) for at in response.points_wavelength]
     width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
     shape = response.zero_point_at(np.array(SHAPE_ANGSTROM, dtype=np.float64))
     return {
