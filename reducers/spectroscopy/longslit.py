@@ -200,6 +200,7 @@ def _sky_measurements(
     measured = {"sky_chi2": robust, "sky_level_e": float(np.median(fit.sky))}
     in_lines, between = line_chi2(data, fit, coordinate, floor)
     measured |= {"sky_chi2_lines": in_lines, "sky_chi2_between_lines": between}
+    measured["sky_chi2_worst"] = max(robust, in_lines) if math.isfinite(in_lines) else robust
     return measured
 
 

@@ -152,10 +152,11 @@ def fit_sky(
         Pixels farther from the model are left out, in so many rounds.
     """
     rough = rough_sky(data, use) if before is None else before
-    fit = _fit(data, use, spline, _variance(rough, floor), clip_sigma, rounds)
+    variance = _variance(rough, floor)
     if before is None:
-        fit = _fit(data, use, spline, _variance(fit.sky, floor), clip_sigma, rounds)
-    return fit
+        first = _fit(data, use, spline, variance, clip_sigma, 2)
+        variance = _variance(first.sky, floor)
+    return _fit(data, use, spline, variance, clip_sigma, rounds)
 
 
 def _fit(
@@ -205,14 +206,24 @@ def line_chi2(
     near = np.clip(np.rint(coordinate), 0, middle.size - 1).astype(np.intp)
     core = is_core[near] & (np.abs(coordinate - near) <= 0.5)
     squares = (data - fit.sky) ** 2 / _variance(fit.sky, floor)
-    # Every parameter of the fit takes its share of the noise with it.
-    share = 1 - fit.spline.parameters / max(int(fit.kept.sum()), 1)
+    share = 1 - _noise_followed(fit, floor)
 
     def reduced(where: NDArray[np.bool_]) -> float:
         chosen = squares[where & fit.kept]
         return float(chosen.mean()) / share if chosen.size >= 200 and share > 0.5 else math.nan
 
     return reduced(core), reduced(~core)
+
+
+def _noise_followed(fit: SkyFit, floor: NDArray[np.float64] | float) -> float:
+    """Return the share of the pixels' variance that the fit has taken with it."""
+    rows, columns = fit.sky.shape
+    variance = _variance(fit.sky, floor)
+    shares = [
+        float(np.median(fit.variance_along(np.full(rows, at)) / variance[:, int(at)]))
+        for at in (np.arange(5) + 0.5) / 5 * columns
+    ]
+    return float(np.mean(shares))
 
 
 def _variance(sky: NDArray[np.float64], floor: NDArray[np.float64] | float) -> NDArray[np.float64]:

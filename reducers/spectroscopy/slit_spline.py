@@ -103,11 +103,6 @@ class SlitSpline:
         step = float(np.diff(place, axis=0).min(initial=1.0)) if rows > 1 else 1.0
         self._layers = max(1, math.ceil(1 / max(step, 0.05)))
 
-    @property
-    def parameters(self) -> int:
-        """Number of coefficients."""
-        return (self.intervals + 3) * int(self.legendre.shape[1])
-
     def sums(self, data: NDArray[np.float64], weight: NDArray[np.float64]) -> Sums:
         """Return the sums over all pixels of nonzero weight."""
         total = Sums(
