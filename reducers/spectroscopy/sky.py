@@ -45,8 +45,8 @@ class SkyFit:
     spline: SlitSpline
     solution: Solution
 
-    def variance_along(self, columns: Vector) -> Vector:
-        """Return the variance (electrons^2) of the model at one column of every row."""
+    def variance_along(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the variance (electrons^2) of the model along one or several paths of columns."""
         return self.spline.variance_along(self.solution, columns)
 
 
@@ -219,11 +219,9 @@ def _noise_followed(fit: SkyFit, floor: NDArray[np.float64] | float) -> float:
     """Return the share of the pixels' variance that the fit has taken with it."""
     rows, columns = fit.sky.shape
     variance = _variance(fit.sky, floor)
-    shares = [
-        float(np.median(fit.variance_along(np.full(rows, at)) / variance[:, int(at)]))
-        for at in (np.arange(5) + 0.5) / 5 * columns
-    ]
-    return float(np.mean(shares))
+    places = (np.arange(5) + 0.5) / 5 * columns
+    taken = fit.variance_along(np.repeat(places[:, None], rows, axis=1))
+    return float(np.mean(np.median(taken / variance[:, places.astype(int)].T, axis=1)))
 
 
 def _variance(sky: NDArray[np.float64], floor: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -203,13 +203,25 @@ class SlitSpline:
         expected[:, 1:] = np.maximum(expected[:, 1:], _ALONG_SLIT**2 * expected[:, :1])
         return np.asarray(1 / np.maximum(expected, 1e-30))
 
-    def variance_along(self, solution: Solution, columns: Vector) -> Vector:
-        """Return the variance of the function at one column of every row, (ny,)."""
+    def variance_along(
+        self, solution: Solution, columns: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the variance of the function at one column of every row.
+
+        Parameters
+        ----------
+        columns : (ny,) or (paths, ny)
+            Where to look, for one path along the rows or several.
+        """
+        draws = self._draws(solution)
+        paths = [self._variance_on(draws, path) for path in np.atleast_2d(columns)]
+        return paths[0] if columns.ndim == 1 else np.array(paths)
+
+    def _variance_on(self, draws: NDArray[np.float64], columns: Vector) -> Vector:
         rows = np.arange(self.shape[0])
         column = np.clip(np.rint(columns), 0, self.shape[1] - 1).astype(np.intp)
         interval, t = self._cell[rows, column] // self.shape[1], self._t[rows, column]
         powers = np.stack([t**m for m in range(4)])
-        draws = self._draws(solution)
         values = np.zeros((rows.size, draws.shape[2]))
         for a in range(4):
             here = np.einsum("nkd,nk->nd", draws[interval + a], self.legendre[column])
