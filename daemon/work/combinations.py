@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from astropy.io.fits import HDUList
@@ -16,9 +18,11 @@ from daemon.memory.records import (
     MemberRecord,
     ProductState,
 )
+from daemon.publish.combined_page import Combination, combined_picture
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.groups import Candidate, Group, frames_of, members_and_others
 from daemon.work.outcomes import TryLater
+from daemon.work.pictures import SAFE_MODE_ATTEMPT, save_picture
 from daemon.work.plan import reduce_request
 from reducers.combined_products import COMBINATION_VERSION, combined_products, read_spectrum
 from reducers.products import Provenance
@@ -65,8 +69,11 @@ def combine_group(bench: Bench, job: Job) -> None:
     if before is not None and before.key == key and _is_whole(before):
         return
     stored = [_read(bench, each) for each in members]
-    combined = _combine(members, stored)
+    chosen = _chosen(stored)
+    combined = _combine(members, chosen)
     record = _write(bench, group, key, members, excluded, stored, combined)
+    if job.attempts < SAFE_MODE_ATTEMPT:
+        record = _drawn(bench, record, chosen, combined)
     with writing(bench.engine) as session:
         bench.archive.record_combination(record, within=session)
         bench.queue.finish(job, within=session)
@@ -111,12 +118,13 @@ def _read(bench: Bench, member: Candidate) -> StoredSpectrum:
     return read_spectrum(path)
 
 
-def _combine(members: Sequence[Candidate], stored: Sequence[StoredSpectrum]) -> CombinedSpectrum:
-    """Combine fluxes, or counts where not every member has a flux."""
+def _chosen(stored: Sequence[StoredSpectrum]) -> Sequence[Spectrum]:
+    """Return fluxes, or counts where not every member has a flux."""
     fluxes = [each.spectrum for each in stored if each.spectrum is not None]
-    chosen: Sequence[Spectrum] = (
-        fluxes if len(fluxes) == len(stored) else [each.counts for each in stored]
-    )
+    return fluxes if len(fluxes) == len(stored) else [each.counts for each in stored]
+
+
+def _combine(members: Sequence[Candidate], chosen: Sequence[Spectrum]) -> CombinedSpectrum:
     return combine_spectra(
         [
             Contribution(
@@ -178,6 +186,26 @@ def _write(
         measurements=combined.measurements,
         created_at=bench.clock.now(),
     )
+
+
+def _drawn(
+    bench: Bench, record: CombinationRecord, chosen: Sequence[Spectrum], combined: CombinedSpectrum
+) -> CombinationRecord:
+    """Draw the page of a combination; without it the combination is as good as before."""
+    case = Combination(
+        combined=combined,
+        members=tuple(chosen),
+        target=record.target,
+        setup=record.setup,
+        quality=record.quality,
+        excluded=record.excluded,
+    )
+    path = bench.layout.plots(record.night) / f"verify_{record.paths['combined'].stem}.png"
+    if not save_picture(path, partial(combined_picture, case)):
+        return record
+    drawn = {"plot": path, "plot_facts": path.with_suffix(".json")}
+    hashes = {role: file_sha256(each) for role, each in drawn.items()}
+    return replace(record, paths={**record.paths, **drawn}, hashes={**record.hashes, **hashes})
 
 
 def _member_records(
