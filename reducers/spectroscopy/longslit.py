@@ -124,13 +124,11 @@ def measure_slit(
     measurements = {
         **_sky_measurements(data, fit, coordinate, floor),
         **_flexure_measurements(flexure),
-        "cosmic_pixels": float(((frame.mask & Mask.COSMIC) != 0).sum()),
-        "cosmic_events": float(ndimage.label((frame.mask & Mask.COSMIC) != 0)[1]),
+        **_cosmic_measurements(frame),
         "objects": float(sum(not t.forced for t in traces) - (seen.host_fraction > 0)),
         "host_fraction": seen.host_fraction,
+        **({} if expected.column is None else {"expected_column": float(expected.column)}),
     }
-    if expected.column is not None:
-        measurements["expected_column"] = float(expected.column)
     return Slit(
         frame=frame, sky=fit.sky, wavelengths=wavelengths, profile=profile, solution=solution,
         traces=traces, widths_px=tuple(p.fwhm_px for p in seen.profiles), extractions=extractions,
@@ -202,6 +200,14 @@ def _sky_measurements(
     measured |= {"sky_chi2_lines": in_lines, "sky_chi2_between_lines": between}
     measured["sky_chi2_worst"] = max(robust, in_lines) if math.isfinite(in_lines) else robust
     return measured
+
+
+def _cosmic_measurements(frame: Frame) -> dict[str, float]:
+    marked = (frame.mask & Mask.COSMIC) != 0
+    return {
+        "cosmic_pixels": float(marked.sum()),
+        "cosmic_events": float(ndimage.label(marked)[1]),
+    }
 
 
 def _flexure_measurements(flexure: Flexure) -> dict[str, float]:
