@@ -26,7 +26,7 @@ from reducers.preparation import (
     slit_offset,
 )
 from reducers.reduced import Built
-from reducers.spectroscopy.arcs import guess_wavelength
+from reducers.spectroscopy.dispersion import guess_wavelength
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

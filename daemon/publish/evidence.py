@@ -13,7 +13,7 @@ from reducers.frame import Frame
 from reducers.instrument import Instrument
 from reducers.preparation import grism_of, slit_offset
 from reducers.reduced import Built, Exposure, SpectrumCalibrations
-from reducers.spectroscopy.arcs import guess_wavelength
+from reducers.spectroscopy.dispersion import guess_wavelength
 from reducers.spectroscopy.response import Response
 from reducers.spectroscopy.wavelength import WavelengthSolution
 

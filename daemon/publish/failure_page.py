@@ -21,7 +21,7 @@ from daemon.publish.page import (
 from daemon.publish.strip import circumstances, write_strip
 from reducers.instrument import Instrument
 from reducers.reduced import Exposure
-from reducers.spectroscopy.arcs import guess_row
+from reducers.spectroscopy.dispersion import guess_row
 from reducers.spectroscopy.lines import lines_of_lamps, reference_lines
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from reducers.spectroscopy.arc_pattern import (
     find_patterns,
     subtract_continuum,
 )
-from reducers.spectroscopy.arcs import guess_row
+from reducers.spectroscopy.dispersion import guess_row
 from reducers.spectroscopy.lines import lines_of_lamps, reference_lines
 from reducers.spectroscopy.wavelength import WavelengthSolution, solve_wavelength
 

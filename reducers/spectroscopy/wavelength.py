@@ -14,11 +14,7 @@ from reducers.errors import PoorWavelengthFit
 from reducers.frame import Mask, read_only
 from reducers.instrument import Grism
 from reducers.spectroscopy.arc_pattern import subtract_continuum
-from reducers.spectroscopy.arcs import (
-    IdentifiedArc,
-    guess_row,
-    guess_wavelength,
-)
+from reducers.spectroscopy.dispersion import guess_row, guess_wavelength
 from reducers.spectroscopy.lamps import identify_lamps
 from reducers.spectroscopy.line_profile import measure_lines
 from reducers.spectroscopy.lines import reference_lines
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
 
     from reducers.frame import Frame, Geometry
     from reducers.instrument import ArcLine
+    from reducers.spectroscopy.arcs import IdentifiedArc
 
 Array = NDArray[np.float64]
 

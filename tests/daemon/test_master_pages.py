@@ -54,7 +54,7 @@ def lit(signal: np.ndarray, seed: int) -> np.ndarray:
 
 
 def row_wavelength() -> np.ndarray:
-    from reducers.spectroscopy.arcs import guess_wavelength
+    from reducers.spectroscopy.dispersion import guess_wavelength
 
     return guess_wavelength(GRISM, 0.5 + 2.0 * np.arange(1020))
 

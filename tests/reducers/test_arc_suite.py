@@ -16,13 +16,15 @@ from scipy.ndimage import gaussian_filter1d
 
 from reducers.errors import PoorWavelengthFit
 from reducers.profiles import load_instrument
-from reducers.spectroscopy.arcs import IdentifiedArc, guess_row
+from reducers.spectroscopy.dispersion import guess_row, guess_wavelength
 from reducers.spectroscopy.lamps import identify_lamps
 from reducers.spectroscopy.line_profile import LineProfile
 from reducers.spectroscopy.lines import lines_of_lamps, reference_arc, reference_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from reducers.spectroscopy.arcs import IdentifiedArc
 
 ALFOSC = load_instrument("alfosc")
 NUMBERS = (3, 4, 5, 7, 8, 10, 11, 17, 18, 19, 20)
@@ -159,6 +161,22 @@ def test_every_reference_arc_agrees_with_the_shape_of_its_grism(number: int) -> 
     waves = np.array(list(reference.row_of))
     miss = guess_row(grism, waves) - np.array(list(reference.row_of.values()))
     assert np.sqrt(np.mean(miss**2)) < (0.13 if number == 3 else 0.1)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_wavelengths_never_turn_back_nor_break_on_the_whole_detector(number: int) -> None:
+    rows = np.arange(-100.0, 2200.0)
+    step = np.diff(guess_wavelength(ALFOSC.grisms[f"Grism_#{number}"], rows))
+    assert (step < 0).all()
+    assert np.abs(np.diff(step)).max() < 0.02 * np.abs(step).max()
+
+
+def test_beyond_its_lines_the_shape_keeps_its_curvature() -> None:
+    grism = ALFOSC.grisms["Grism_#4"]
+    rows = np.array([1750.0, 1800.0, 1850.0])
+    u = (rows - grism.reference_px) / grism.scale_px
+    drawn_out = np.polynomial.polynomial.polyval(u, grism.first_guess)
+    assert guess_wavelength(grism, rows) == pytest.approx(drawn_out, abs=8.0)
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -10,7 +10,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from reducers.errors import PoorWavelengthFit
 from reducers.instrument import Grism
-from reducers.spectroscopy.arcs import guess_row, guess_wavelength, identify_arc
+from reducers.spectroscopy.arcs import identify_arc
+from reducers.spectroscopy.dispersion import guess_row, guess_wavelength
 from reducers.spectroscopy.line_profile import LineProfile, measure_lines
 from reducers.spectroscopy.lines import (
     air_to_vacuum,

@@ -12,7 +12,7 @@ from astropy.io import fits
 from reducers.errors import PoorWavelengthFit
 from reducers.frame import Frame, Geometry, Mask
 from reducers.profiles import load_instrument
-from reducers.spectroscopy.arcs import guess_row
+from reducers.spectroscopy.dispersion import guess_row
 from reducers.spectroscopy.flexure import measure_flexure
 from reducers.spectroscopy.lines import reference_lines
 from reducers.spectroscopy.wavelength import WavelengthSolution, solve_wavelength
