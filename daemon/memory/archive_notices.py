@@ -80,17 +80,17 @@ class NoticeArchive(ArchiveWing):
         pid: int,
         state: str,
         *,
-        progressed: bool = False,
+        progressed: int = 0,
         within: Session | None = None,
     ) -> None:
-        """Leave a sign of life, and count when something got done since the last one."""
+        """Leave a sign of life, and add how much got done since the last one."""
         with self._writing(within) as session:
             row = session.get(HeartbeatRow, who)
             if row is None:
                 row = HeartbeatRow(who=who, progress=0)
                 session.add(row)
             row.pid, row.at, row.state = pid, self._clock.now(), state
-            row.progress += int(progressed)
+            row.progress += progressed
 
     def heartbeats(self, within: Session | None = None) -> list[Heartbeat]:
         """Return the last sign of life of everyone."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from daemon.memory.errors import StorePaused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from daemon.memory.archive_notices import NoticeArchive
 
 log = logging.getLogger(__name__)
@@ -24,25 +26,29 @@ PREFIX = "worker "
 class Pulse:
     """Keeps one heartbeat row; any thread of its process may use it."""
 
-    def __init__(self, archive: NoticeArchive, name: str) -> None:
+    def __init__(
+        self, archive: NoticeArchive, name: str, seconds: Callable[[], float] = time.monotonic
+    ) -> None:
         self._archive = archive
+        self._seconds = seconds
         self._who = f"{PREFIX}{name}"
         self._lock = threading.Lock()
         self._state = ""
         self._written = "", -_AT_LEAST_EVERY_S
-        self._ended = False
+        self._ended = 0
 
     def show(self, state: str = "", *, ended: bool = False) -> None:
         """Tell what is being done now ('': still the same), and whether a job has ended."""
         with self._lock:
             self._state = state or self._state
-            self._ended = self._ended or ended
+            self._ended += ended
             told, at = self._written
             pause_s = _AT_LEAST_EVERY_S if told == self._state else _AT_MOST_EVERY_S
-            if time.monotonic() - at < pause_s:
+            now = self._seconds()
+            if now - at < pause_s:
                 return
-            self._written = self._state, time.monotonic()
-            progressed, self._ended = self._ended, False
+            self._written = self._state, now
+            progressed, self._ended = self._ended, 0
         try:
             self._archive.heartbeat(self._who, os.getpid(), self._state, progressed=progressed)
         except StorePaused as error:

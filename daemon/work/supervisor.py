@@ -151,7 +151,7 @@ class EngineRoom:
         now = self.clock.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + _HEARTBEAT_S
-            self.archive.heartbeat("supervisor", os.getpid(), self.describe(), progressed=True)
+            self.archive.heartbeat("supervisor", os.getpid(), self.describe(), progressed=1)
             self.proven_s = now
 
 
