@@ -68,7 +68,9 @@ def dispersion_coordinate(wavelengths: NDArray[np.float64]) -> NDArray[np.float6
         beyond = (wavelengths - middle[index]) / slope[index]
         out = beyond < 0 if index == 0 else beyond > 0
         inner = np.where(out, rows[index] + beyond, inner)
-    return inner
+    # A wild extrapolation of the solution must not make a spline of a million knots.
+    inner = np.where(np.isfinite(inner), inner, rows[:, None])
+    return np.clip(inner, -0.1 * rows.size - 20, 1.1 * rows.size + 20)
 
 
 def free_columns(

@@ -123,6 +123,18 @@ def test_a_third_of_the_slit_is_left_to_the_sky_whatever_the_star() -> None:
     assert not free[35:56].any()
 
 
+def test_a_wild_wavelength_solution_still_gives_a_sky() -> None:
+    sky, coordinate, _ = slit(60, tilt_px=1.0)
+    wavelengths = 9000 - 3.5 * coordinate
+    wavelengths[:, 50:] = 1e9
+    wavelengths[:5] = np.nan
+    found = dispersion_coordinate(wavelengths)
+    use = np.ones(sky.shape, bool)
+    fit = fit_sky(observed(sky), use, spline_for(found, use[0]), READ_NOISE_E**2)
+    assert fit.spline.intervals < 2 * 1.3 * (ROWS + 40)
+    assert np.isfinite(fit.sky).all()
+
+
 @pytest.mark.parametrize("tilt_px", [0.0, 0.45, 6.0])
 def test_the_model_knows_its_own_error_under_an_object(tilt_px) -> None:
     pulls = []
