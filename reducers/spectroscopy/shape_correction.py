@@ -43,6 +43,8 @@ def correct_shape(
     windows = [p.window(t) for p, t in zip(profiles, traces, strict=True)]
     first = max(min(int(w.min()) for w in windows), 0)
     last = min(max(int(w.max()) for w in windows) + 1, planes[0].shape[1])
+    if last - first < 3:  # beside the image
+        return list(profiles)
     data, empty = planes[0][:, first:last], planes[1][:, first:last]
     columns = np.arange(first, last)[None, :]
     scaled = [

@@ -79,6 +79,13 @@ def test_a_target_that_is_not_found_is_extracted_parallel_to_the_bright_object()
     assert abs(np.mean(slit.extractions[0].flux)) < 5
 
 
+def test_a_target_beside_the_window_is_a_product_without_light() -> None:
+    slit = measured(slit_frame(), Expected(column=-60.0, tolerance_px=8.0))
+    assert slit.traces[0].forced
+    assert (slit.extractions[0].mask & np.uint16(Mask.BAD)).all()
+    assert columns_of(slit)[1:] == [110, 50]
+
+
 def test_negative_images_are_never_objects() -> None:
     frame = slit_frame()
     nodded = frame.data - np.roll(frame.data, 30, axis=1) + 30
