@@ -303,7 +303,7 @@ def _explained(view: _View, expected: Array, profile: LineProfile) -> float:
         return 0.0
     nearest = np.abs(row[:, None] - expected[None, :]).min(axis=1)
     reach = max(0.6 * profile.pixel_px + 0.8, 0.35 * profile.fwhm_px)
-    weight = np.sqrt(np.minimum(height, height[min(4, len(height) - 1)]))
+    weight = np.sqrt(np.clip(height, 0.0, max(height[min(4, len(height) - 1)], 1e-9)))
     return float(np.average(nearest < reach, weights=weight))
 
 

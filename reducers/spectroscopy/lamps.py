@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 #: Lines (and correlation) with which an arc is called that of another lamp.
 SURE_LINES = 10
 SURE_CORRELATION = 0.6
-#: With fewer lamps than the header names, nearly every strong peak must be explained by the rest.
+#: With fewer lamps than the header names, the rest must explain nearly every strong peak or fit
+#: this well (px): lines of a lamp that is thought dark would pull them further.
 ALL_EXPLAINED = 0.85
+SHARP_RMS_PX = 0.05
 
 
 def identify_lamps(
@@ -59,6 +61,8 @@ def identify_lamps(
             continue
         if len(chosen) == len(lamps) or arc.explained >= ALL_EXPLAINED:
             return arc
+        if arc.rms_px < SHARP_RMS_PX:
+            return arc
     other = _other_lamp(identify, lamps)
     if other:
         raise PoorWavelengthFit(
@@ -78,8 +82,9 @@ def _subsets(lamps: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _other_lamp(identify: Any, lamps: Sequence[str]) -> str:
     """Return the lamp that the header does not name but the lines do, or ''."""
-    for lamp in LAMP_IONS:
-        if lamp in lamps or not lamps:
+    lit = {ion for lamp in lamps for ion in LAMP_IONS.get(lamp, ())}
+    for lamp, ions in LAMP_IONS.items():
+        if not lamps or lit.issuperset(ions):
             continue
         try:
             arc = identify((lamp,))

@@ -7,7 +7,7 @@ are drawn here. With the real data at hand the arcs are distorted copies of arch
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from reducers.spectroscopy.dispersion import guess_row, guess_wavelength
 from reducers.spectroscopy.lamps import identify_lamps
 from reducers.spectroscopy.line_profile import LineProfile
 from reducers.spectroscopy.lines import lines_of_lamps, reference_arc, reference_lines
+from reducers.spectroscopy.nominal import nominal_solution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,6 +195,21 @@ def test_light_of_another_lamp_is_refused_by_name(number: int) -> None:
     claimed = ("He",) if number == 4 else ("ThAr",)
     with pytest.raises(PoorWavelengthFit, match=r"wrong lamp.*light is that of Ne"):
         identify_lamps(counts, usable, rows, grism, reference_lines(grism, ALFOSC.lines), claimed)
+
+
+def test_a_lamp_that_stayed_dark_leaves_the_others_their_solution() -> None:
+    arc = synthetic(20, "no Ne", np.random.default_rng(5))
+    found = identified(20, arc)
+    assert truth_error_px(20, arc, found) < 0.15
+    assert not any(x.ion == "NeI" for x, used in zip(found.lines, found.used, strict=True) if used)
+
+
+def test_a_solution_follows_the_slit_that_the_header_records() -> None:
+    solution = replace(nominal_solution(ALFOSC.grisms["Grism_#4"], 0.0), aperture_y_px=1043.3)
+    moved = solution.behind_slit_at(1057.4)
+    step = moved.row(6144.76, 1050.0) - solution.row(6144.76, 1050.0)
+    assert step == pytest.approx(14.1, abs=1e-6)
+    assert solution.behind_slit_at(None) is solution
 
 
 def test_a_lamp_that_did_not_burn_is_named_as_no_light() -> None:
