@@ -57,19 +57,21 @@ def correct_shape(
     moffats = [
         p.values(t, planes[0].shape[1])[:, first:last] for p, t in zip(plain, traces, strict=True)
     ]
-    light = np.zeros_like(data)
+    light, kept = np.zeros_like(data), ok
     for _ in range(3):
         lines = [
             p.values(t, planes[0].shape[1])[:, first:last]
             for p, t in zip(profiles, traces, strict=True)
         ]
         noise = empty + np.maximum(light, 0)
-        fluxes, _ = solve_rows(data, noise, ok, lines)
-        fluxes = [smoothed(flux) for flux in fluxes]
+        # Emission lines keep their own flux: their wings would else be taken for the profile's.
+        fluxes, errors = solve_rows(data, noise, kept, lines)
+        fluxes = [smoothed(flux, np.sqrt(errors[:, k, k])) for k, flux in enumerate(fluxes)]
         light = image_of(fluxes, lines)
         # Cosmic rays that are not masked yet, with room for what the profile still lacks.
         room = LACK * np.abs(light) + 0.02 * np.abs(light).max(axis=1, keepdims=True)
-        weight = np.where(ok & (np.abs(data - light) < 6 * np.sqrt(noise) + room), 1 / noise, 0)
+        kept = ok & (np.abs(data - light) < 6 * np.sqrt(noise) + room)
+        weight = np.where(kept, 1 / noise, 0)
         design = sum(
             diags_array(np.repeat(flux, data.shape[1])) @ spline
             for flux, spline in zip(fluxes, splines, strict=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from reducers.frame import Mask
 from reducers.spectroscopy.extract import extract, model_variance
 from reducers.spectroscopy.shape_fit import fit_profiles
 from reducers.spectroscopy.sources import find_sources, slit_profile
@@ -112,3 +113,26 @@ def test_a_steep_trace_costs_nothing() -> None:
     assert abs(found.bias) < 0.01
     assert np.std(found.pulls) == pytest.approx(1, abs=0.06)
     assert found.efficiency > 0.95
+
+
+def test_emission_lines_neither_lose_flux_nor_lend_it_to_the_profile() -> None:
+    path = 55.0 + 2 * U
+    shape = image_profile(path, np.full(ROWS, 4.0))
+    centres = np.arange(40, ROWS - 40, 37.3)
+    line = np.exp(-0.5 * ((np.arange(ROWS)[:, None] - centres) * 2.3548 / 2.6) ** 2).sum(axis=1)
+    flux = 30.0 + 3000.0 * line
+    light, sky = flux[:, None] * shape, np.full(shape.shape, SKY_E)
+    rng = np.random.default_rng(4)
+    data = rng.poisson(light + sky) + rng.normal(0, NOISE_E, light.shape) - sky
+    good, floor = np.ones(data.shape, bool), np.full(data.shape, NOISE_E**2)
+    empty = sky + floor
+    source = find_sources(*slit_profile(data, empty, good), seeing_px=5.0)[0]
+    trace = trace_source(data, empty + np.maximum(data, 0), good, source)
+    profiles = fit_profiles(data, empty, good, [trace])
+    mask = np.zeros(data.shape, np.uint16)
+    found = extract(data, sky, floor, mask, good, [trace], profiles)[0]
+    peaks = np.round(centres).astype(int)
+    off = (found.flux - flux)[peaks]
+    assert abs(off.sum() / flux[peaks].sum()) < 0.015
+    assert np.std(off / np.sqrt(found.variance[peaks])) < 1.4
+    assert not (found.mask[peaks] & np.uint16(Mask.COSMIC_IN_PROFILE)).any()
