@@ -46,6 +46,8 @@ MIN_EXPLAINED = 0.6
 MAX_RMS_PX = 0.3
 #: The standard error of the correction, from scatter, lines and degree (px).
 MAX_ERROR_PX = 0.08
+#: How far (px) a night may bend the shape of a grism; more means wrong lines at one end.
+MOST_BEND_PX = 1.5
 #: Many lines that fit this well outweigh a weak correlation (lamps at odd strengths).
 MANY_LINES = 10
 WELL_EXPLAINED = 0.85
@@ -320,6 +322,7 @@ def _refuse_if_poor(arc: IdentifiedArc) -> None:
         number < MIN_LINES
         or rms > MAX_RMS_PX
         or error > MAX_ERROR_PX
+        or (bends > 2 and abs(arc.correction[2]) > MOST_BEND_PX)
         or (arc.correlation < MIN_CORRELATION and not well)
         or arc.explained < MIN_EXPLAINED
     ):
