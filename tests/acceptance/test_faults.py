@@ -86,7 +86,11 @@ def given(camera) -> SpectrumCalibrations:
     flat = build_flat(flats, calibrations, ALFOSC)
     observer.arc()
     arc = build_arc([camera.last()], calibrations, ALFOSC)
-    calibrations = replace(calibrations, flat=flat.value, wavelengths=arc.value)
+    facts |= {
+        "flat_gain_e_per_adu": flat.measurements["gain_e_per_adu"],
+        "flat_gain_error": flat.measurements["gain_error"],
+    }
+    calibrations = replace(calibrations, flat=flat.value, wavelengths=arc.value, facts=facts)
     observer.at(1.0)
     observer.standard(STANDARDS[0])
     star = camera.expose(replace(observer.taken[-2], flexure_px=0.0))
