@@ -11,7 +11,7 @@ from daemon.publish.page import RED, Page, frame, percentiles, span
 from daemon.publish.strip import circumstances, write_strip
 from reducers.frame import Frame
 from reducers.instrument import Instrument
-from reducers.preparation import grism_of, slit_offset
+from reducers.preparation import direction_known, grism_of, slit_offset
 from reducers.reduced import Built, Exposure, SpectrumCalibrations
 from reducers.spectroscopy.dispersion import guess_wavelength
 from reducers.spectroscopy.response import Response
@@ -31,6 +31,7 @@ T = TypeVar("T")
 LEFT, WIDE, RIGHT, NARROW = 76, 1076, 1236, 346
 GOOD_COLOUR, BAD_COLOUR = "#1a7f37", "#c01c28"
 APPROXIMATE = "approximate vacuum wavelength (Angstrom)"
+ALONG_DISPERSION = "detector pixel along the dispersion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +111,18 @@ def open_page(case: Evidence, kind: str, about: Sequence[str]) -> Page:
     return page
 
 
-def row_wavelengths(case: Evidence, image: Frame) -> Vector:
-    """Return the approximate vacuum wavelength of every row."""
+def row_scale(case: Evidence, image: Frame) -> tuple[Vector, str]:
+    """Return a number for every row, and what it is: the approximate vacuum wavelength.
+
+    Behind a vertical slit whose direction the profile does not say it is the detector pixel:
+    the guess might be mirrored.
+    """
     identity = case.exposures[0].identity
-    grism = grism_of(identity, case.instrument)
     rows = image.geometry.detector_y(np.arange(image.shape[0]))
-    return np.asarray(guess_wavelength(grism, rows - slit_offset(identity, grism)))
+    if not direction_known(identity, case.instrument):
+        return np.asarray(rows, dtype=np.float64), ALONG_DISPERSION
+    grism = grism_of(identity, case.instrument)
+    return np.asarray(guess_wavelength(grism, rows - slit_offset(identity, grism))), APPROXIMATE
 
 
 def shrunk(plane: NDArray[Any], rows: int, columns: int) -> NDArray[np.float64]:

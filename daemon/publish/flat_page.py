@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daemon.publish.evidence import (
-    APPROXIMATE,
     LEFT,
     NARROW,
     RIGHT,
@@ -16,7 +15,7 @@ from daemon.publish.evidence import (
     Evidence,
     draw_histogram,
     open_page,
-    row_wavelengths,
+    row_scale,
 )
 from daemon.publish.page import (
     BLUE,
@@ -63,12 +62,12 @@ def flat_page(case: Evidence) -> Page:
         ],
     )
     flat = case.image
-    wavelength = row_wavelengths(case, flat)
+    scale = row_scale(case, flat)
     frames = [debiased(exposure, case.given.bias, case.instrument) for exposure in case.exposures]
-    page.panel("image", (LEFT, 610, WIDE, 250), _draw_image, flat, wavelength)
+    page.panel("image", (LEFT, 610, WIDE, 250), _draw_image, flat, scale)
     page.panel("illumination", (RIGHT, 610, NARROW, 250), _draw_illumination, flat)
-    page.panel("lamp", (LEFT, 350, WIDE, 190), _draw_lamp, case, frames, wavelength)
-    page.panel("pixel_rms", (LEFT, 60, WIDE, 220), _draw_rms, flat, wavelength)
+    page.panel("lamp", (LEFT, 350, WIDE, 190), _draw_lamp, case, frames, scale)
+    page.panel("pixel_rms", (LEFT, 60, WIDE, 220), _draw_rms, flat, scale)
     page.panel("histogram", (RIGHT, 350, NARROW, 190), _draw_histogram, flat)
     page.panel("photon_transfer", (RIGHT, 60, NARROW, 220), _draw_transfer, case, frames)
     return page
@@ -78,7 +77,8 @@ def _lit(flat: Frame) -> NDArray[np.bool_]:
     return np.asarray(((flat.mask & np.uint16(Mask.NO_FLAT)) == 0).mean(axis=1) > 0.5)
 
 
-def _draw_image(axes: Axes, flat: Frame, wavelength: Vector) -> dict[str, Any]:
+def _draw_image(axes: Axes, flat: Frame, scale: tuple[Vector, str]) -> dict[str, Any]:
+    wavelength, label = scale
     title(axes, "flat after the lamp's colour: black 0.97, white 1.03")
     low, high = limits(wavelength)
     plane = resampled(
@@ -89,7 +89,7 @@ def _draw_image(axes: Axes, flat: Frame, wavelength: Vector) -> dict[str, Any]:
         interpolation="nearest", extent=(low, high, -0.5, flat.shape[1] - 0.5),
     )  # fmt: skip
     frame(axes, (low, high), (-0.5, flat.shape[1] - 0.5), y_label="slit (px)",
-          x_label=APPROXIMATE)  # fmt: skip
+          x_label=label)  # fmt: skip
     lit = _lit(flat)
     return {"lit_fraction": float(lit.mean()), "bad_pixels": int((~flat.good).sum())}
 
@@ -110,8 +110,9 @@ def _draw_illumination(axes: Axes, flat: Frame) -> dict[str, Any]:
 
 
 def _draw_lamp(
-    axes: Axes, case: Evidence, frames: list[Frame], wavelength: Vector
+    axes: Axes, case: Evidence, frames: list[Frame], scale: tuple[Vector, str]
 ) -> dict[str, Any]:
+    wavelength, label = scale
     title(axes, "lamp: median along the slit of every frame (log10 adu)")
     peaks = []
     for one, colour in zip(frames, (BLUE, ORANGE, GREEN, RED, PALE) * len(frames), strict=False):
@@ -123,11 +124,12 @@ def _draw_lamp(
     axes.axhline(math.log10(FEWEST_ADU), color="0.5", lw=0.9, ls=":")
     top = max(math.log10(nonlinear), math.log10(max(*peaks, 10.0))) + 0.25
     note(axes, "dashed: not linear above; dotted: not divided below", x=0.5, y=0.1, ha="center")
-    frame(axes, limits(wavelength), (1.5, top), x_label=APPROXIMATE, y_label="log10 adu")
+    frame(axes, limits(wavelength), (1.5, top), x_label=label, y_label="log10 adu")
     return {"peak_adu": peaks, "nonlinear_adu": nonlinear}
 
 
-def _draw_rms(axes: Axes, flat: Frame, wavelength: Vector) -> dict[str, Any]:
+def _draw_rms(axes: Axes, flat: Frame, scale: tuple[Vector, str]) -> dict[str, Any]:
+    wavelength, label = scale
     title(axes, "pixel to pixel rms in blocks of rows (blue), what photons alone give (red); "
           "more than that in the red is fringes")  # fmt: skip
     lit = _lit(flat)
@@ -146,7 +148,7 @@ def _draw_rms(axes: Axes, flat: Frame, wavelength: Vector) -> dict[str, Any]:
     axes.plot(at, 100 * rms, "o-", color=BLUE, ms=3, lw=0.8)
     axes.plot(at, 100 * photons, color=RED, lw=1.0)
     top = percentiles(100 * rms, (97,))[0]
-    frame(axes, limits(wavelength), (0, 1.6 * top), x_label=APPROXIMATE, y_label="per cent")
+    frame(axes, limits(wavelength), (0, 1.6 * top), x_label=label, y_label="per cent")
     red = at > _FRINGES_FROM_ANGSTROM
     excess = np.sqrt(np.maximum(rms**2 - photons**2, 0))
     return {"median_rms": middle(rms), "excess_beyond_7500_angstrom": middle(excess[red]),

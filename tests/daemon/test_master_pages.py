@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from daemon.publish.evidence import Evidence
+from daemon.publish.evidence import Evidence, row_scale
 from daemon.publish.failure_page import Failure
 from daemon.publish.master_pages import master_page, master_picture
 from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page
@@ -205,6 +205,18 @@ def test_the_flat_page_shows_the_lamp_and_the_gain() -> None:
     assert panels["lamp"]["peak_adu"] == pytest.approx([1e5] * 3, rel=0.02)
     # The frames hold no fringes: nothing is left beyond the photons.
     assert panels["pixel_rms"]["excess_beyond_7500_angstrom"] < 0.002
+
+
+def test_rows_have_no_wavelengths_where_the_profile_does_not_know_their_direction() -> None:
+    case = flat()
+    turned = tuple(
+        replace(e, identity=replace(e.identity, setup=replace(SETUP, slit="Slit_1.0_vert")))
+        for e in case.exposures
+    )
+    assert row_scale(case, case.image)[1].startswith("approximate vacuum")
+    rows, label = row_scale(replace(case, exposures=turned), case.image)
+    assert "pixel" in label
+    assert np.diff(rows) == pytest.approx(2.0)
 
 
 def test_the_arc_page_lists_lines_used_rejected_and_not_seen() -> None:
