@@ -47,7 +47,7 @@ from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from reducers.frame import Frame
     from reducers.identity import Identity
@@ -70,6 +70,10 @@ __all__ = [
 
 #: A standard that misses its reference by more (4000-8500 A) gives no response.
 WORST_RESPONSE_MAG = 0.15
+#: Settings that decide which light is measured; a person's choice of one is told in the product.
+HUMAN_SETTINGS = frozenset(
+    {"centroid_px", "region_px", "background_px", "mask_angstrom", "aperture_px", "method"}
+)
 #: Enters every product key: raise it whenever numbers change.
 RECIPE_VERSION = "1"
 
@@ -178,6 +182,7 @@ def reduce_spectrum(
     instrument: Instrument,
     how: SpectrumSettings | None = None,
     partner: Exposure | None = None,
+    by_hand: Collection[str] = (),
 ) -> ReducedSpectrum:
     """Reduce one long-slit exposure to calibrated spectra of every object on the slit.
 
@@ -185,6 +190,8 @@ def reduce_spectrum(
     ----------
     partner
         An exposure of the same set-up with the target elsewhere on the slit; it is subtracted.
+    by_hand
+        Names of the settings in `how` that a person chose for this exposure alone.
 
     Raises
     ------
@@ -223,7 +230,7 @@ def reduce_spectrum(
         "gain_e_per_adu": gain,
         "read_noise_e": seen.read_noise_e,
         "airmass": identity.airmass if identity.airmass is not None else math.nan,
-        "human_choice": float(how.centroid_px is not None),
+        "human_choice": float(partner is not None or not HUMAN_SETTINGS.isdisjoint(by_hand)),
         "unverified_facts": float(grism.status not in ("measured", "template")),
     }
     flags, quality = judge(

@@ -110,6 +110,7 @@ class Made:
             instrument,
             settings,
             read_exposure(bench, partner) if partner is not None else None,
+            by_hand=how.settings.keys(),
         )
         reduced = recovered(found, how)
         files = spectrum_products(

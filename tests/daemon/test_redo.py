@@ -60,6 +60,20 @@ def test_an_upgrade_keeps_to_what_a_person_asked_for(reduced_night: Hall) -> Non
     assert upgraded.measurements["human_choice"] == 1.0
 
 
+def test_what_a_person_chose_is_told_and_what_the_configuration_says_is_not(
+    reduced_night: Hall, tmp_path: Path, contents: Contents
+) -> None:
+    asked = reduced_night.redo(settings={"method": "boxcar"})
+    assert "HUMAN" in [flag.name for flag in asked.flags]
+    gentler = reduced_night.redo(settings={"cosmic_sigma": 6.0})
+    assert "HUMAN" not in [flag.name for flag in gentler.flags]
+    configured = Hall(tmp_path, contents, spectrum=Spectrum(method="boxcar"))
+    configured.put(SCIENCE)
+    configured.work()
+    assert "HUMAN" not in [flag.name for flag in configured.product().flags]
+    configured.bench.engine.dispose()
+
+
 def test_an_upgrade_of_an_earlier_version_leaves_the_later_files_alone(
     tmp_path: Path, contents: Contents
 ) -> None:
