@@ -129,11 +129,31 @@ def measure_slit(
         "host_fraction": seen.host_fraction,
         **({} if expected.column is None else {"expected_column": float(expected.column)}),
     }
+    frame = replace(frame, history=(*frame.history, *_steps(fit, arc, flexure)))
     return Slit(
         frame=frame, sky=fit.sky, wavelengths=wavelengths, profile=profile, solution=solution,
         traces=traces, widths_px=tuple(p.fwhm_px for p in seen.profiles), extractions=extractions,
         measurements=measurements, method=how.method,
     )  # fmt: skip
+
+
+def _steps(fit: SkyFit, arc: WavelengthSolution | None, flexure: Flexure) -> tuple[str, ...]:
+    """Tell what made the sky and the wavelengths, for the history."""
+    lit = int(fit.kept.any(axis=0).sum())
+    scale = "wavelengths: nominal for the grism, there is no arc"
+    if arc is not None:
+        scale = (
+            f"wavelengths: {arc.n_lines} arc lines, "
+            f"rms {arc.rms_angstrom:.3f} A ({arc.rms_px:.3f} px)"
+        )
+    moved = "flexure: no sky line could be measured"
+    if flexure.n_lines:
+        done = "applied" if arc is not None and flexure.applied else "not applied"
+        moved = (
+            f"flexure: {flexure.shift_px:+.2f} +- {flexure.error_px:.2f} px "
+            f"from {flexure.n_lines} sky lines, {done}"
+        )
+    return (f"sky: spline along wavelength and slit (Kelson 2003), {lit} columns", scale, moved)
 
 
 def _relative_variance(flat: Frame | None) -> NDArray[np.float64] | None:

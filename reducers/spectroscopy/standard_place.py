@@ -70,8 +70,10 @@ def place_by_star(slit: Slit, standard: Standard) -> Slit:
     }
     if not applied:
         return replace(slit, measurements=noted)
+    step = f"wavelengths: moved {shift.shift_px:+.2f} px to {len(shift.lines)} lines of the star"
     return replace(
         slit,
+        frame=replace(slit.frame, history=(*slit.frame.history, step)),
         solution=solution,
         wavelengths=solution.map_for(slit.frame.shape, geometry),
         measurements=noted,

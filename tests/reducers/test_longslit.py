@@ -86,6 +86,12 @@ def test_a_target_beside_the_window_is_a_product_without_light() -> None:
     assert columns_of(slit)[1:] == [110, 50]
 
 
+def test_the_history_tells_how_sky_and_wavelengths_were_made() -> None:
+    steps = measured(slit_frame()).frame.history
+    assert [step.partition(":")[0] for step in steps[-3:]] == ["sky", "wavelengths", "flexure"]
+    assert "there is no arc" in steps[-2]
+
+
 def test_negative_images_are_never_objects() -> None:
     frame = slit_frame()
     nodded = frame.data - np.roll(frame.data, 30, axis=1) + 30
