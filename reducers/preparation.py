@@ -12,7 +12,6 @@ from reducers.detector.correct import (
     apply_gain,
     divide_flat,
     estimate_variance,
-    relative_variance,
     require_same_pixels,
     subtract_bias,
 )
@@ -93,7 +92,6 @@ def electrons(
         surely = abs(shift) > 2 * error
         flat = follow_slit(given.flat, shift) if surely else given.flat
         frame = divide_flat(frame, flat)
-        masters = masters + relative_variance(flat) * np.clip(frame.data, 0, None) ** 2
         measured |= {"slit_shift_px": shift, "slit_shift_error_px": error}
     measured["no_overscan"] = float(not has_overscan(started, instrument.detector))
     inside = frame.mask & np.uint16(Mask.VIGNETTED) == 0

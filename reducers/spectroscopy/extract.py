@@ -52,11 +52,27 @@ class Extraction:
     mask: NDArray[np.uint16]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatNoise:
+    """What dividing by the flat did to the noise.
+
+    Attributes
+    ----------
+    response : (ny, nx)
+        The flat: where it is below one, flat-fielded light is noisier than its own root.
+    variance : (ny, nx)
+        Relative variance of the flat itself: it limits bright objects.
+    """
+
+    response: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
 def model_variance(
     sky: NDArray[np.float64],
     signal: NDArray[np.float64],
     floor: NDArray[np.float64] | float,
-    flat_variance: NDArray[np.float64] | None = None,
+    flat: FlatNoise | None = None,
 ) -> NDArray[np.float64]:
     """Return the variance (electrons squared) of sky, objects and the floor under both.
 
@@ -65,13 +81,13 @@ def model_variance(
     sky, signal : (ny, nx) electrons
         Models, not data: weights that follow the data bias faint fluxes low.
     floor : (ny, nx) or float, electrons^2
-        Read noise squared and what the masters add.
-    flat_variance : (ny, nx)
-        Relative variance of the flat; without it the flat is taken as free of noise.
+        Read noise squared and what the masters add, flat-fielded as the data are.
+    flat
+        Without it the flat is taken as one and free of noise.
     """
     light = np.clip(sky, 0, None) + np.clip(signal, 0, None)
-    if flat_variance is not None:
-        return np.asarray(light + floor + flat_variance * light**2)
+    if flat is not None:
+        return np.asarray(light / flat.response + floor + flat.variance * light**2)
     return np.asarray(light + floor)
 
 
@@ -84,7 +100,7 @@ def extract(
     traces: Sequence[Trace],
     profiles: Sequence[Profile],
     *,
-    flat_variance: NDArray[np.float64] | None = None,
+    flat: FlatNoise | None = None,
     aperture_px: float | None = None,
 ) -> tuple[Extraction, ...]:
     """Extract all objects together.
@@ -97,8 +113,8 @@ def extract(
         Read noise squared and what the masters add.
     mask, good : (ny, nx)
         Reasons per pixel, and which pixels may be used.
-    flat_variance : (ny, nx)
-        Relative variance of the flat: it limits bright objects.
+    flat
+        What the flat did to the noise.
     aperture_px
         Half-width of the plain sum; without it, where the profile has fallen to a tenth.
     """
@@ -106,7 +122,7 @@ def extract(
     usable = good.copy()
     signal = np.zeros_like(residual)
     for attempt in range(MOST_ROUNDS):
-        variance = model_variance(sky, signal, floor, flat_variance)
+        variance = model_variance(sky, signal, floor, flat)
         fluxes, inverse = solve_rows(residual, variance, usable, shapes)
         fitted = image_of(fluxes, shapes)
         survivors = good & ~_hit(residual - fitted, fitted, variance, usable)

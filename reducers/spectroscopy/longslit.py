@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from reducers.detector.correct import LEAST_FLAT, relative_variance
 from reducers.frame import Frame, Mask, Vector
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
-from reducers.spectroscopy.extract import Extraction, model_variance
+from reducers.spectroscopy.extract import Extraction, FlatNoise
 from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.objects import Expected, Scene, extract_objects, search, trace_objects
@@ -86,13 +87,8 @@ def measure_slit(
     """
     solution = arc or nominal_solution(grism, slit_offset_px)
     wavelengths = solution.map_for(frame.shape, frame.geometry)
-    data = frame.data.astype(np.float64)
-    floor = read_noise_e**2 + masters_variance
     seeing_px = how.seeing_arcsec / pixel_scale_arcsec
-    scene = Scene(
-        data=data, sky=rough_sky(data, frame.good), floor=floor, mask=frame.mask,
-        good=frame.good, flat_variance=_relative_variance(flat),
-    )  # fmt: skip
+    scene = _first_look(frame, read_noise_e, masters_variance, flat)
     sources, profile = search(scene, seeing_px)
     coordinate = dispersion_coordinate(wavelengths)
     sky = _sky(scene, coordinate, sources, profile, how).sky
@@ -122,7 +118,7 @@ def measure_slit(
     if how.mask_angstrom:
         extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
     measurements = {
-        **_sky_measurements(data, fit, coordinate, floor),
+        **_sky_measurements(scene, fit, coordinate),
         **_flexure_measurements(flexure),
         **_cosmic_measurements(frame),
         "objects": float(sum(not t.forced for t in traces) - (seen.host_fraction > 0)),
@@ -156,11 +152,27 @@ def _steps(fit: SkyFit, arc: WavelengthSolution | None, flexure: Flexure) -> tup
     return (f"sky: spline along wavelength and slit (Kelson 2003), {lit} columns", scale, moved)
 
 
-def _relative_variance(flat: Frame | None) -> NDArray[np.float64] | None:
-    if flat is None:
-        return None
-    usable = flat.good & (flat.data > 0)
-    return np.where(usable, flat.variance / np.where(usable, flat.data, 1) ** 2, 0).astype(float)
+def _first_look(
+    frame: Frame,
+    read_noise_e: float,
+    masters_variance: NDArray[np.float64],
+    flat: Frame | None,
+) -> Scene:
+    """Return the scene with a rough sky, its noise as it is after the flat."""
+    data = frame.data.astype(np.float64)
+    noise = FlatNoise(response=np.ones(frame.shape), variance=np.zeros(frame.shape))
+    if flat is not None:
+        usable = (flat.data > LEAST_FLAT) & flat.good
+        response = np.where(usable, flat.data, 1).astype(np.float64)
+        noise = FlatNoise(response=response, variance=relative_variance(flat).astype(np.float64))
+    return Scene(
+        data=data,
+        sky=rough_sky(data, frame.good),
+        floor=(read_noise_e**2 + masters_variance) / noise.response**2,
+        mask=frame.mask,
+        good=frame.good,
+        flat=noise,
+    )
 
 
 def _sky(
@@ -205,18 +217,14 @@ def _left_out(
 
 
 def _sky_measurements(
-    data: NDArray[np.float64],
-    fit: SkyFit,
-    coordinate: NDArray[np.float64],
-    floor: NDArray[np.float64],
+    scene: Scene, fit: SkyFit, coordinate: NDArray[np.float64]
 ) -> dict[str, float]:
-    variance = model_variance(fit.sky, np.zeros_like(fit.sky), floor)
-    deviation = ((data - fit.sky) / np.sqrt(variance))[fit.kept]
+    deviation = (scene.residual / np.sqrt(scene.empty_variance))[fit.kept]
     if deviation.size == 0:
         return {"sky_chi2": math.nan}
     robust = (1.4826 * float(np.median(np.abs(deviation - np.median(deviation))))) ** 2
     measured = {"sky_chi2": robust, "sky_level_e": float(np.median(fit.sky))}
-    in_lines, between = line_chi2(data, fit, coordinate, floor)
+    in_lines, between = line_chi2(scene.data, fit, coordinate, scene.floor)
     measured |= {"sky_chi2_lines": in_lines, "sky_chi2_between_lines": between}
     measured["sky_chi2_worst"] = max(robust, in_lines) if math.isfinite(in_lines) else robust
     return measured

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from reducers.spectroscopy.extract import (
     Extraction,
+    FlatNoise,
     extract,
     image_of,
     model_variance,
@@ -45,8 +46,8 @@ class Scene:
         Flat-fielded counts, and the sky in them.
     floor : (ny, nx) electrons^2
         Read noise squared and what the master bias adds.
-    flat_variance : (ny, nx) or None
-        Relative variance of the flat.
+    flat : FlatNoise or None
+        What the flat did to the noise.
     mask, good : (ny, nx)
         Reasons per pixel, and which pixels may be used.
     """
@@ -56,7 +57,7 @@ class Scene:
     floor: NDArray[np.float64]
     mask: NDArray[np.uint16]
     good: NDArray[np.bool_]
-    flat_variance: NDArray[np.float64] | None = None
+    flat: FlatNoise | None = None
 
     @property
     def residual(self) -> NDArray[np.float64]:
@@ -66,7 +67,7 @@ class Scene:
     @property
     def empty_variance(self) -> NDArray[np.float64]:
         """Variance without any object."""
-        return model_variance(self.sky, np.zeros_like(self.sky), self.floor)
+        return model_variance(self.sky, np.zeros_like(self.sky), self.floor, self.flat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ def trace_objects(
     """
     # The mean of nine rows: an error from single pixels would follow their noise.
     smooth = ndimage.uniform_filter1d(np.where(scene.good, scene.residual, 0), 9, axis=0)
-    variance = model_variance(scene.sky, smooth, scene.floor)
+    variance = model_variance(scene.sky, smooth, scene.floor, scene.flat)
     crutch = expected.crutch
     traces: list[Trace] = []
     kept: list[Source] = []
@@ -195,7 +196,7 @@ def extract_objects(
         every, shapes = _with_host(scene, traces, profiles, star)
         found = extract(
             scene.residual, scene.sky, scene.floor, scene.mask, scene.good, every, shapes,
-            flat_variance=scene.flat_variance, aperture_px=aperture_px,
+            flat=scene.flat, aperture_px=aperture_px,
         )  # fmt: skip
         lit = [k for k in range(len(traces)) if k == 0 or _total_snr(found[k]) > LEAST_TOTAL_SNR]
         if len(lit) == len(traces):

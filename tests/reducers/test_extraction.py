@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reducers.frame import Mask
-from reducers.spectroscopy.extract import extract, model_variance
+from reducers.spectroscopy.extract import FlatNoise, extract, model_variance
 from reducers.spectroscopy.shape import Profile
 from reducers.spectroscopy.shape_fit import fit_profile
 from reducers.spectroscopy.sky import dispersion_coordinate, fit_sky, spline_for
@@ -101,6 +101,17 @@ def test_the_trace_follows_a_sloping_object() -> None:
     source = find_sources(profile, error, seeing_px=5.0)[0]
     trace = trace_source(data, variance, good, source)
     assert np.abs(trace.columns - truth.columns).max() < 0.2
+
+
+def test_light_behind_a_weak_part_of_the_flat_is_noisier_than_its_own_root() -> None:
+    response = np.repeat([[0.5, 1.0, 1.5]], 40_000, axis=0)
+    rng = np.random.default_rng(3)
+    light = 200.0
+    seen = (rng.poisson(light * response) + rng.normal(0, NOISE, response.shape)) / response
+    flat = FlatNoise(response=response, variance=np.zeros_like(response))
+    nothing = np.zeros_like(response)
+    told = model_variance(nothing + light, nothing, NOISE**2 / response**2, flat)
+    assert told[0] == pytest.approx(seen.var(axis=0), rel=0.03)
 
 
 @pytest.mark.parametrize("per_row", [30.0, 300.0, 30000.0])
