@@ -14,12 +14,16 @@ from reducers.preparation import electrons, grism_of, slit_offset
 from reducers.reduced import SpectrumSettings
 from reducers.spectroscopy.longslit import Slit, measure_slit
 from reducers.spectroscopy.nod import nod_measurements, subtract_partner
+from reducers.spectroscopy.objects import Expected
 
 if TYPE_CHECKING:
     from reducers.frame import Frame
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure, SpectrumCalibrations
+
+#: An object so near to the usual place of targets is the target.
+USUAL_WITHIN_ARCSEC = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,11 @@ def see_slit(
     """
     frame, read_noise_e, masters, facts = electrons(exposure, given, instrument)
     variance = masters.astype(np.float64)
-    slit = _measured(frame, read_noise_e, variance, exposure.identity, given, instrument, how)
+    # Who subtracts a partner has nodded: then the usual place says nothing.
+    place = usual_place(frame, exposure.identity, instrument) if partner is None else None
+    slit = _measured(
+        frame, read_noise_e, variance, exposure.identity, given, instrument, how, place
+    )
     if partner is not None:
         _require_same_setup(exposure, partner)
         plain = SpectrumSettings(cosmic_sigma=how.cosmic_sigma, seeing_arcsec=how.seeing_arcsec)
@@ -81,6 +89,20 @@ def see_slit(
     )
 
 
+def usual_place(frame: Frame, identity: Identity, instrument: Instrument) -> Expected | None:
+    """Return where the target of an exposure usually stands; None where that is not known.
+
+    A standard is the brightest object wherever it stands.
+    """
+    if identity.standard or instrument.target_x_px is None or frame.geometry.turned:
+        return None
+    column = float(frame.geometry.column(instrument.target_x_px))
+    if not 0 <= column < frame.shape[1]:
+        return None
+    scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
+    return Expected(column=column, tolerance_px=USUAL_WITHIN_ARCSEC / scale_arcsec, certain=False)
+
+
 def _measured(
     frame: Frame,
     read_noise_e: float,
@@ -89,6 +111,7 @@ def _measured(
     given: SpectrumCalibrations,
     instrument: Instrument,
     how: SpectrumSettings,
+    expected: Expected | None = None,
 ) -> Slit:
     grism, arc = grism_of(identity, instrument), given.wavelengths
     moved_px = 0.0
@@ -105,6 +128,7 @@ def _measured(
         pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
         flat=given.flat,
+        expected=expected if how.region_px is None else None,
     )
     return replace(slit, measurements=slit.measurements | {"arc_slit_moved_px": moved_px})
 

@@ -107,7 +107,9 @@ def measure_slit(
         wavelengths = solution.map_for(frame.shape, frame.geometry)
     expected = expected or Expected()
     if how.centroid_px is not None:  # a person knows better
-        expected = replace(expected, column=how.centroid_px, tolerance_px=seeing_px)
+        expected = replace(
+            expected, column=how.centroid_px, tolerance_px=seeing_px, certain=True
+        )
     traces = trace_objects(scene, sources, seeing_px, expected)
     seen = extract_objects(scene, traces, aperture_px=how.aperture_px, star=expected.star)
     traces = seen.traces
@@ -117,13 +119,14 @@ def measure_slit(
     )
     if how.mask_angstrom:
         extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
+    own = [t for t in traces if not t.forced][: -1 if seen.host_fraction > 0 else None]
     measurements = {
         **_sky_measurements(scene, fit, coordinate),
         **_flexure_measurements(flexure),
         **_cosmic_measurements(frame),
-        "objects": float(sum(not t.forced for t in traces) - (seen.host_fraction > 0)),
+        "objects": float(len(own)),
         "host_fraction": seen.host_fraction,
-        **({} if expected.column is None else {"expected_column": float(expected.column)}),
+        **_place_measurements(traces[0], own, expected, pixel_scale_arcsec),
     }
     frame = replace(frame, history=(*frame.history, *_steps(fit, arc, flexure)))
     return Slit(
@@ -228,6 +231,20 @@ def _sky_measurements(
     measured |= {"sky_chi2_lines": in_lines, "sky_chi2_between_lines": between}
     measured["sky_chi2_worst"] = max(robust, in_lines) if math.isfinite(in_lines) else robust
     return measured
+
+
+def _place_measurements(
+    target: Trace, found: Sequence[Trace], expected: Expected, pixel_scale_arcsec: float
+) -> dict[str, float]:
+    """Return where the target should be; how far off it is, or whether it may be another."""
+    if expected.column is None:
+        return {}
+    away = [abs(float(np.median(trace.columns)) - expected.column) for trace in (target, *found)]
+    measured = {"expected_column": float(expected.column)}
+    if not expected.certain:
+        nobody_there = min(away) > expected.tolerance_px
+        return measured | {"target_unsure": float(nobody_there and len(found) > 1)}
+    return measured | {"target_offset_arcsec": away[0] * pixel_scale_arcsec}
 
 
 def _cosmic_measurements(frame: Frame) -> dict[str, float]:

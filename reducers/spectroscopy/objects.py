@@ -81,6 +81,10 @@ class Expected:
         object, as is right for standard stars.
     tolerance_px : float
         How far from it a source may lie to be the target.
+    certain : bool
+        The header or a person says so: without an object there, the target is extracted there all
+        the same. Otherwise it is only where targets usually stand: an object there is the target
+        even if another is brighter, and without one the brightest is (observers nod).
     crutch : Trace or None
         Trace of a standard star in the same set-up, which a faint object follows.
     star : Profile or None
@@ -89,6 +93,7 @@ class Expected:
 
     column: float | None = None
     tolerance_px: float = 0.0
+    certain: bool = True
     crutch: Trace | None = None
     star: Profile | None = None
 
@@ -135,7 +140,7 @@ def search(
 def trace_objects(
     scene: Scene, sources: Sequence[Source], seeing_px: float, expected: Expected
 ) -> tuple[Trace, ...]:
-    """Trace every source, the target first; force its trace where it should be but is not found.
+    """Trace every source, the target first; force its trace where it must be but is not found.
 
     Parameters
     ----------
@@ -162,6 +167,8 @@ def trace_objects(
     away = [abs(source.column - expected.column) for source in kept]
     if away and min(away) <= expected.tolerance_px:
         traces.insert(0, traces.pop(int(np.argmin(away))))
+        return tuple(traces)
+    if traces and not expected.certain:
         return tuple(traces)
     return (forced_trace(rows, expected.column, seeing_px, crutch), *traces)
 

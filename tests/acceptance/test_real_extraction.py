@@ -63,6 +63,13 @@ def reduced(night, stem):
     return reduce_spectrum(exposures[stem], masters[stem], ALFOSC)
 
 
+def test_the_target_stands_where_targets_usually_do(night) -> None:
+    found = reduced(night, SCIENCE).measurements
+    away_px = abs(found["object_column"] - found["expected_column"])
+    assert away_px * ALFOSC.detector.pixel_scale_arcsec < 1.0
+    assert "expected_column" not in reduced(night, STANDARD).measurements
+
+
 def test_optimal_and_plain_extraction_of_the_standard_agree(night) -> None:
     star = reduced(night, STANDARD).objects[0]
     optimal, plain = star.counts, star.boxcar

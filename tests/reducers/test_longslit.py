@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from reducers.frame import Frame, Geometry, Mask
 from reducers.identify import identify
 from reducers.profiles import load_instrument
 from reducers.reduced import SpectrumSettings
+from reducers.slit_recipe import usual_place
 from reducers.spectroscopy.calibrate import calibrate_objects
 from reducers.spectroscopy.longslit import Slit, measure_slit
 from reducers.spectroscopy.objects import Expected
@@ -67,6 +70,50 @@ def test_the_object_at_the_expected_place_is_the_target() -> None:
     slit = measured(slit_frame(), Expected(column=52.0, tolerance_px=8.0))
     assert columns_of(slit) == [50, 110]
     assert not slit.traces[0].forced
+
+
+def test_where_targets_usually_stand_outweighs_brightness_but_forces_nothing() -> None:
+    there = measured(slit_frame(), Expected(column=54.0, tolerance_px=8.0, certain=False))
+    assert columns_of(there) == [50, 110]
+    assert there.measurements["target_unsure"] == 0.0
+    nodded = measured(slit_frame(), Expected(column=80.0, tolerance_px=8.0, certain=False))
+    assert columns_of(nodded) == [110, 50]
+    assert nodded.measurements["target_unsure"] == 1.0
+    assert "target_offset_arcsec" not in nodded.measurements
+
+
+def test_one_object_is_the_target_wherever_it_stands() -> None:
+    usual = Expected(column=80.0, tolerance_px=8.0, certain=False)
+    alone = measured(slit_frame(objects=(FAINT,)), usual)
+    assert columns_of(alone) == [50]
+    assert alone.measurements["target_unsure"] == 0.0
+    empty = measured(slit_frame(objects=()), usual)
+    assert empty.traces[0].forced
+    assert columns_of(empty) == [80]
+
+
+def test_a_target_is_off_only_where_somebody_said_its_place() -> None:
+    slit = measured(slit_frame(), centroid_px=48.0)
+    assert slit.measurements["target_offset_arcsec"] == pytest.approx(2 * 0.2138, abs=0.1)
+
+
+@pytest.mark.parametrize(("standard", "x0"), [("HD 84937", 850), ("", 1050)])
+def test_no_place_is_expected_of_a_standard_or_outside_the_window(
+    standard: str, x0: int, alfosc_header
+) -> None:
+    frame = replace(slit_frame(), geometry=Geometry(x0=x0, y0=600, y_binning=2))
+    identity = replace(identify(alfosc_header("science"), ALFOSC), standard=standard)
+    assert usual_place(frame, identity, ALFOSC) is None
+
+
+def test_the_usual_place_counts_binned_columns(alfosc_header) -> None:
+    frame = replace(slit_frame(), geometry=Geometry(x0=850, y0=600, x_binning=2, y_binning=2))
+    identity = identify(alfosc_header("science"), ALFOSC)
+    identity = replace(identity, setup=replace(identity.setup, x_binning=2))
+    place = usual_place(frame, identity, ALFOSC)
+    assert place is not None
+    assert place.column == pytest.approx(53.25)
+    assert place.tolerance_px == pytest.approx(3 / (2 * 0.2138))
 
 
 def test_a_target_that_is_not_found_is_extracted_parallel_to_the_bright_object() -> None:
