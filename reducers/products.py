@@ -8,11 +8,14 @@ PyNOT, TOPCAT), and a linear image for IRAF.
 from __future__ import annotations
 
 import math
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from reducers.errors import UnreadableFile
 from reducers.frame import UNUSABLE, Frame, Geometry
@@ -21,7 +24,7 @@ from reducers.spectroscopy.response import Response
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -225,7 +228,13 @@ def read_master_frame(path: Path) -> Frame:
 
 
 def read_wavelengths(path: Path) -> WavelengthSolution:
-    """Return an arc's wavelength solution."""
+    """Return an arc's wavelength solution.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is not one of ours, or not of this version.
+    """
     with _opened(path) as hdus:
         row = hdus["SOLUTION"].data[0]
         arrays = {name: _native(row[name]) for name in hdus["SOLUTION"].columns.names}
@@ -240,7 +249,13 @@ def _native(value: Any) -> Any:
 
 
 def read_response(path: Path) -> Response:
-    """Return a response."""
+    """Return a response.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is not one of ours, or not of this version.
+    """
     with _opened(path) as hdus:
         curve, points = hdus["RESPONSE"], hdus["POINTS"]
         bands = hdus["TELLURIC"].data
@@ -264,9 +279,19 @@ def read_response(path: Path) -> Response:
         )
 
 
-def _opened(path: Path) -> fits.HDUList:
-    hdus = fits.open(path, memmap=False, lazy_load_hdus=False)
-    if PRODUCT_KEY not in hdus[0].header:
-        hdus.close()
-        raise UnreadableFile(f"{path.name} is not a master written by alfoscd")
-    return hdus
+@contextmanager
+def _opened(path: Path) -> Iterator[fits.HDUList]:
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            # astropy only warns of a truncated file.
+            warnings.simplefilter("always", AstropyUserWarning)
+            opened = fits.open(path, memmap=False, lazy_load_hdus=False)
+        with opened as hdus:
+            if said:
+                raise UnreadableFile(f"{path.name} is damaged: {said[0].message}")
+            if PRODUCT_KEY not in hdus[0].header:
+                raise UnreadableFile(f"{path.name} is not a master written by alfoscd")
+            yield hdus
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        # What astropy and a missing or misshapen table raise.
+        raise UnreadableFile(f"{path.name} is damaged or of another version: {error}") from error

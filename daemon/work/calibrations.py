@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from calibration_store.policy import choose, pinned, why_unfit
 from calibration_store.records import MasterState
 from daemon.memory.records import Choice, JobKind, JobState
+from daemon.work.bench import file_sha256
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import NEEDS, master_request, pending_for, rule_of
 from daemon.work.redo import Redo
@@ -20,7 +21,8 @@ from reducers.reduced import Exposure, SpectrumCalibrations
 from reducers.spectroscopy.response_history import median_response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from calibration_store.policy import Selection
     from calibration_store.records import MasterRecord
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from reducers.spectroscopy.response import Response
 
 log = logging.getLogger(__name__)
+
+Read = TypeVar("Read")
 
 _LOOK_AGAIN_S = 0.5
 _MANY = 10_000
@@ -99,18 +103,30 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
     wavelengths = None
     for item in selections:
         if item.role == "ARC" and item.master is not None:
-            wavelengths = read_wavelengths(item.master.path)
+            wavelengths = _read(bench, item.master, read_wavelengths)
             if item.other_slit:
                 wavelengths = wavelengths.shifted(item.slit_shift_px)
             facts["arc_other_slit"] = float(item.other_slit)
-    bias, flat = chosen.get("BIAS"), chosen.get("FLAT")
+    bias, flat, response = chosen.get("BIAS"), chosen.get("FLAT"), chosen.get("RESPONSE")
     return SpectrumCalibrations(
-        bias=read_master_frame(bias.path) if bias else None,
-        flat=read_master_frame(flat.path) if flat else None,
+        bias=_read(bench, bias, read_master_frame) if bias else None,
+        flat=_read(bench, flat, read_master_frame) if flat else None,
         wavelengths=wavelengths,
-        response=read_responses(selections),
+        response=_read(bench, response, lambda _: read_responses(selections)) if response else None,
         facts=facts,
     )
+
+
+def _read(bench: Bench, master: MasterRecord, reader: Callable[[Path], Read]) -> Read:
+    """Read a master; one that is damaged is built anew, one of another version left out."""
+    try:
+        return reader(master.path)
+    except UnreadableFile as unreadable:
+        if file_sha256(master.path) != master.sha256:
+            raise _lost(bench, master) from unreadable
+        log.warning("master %s is left out: %s", master.path, unreadable)
+        bench.store.set_state(master.key, MasterState.REJECTED, str(unreadable))
+        raise TryLater(f"{master.path.name} is left out", after_s=_LOOK_AGAIN_S) from unreadable
 
 
 def read_responses(selections: Sequence[Selection]) -> Response | None:
@@ -199,11 +215,12 @@ def _candidates(bench: Bench, role: str, instrument: Instrument, night: str) -> 
 
 
 def _lost(bench: Bench, master: MasterRecord) -> TryLater:
-    log.warning("master %s is gone; it is built anew", master.path)
-    bench.store.set_state(master.key, MasterState.REJECTED, "its file is gone")
+    log.warning("master %s is gone or damaged; it is built anew", master.path)
+    bench.store.set_state(master.key, MasterState.REJECTED, "its file is gone or damaged")
     for sha256, _ in master.inputs[:1]:
         member = bench.archive.frame_of_content(sha256)
         if member is not None:
             instrument = bench.instrument(master.instrument)
-            bench.queue.submit(master_request(master.role, member, instrument, bench.clock.now()))
+            request = master_request(master.role, member, instrument, bench.clock.now())
+            bench.queue.submit(replace(request, payload={**request.payload, "redo": True}))
     return TryLater(f"{master.path.name} is built anew", after_s=_LOOK_AGAIN_S)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from astropy.io import fits
 from sqlalchemy import insert
 
 from calibration_store.codec import to_json
@@ -15,6 +17,7 @@ from calibration_store.sets import set_key
 from daemon.memory.database import writing
 from daemon.memory.records import JobKind, ProductState
 from daemon.memory.tables import FrameRow, RevisionRow, RevisionSetRow
+from daemon.work.bench import file_sha256
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import master_request, reduce_request
 from daemon.work.reductions import reduce_frame
@@ -94,6 +97,32 @@ def test_a_product_is_provisional_until_its_masters_have_come(hall: Hall) -> Non
     assert better.paths["spectrum"] == first.paths["spectrum"]
     assert {choice.role for choice in better.choices if choice.master_key} == {"BIAS", "ARC"}
     assert better.latency_s == first.latency_s
+
+
+def test_a_damaged_master_is_built_anew_before_it_is_used(hall: Hall) -> None:
+    hall.put(*BIASES)
+    hall.work(until_s=200)
+    (master,) = hall.bench.store.everything()
+    whole = master.path.read_bytes()
+    master.path.write_bytes(whole[: len(whole) // 2])
+    hall.put(SCIENCE)
+    hall.work(until_s=400)
+    assert hall.bench.store.everything()[0].state is MasterState.CURRENT
+    assert "NO_BIAS" not in {flag.name for flag in hall.product().flags}
+
+
+def test_a_master_of_another_version_is_left_out_by_name_and_stops_nothing(hall: Hall) -> None:
+    hall.put(*BIASES)
+    hall.work(until_s=200)
+    (master,) = hall.bench.store.everything()
+    with fits.open(master.path) as hdus:
+        del hdus["DQ"]
+        hdus.writeto(master.path, overwrite=True)
+    hall.bench.store.add(replace(master, sha256=file_sha256(master.path)))
+    hall.put(SCIENCE)
+    hall.work(until_s=400)
+    assert "another version" in hall.bench.store.everything()[0].reason
+    assert "NO_BIAS" in {flag.name for flag in hall.product().flags}
 
 
 def test_a_bias_that_turns_out_to_be_a_dark_leaves_its_master(hall: Hall) -> None:
