@@ -107,9 +107,7 @@ def measure_slit(
         wavelengths = solution.map_for(frame.shape, frame.geometry)
     expected = expected or Expected()
     if how.centroid_px is not None:  # a person knows better
-        expected = replace(
-            expected, column=how.centroid_px, tolerance_px=seeing_px, certain=True
-        )
+        expected = replace(expected, column=how.centroid_px, tolerance_px=seeing_px, certain=True)
     traces = trace_objects(scene, sources, seeing_px, expected)
     seen = extract_objects(scene, traces, aperture_px=how.aperture_px, star=expected.star)
     traces = seen.traces
