@@ -58,6 +58,8 @@ class Selection:
     slit_shift_px
         How much higher the frame's slit stands than the master's, unbinned pixels; 0 where the
         headers do not say.
+    refused
+        The night has calibrations of this role, but what was made of them may not be used.
     """
 
     role: str
@@ -70,6 +72,7 @@ class Selection:
     companions: tuple[MasterRecord, ...] = ()
     other_slit: bool = False
     slit_shift_px: float = 0.0
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,6 +347,9 @@ _LADDERS: dict[str, tuple[_Rung, ...]] = {
 
 def could_serve(role: str, setup: Setup, master: MasterRecord) -> bool:
     """Tell whether a master shares the hard keys of its role with a set-up."""
-    return all(
-        getattr(setup, field) == getattr(master.setup, field) for field in _fields(HARD_KEYS[role])
-    )
+    return share_hard_keys(role, setup, master.setup)
+
+
+def share_hard_keys(role: str, one: Setup, other: Setup) -> bool:
+    """Tell whether a calibration of this role in one set-up can serve the other."""
+    return all(getattr(one, field) == getattr(other, field) for field in _fields(HARD_KEYS[role]))

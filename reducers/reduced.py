@@ -34,7 +34,8 @@ class SpectrumCalibrations:
     Attributes
     ----------
     facts
-        Ages 'bias_age_h', 'flat_age_h', 'arc_age_h', 'response_age_h', and what the masters
+        Ages 'bias_age_h', 'flat_age_h', 'arc_age_h', 'response_age_h'; 'arc_gate_failed', 1 where
+        the night's arc was refused and 0.5 where another night's stands in; and what the masters
         measured: 'bias_read_noise_adu', 'flat_gain_e_per_adu', 'flat_gain_error'.
     """
 

@@ -14,6 +14,7 @@ from daemon.work.bench import file_sha256
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import NEEDS, master_request, pending_for, rule_of
 from daemon.work.redo import Redo
+from daemon.work.refused_arcs import arc_was_refused
 from reducers.errors import UnreadableFile
 from reducers.fits import read_raw
 from reducers.products import Provenance, read_master_frame, read_response, read_wavelengths
@@ -62,7 +63,11 @@ def _select(bench: Bench, frame: FrameRecord, role: str, how: Redo) -> Selection
         for master in _candidates(bench, role, instrument, frame.night)
     ]
     rule = rule_of(role, instrument)
-    return choose(role, frame.identity, frame.night, candidates, rule)
+    found = choose(role, frame.identity, frame.night, candidates, rule)
+    lacking = role == "ARC" and (found.master is None or found.borrowed)
+    if lacking and arc_was_refused(bench, frame):
+        return replace(found, refused=True, reason=f"{found.reason}; the night's own was refused")
+    return found
 
 
 def wait_for_masters(bench: Bench, product: str) -> None:
@@ -102,6 +107,9 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
         facts |= {f"{role.lower()}_{name}": value for name, value in master.measurements.items()}
     wavelengths = None
     for item in selections:
+        if item.refused:
+            # Half as bad where an arc of another night stands in.
+            facts["arc_gate_failed"] = 0.5 if item.master is not None else 1.0
         if item.role == "ARC" and item.master is not None:
             wavelengths = _read(bench, item.master, read_wavelengths)
             if item.other_slit:

@@ -25,6 +25,7 @@ from daemon.work.calibrations import (
 )
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, remove_picture, save_picture
 from daemon.work.plan import KIND_OF, NEEDS, REDUCED, after_master, groups_of, members_of, rule_of
+from daemon.work.refused_arcs import spectra_look_again
 from reducers.errors import ReductionError, UnreadableFile
 from reducers.products import master_hdus, read_response
 from reducers.recipes import (
@@ -95,6 +96,9 @@ def build_master(bench: Bench, job: Job, draw: DrawMaster | None = None) -> None
             failed.append(error)
     _retire_outdated(bench, role, key, night, instrument, members)
     if failed:
+        if role == "ARC":
+            with writing(bench.engine) as session:
+                spectra_look_again(bench, members[0], session)
         raise failed[0]
 
 
@@ -263,6 +267,8 @@ def _remember(
         stored = bench.store.add(record, within=session)
         if stored.state is not MasterState.CURRENT:
             log.warning("master %s is not used: %s", record.path.name, stored.reason)
+            if record.role == "ARC":
+                spectra_look_again(bench, group[0], session)
             return
         _retire_overlapping(bench, stored, group, session)
         served = _served_by(bench, stored, session)

@@ -222,6 +222,7 @@ def _product_key(
         RECIPE_VERSION,
         {item.role: item.master.key if item.master else "" for item in selections},
         [master.key for item in selections for master in item.companions],
+        [item.role for item in selections if item.refused],
         [bench.config.settings_digest, how.choices],
         bench.instrument(frame.identity.instrument).digest,
     )

@@ -37,6 +37,7 @@ def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
     """Return how old the masters are, how good, and which are missing."""
     measured = {key: value for key, value in given.facts.items() if key.endswith("_age_h")}
     measured["arc_other_slit"] = given.facts.get("arc_other_slit", 0.0)
+    measured["arc_gate_failed"] = given.facts.get("arc_gate_failed", 0.0)
     measured["no_bias"] = float(given.bias is None)
     measured["no_flat"] = float(given.flat is None)
     measured["no_arc"] = float(given.wavelengths is None)

@@ -89,8 +89,17 @@ class Hall:
             self.bench.queue.submit(seen.request(self.clock.now()))
         self.work({JobKind.INGEST})
 
-    def work(self, kinds: set[JobKind] | None = None, *, until_s: float = 0.0) -> list[Job]:
-        """Do every job that is due, later also those due within so long; return them."""
+    def work(
+        self,
+        kinds: set[JobKind] | None = None,
+        *,
+        until_s: float = 0.0,
+        failing: tuple[str, ...] = (),
+    ) -> list[Job]:
+        """Do every job that is due, later also those due within so long; return them.
+
+        The errors of those that fail begin as `failing` says.
+        """
         queue, did = self.bench.queue, []
         end = self.clock.seconds + until_s
         while True:
@@ -104,7 +113,8 @@ class Hall:
                 self.clock.seconds = min(end, self.clock.seconds + 10.0)
         self.done += did
         failed = [job.error for job in queue.jobs(JobState.FAILED)]
-        assert failed == []
+        assert len(failed) == len(failing)
+        assert all(error.startswith(said) for error, said in zip(failed, failing, strict=True))
         return did
 
     def frame(self, name: str) -> FrameRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,6 +124,23 @@ def test_a_master_of_another_version_is_left_out_by_name_and_stops_nothing(hall:
     hall.work(until_s=400)
     assert "another version" in hall.bench.store.everything()[0].reason
     assert "NO_BIAS" in {flag.name for flag in hall.product().flags}
+
+
+def test_spectra_say_that_their_arc_was_refused(hall: Hall) -> None:
+    hall.put(SCIENCE)
+    hall.work()
+    assert "ARC_REFUSED" not in {flag.name for flag in hall.product().flags}
+    # The lamp was off: the header of an arc over the counts of a bias.
+    lit, dark = hall.contents[ARC], hall.contents[BIASES[0]]
+    with fits.open(BytesIO(lit)) as hdus:
+        start = hdus[1].fileinfo()["datLoc"]
+    hall.put(ARC, content=lit[:start] + dark[start:])
+    hall.work(until_s=200, failing=("no lamp light",))
+    refused = hall.product()
+    assert "ARC_REFUSED" in {flag.name for flag in refused.flags}
+    assert refused.quality == 4
+    (arc,) = [choice for choice in refused.choices if choice.role == "ARC"]
+    assert arc.reason.endswith("the night's own was refused")
 
 
 def test_a_bias_that_turns_out_to_be_a_dark_leaves_its_master(hall: Hall) -> None:
