@@ -20,6 +20,8 @@ MEASURED_APERTURE_Y = 1057.37
 BEND_PX = (-0.20, 0.06, -0.25)
 LINE_FWHM_PX = 4.0
 MOFFAT_BETA = 3.5
+#: No glass and no detector goes further.
+PASSED_ANGSTROM = (2500.0, 12500.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,8 @@ class Optics:
 
     def wavelength_at(self, straight_y: Any) -> Any:
         """Return vacuum Angstrom at straightened rows."""
-        return polynomial.polyval((np.asarray(straight_y) - 1000) / 1000, self.dispersion)
+        value = polynomial.polyval((np.asarray(straight_y) - 1000) / 1000, self.dispersion)
+        return np.clip(value, *PASSED_ANGSTROM)
 
     def wavelength(self, x: Any, y: Any) -> Any:
         """Return vacuum Angstrom at detector pixels (0-based, unbinned; x and y broadcast)."""
@@ -94,10 +97,11 @@ def _dispersion(name: str, instrument: Instrument) -> tuple[float, ...]:
     grism = instrument.grisms.get(name)
     if grism is None or name.endswith("4"):
         return MEASURED_GRISM_4
-    y = np.linspace(0, 2063, 200)
+    # A cubic through the measured stretch goes on smoothly where no line was ever seen.
+    y = np.linspace(*grism.valid_px, 200)
     guess = polynomial.polyval((y - grism.reference_px) / grism.scale_px, grism.first_guess)
     move = (MEASURED_APERTURE_Y - grism.slit_reference_px) / 1000
-    return tuple(polynomial.polyfit((y - 1000) / 1000 + move, guess, 5))
+    return tuple(polynomial.polyfit((y - 1000) / 1000 + move, guess, 3))
 
 
 @cache

@@ -47,7 +47,8 @@ class Disperser:
         self.optics = optics
         self.window = window
         self.fine_wavelength = optics.wavelength_at(FINE_Y)
-        self.fine_dispersion = np.abs(np.gradient(self.fine_wavelength, STEP_PX))
+        # Where the wavelength stands still (beyond what is passed) there is no light to spread.
+        self.fine_dispersion = np.maximum(np.abs(np.gradient(self.fine_wavelength, STEP_PX)), 1e-3)
         x, edges = window.x[None, :], window.y_edges[:, None]
         self.edges = optics.straight(x, edges)
         self.wavelength = optics.wavelength(x, window.y[:, None])

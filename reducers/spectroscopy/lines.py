@@ -71,13 +71,17 @@ def reference_lines(grism: Grism, lines: Sequence[ArcLine]) -> tuple[ArcLine, ..
     """
     measured = _measured().get(grism.name)
     known = {ion for lamp in measured.lamps for ion in LAMP_IONS[lamp]} if measured else set()
-    listed = [line for line in lines if line.ion not in known]
-    faintest = {ion: _faintest(listed, ion) for ion in {line.ion for line in listed}}
-    completed = [
-        line if line.strength > 0 else replace(line, strength=faintest[line.ion]) for line in listed
-    ]
+    completed = complete_strengths([line for line in lines if line.ion not in known])
     own = measured.lines if measured else ()
     return tuple(sorted([*own, *completed], key=lambda line: line.wavelength_angstrom))
+
+
+def complete_strengths(lines: Sequence[ArcLine]) -> tuple[ArcLine, ...]:
+    """Return `lines`; those without a strength count as the faintest of their ion."""
+    faintest = {ion: _faintest(lines, ion) for ion in {line.ion for line in lines}}
+    return tuple(
+        line if line.strength > 0 else replace(line, strength=faintest[line.ion]) for line in lines
+    )
 
 
 def _faintest(lines: Sequence[ArcLine], ion: str) -> float:

