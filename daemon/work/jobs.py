@@ -108,7 +108,7 @@ class JobQueue:
             row = _held(session, job)
             if row is None:
                 return False
-            self._end(row, JobState.DONE, "")
+            self._end(session, row, JobState.DONE, "")
             return True
 
     def fail(
@@ -125,7 +125,7 @@ class JobQueue:
             if row is None:
                 return False
             if retry_in_s is None:
-                self._end(row, JobState.FAILED, error)
+                self._end(session, row, JobState.FAILED, error)
             else:
                 self._wait(session, row, error, retry_in_s)
             return True
@@ -222,12 +222,18 @@ class JobQueue:
             rows: Sequence[JobRow] = session.scalars(query.order_by(JobRow.id)).all()
             for row in rows:
                 if attempts_limit is not None and row.attempts >= attempts_limit:
-                    self._end(row, JobState.FAILED, error)
+                    self._end(session, row, JobState.FAILED, error)
                 else:
                     self._wait(session, row, error, 0.0)
             return [job_record(row) for row in rows]
 
-    def _end(self, row: JobRow, state: JobState, error: str) -> None:
+    def _end(self, session: Session, row: JobRow, state: JobState, error: str) -> None:
+        """End a job; earlier failures of the same task are settled by it, whatever comes out."""
+        session.execute(
+            update(JobRow)
+            .where(JobRow.key == row.key, JobRow.state == JobState.FAILED, JobRow.id != row.id)
+            .values(state=JobState.DONE.value)
+        )
         row.state, row.error = state.value, error
         row.lease_until, row.ended_at = None, self._clock.now()
 

@@ -260,6 +260,14 @@ def test_a_dead_workers_job_comes_back_at_once_with_the_reason(queue):
     assert queue.claim("w3").key == "a"
 
 
+def test_a_failure_counts_until_the_task_has_been_done_again(queue):
+    for outcome, failures in (("fail", 1), ("fail", 1), ("finish", 0)):
+        queue.submit(request("arc"))
+        job = queue.claim("w")
+        queue.fail(job, "no light") if outcome == "fail" else queue.finish(job)
+        assert len(queue.jobs(JobState.FAILED)) == failures
+
+
 def test_a_job_that_kills_its_workers_fails_at_the_limit(queue):
     queue.submit(request())
     for attempt in (1, 2, 3):
