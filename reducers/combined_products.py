@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reducers.products import Provenance
+    from reducers.quality import Flag
     from reducers.spectroscopy.combine import CombinedSpectrum, Share
 
 #: Raised when the numbers of a combination change.
@@ -76,6 +77,7 @@ def combined_products(
     provenance: Sequence[Provenance],
     *,
     quality: int,
+    flags: Sequence[Flag] = (),
     excluded: Mapping[str, str],
 ) -> dict[str, fits.HDUList | str]:
     """Return the files of a combination by role: 'combined' and 'combined_ascii'.
@@ -84,10 +86,12 @@ def combined_products(
     ----------
     headers
         Of the members' products.
+    quality, flags
+        The worst of the members and of the combination's own flags, and those.
     excluded
         Stem of an exposure that takes no part -> why.
     """
-    header = _header(combined, headers, provenance, quality=quality, excluded=excluded)
+    header = _header(combined, headers, provenance, quality=quality, flags=flags, excluded=excluded)
     hdus = fits.HDUList(
         [
             fits.PrimaryHDU(header=header),
@@ -105,6 +109,7 @@ def _header(
     provenance: Sequence[Provenance],
     *,
     quality: int,
+    flags: Sequence[Flag],
     excluded: Mapping[str, str],
 ) -> fits.Header:
     header = base_header(provenance, combined.spectrum.history[-1:])
@@ -119,10 +124,13 @@ def _header(
         ("NCOMBINE", len(combined.shares), "exposures combined"),
         ("EXPTIME", combined.exposure_s, "[s] sum of the exposures"),
         ("EFFTIME", _effective_s(combined.shares), "[s] the same in the best one's light"),
-        ("QUALITY", quality, "worst of the members"),
+        ("QUALITY", quality, "worst of the members and of QREASON"),
+        ("QREASON", " ".join(flag.name for flag in flags), "what the exposures say of each other"),
         ("CHI2", combined.chi2, "members about their mean, reduced"),
         ("NOISFAC", combined.noise_factor, "error of broad bins over uncorrelated"),
     ]
+    lost_mag = round(combined.measurements["cloud_mag"], 3)
+    cards.append(("CLOUDMAG", lost_mag, "[mag] light lost by the dimmest member"))
     cards += _times(headers)
     for number, share in enumerate(combined.shares, start=1):
         cards += [
@@ -194,6 +202,7 @@ def _members_table(shares: Sequence[Share]) -> fits.BinTableHDU:
         fits.Column("EXPTIME", "D", unit="s", array=[s.exposure_s for s in shares]),
         fits.Column("FACTOR", "D", array=[s.factor for s in shares]),
         fits.Column("FACTOR_ERR", "D", array=[s.factor_error for s in shares]),
+        fits.Column("CLOUD_MAG", "D", unit="mag", array=[s.cloud_mag for s in shares]),
         fits.Column("COLOUR", "D", array=[s.colour for s in shares]),
         fits.Column("WEIGHT", "D", array=[s.weight for s in shares]),
         fits.Column("REJECTED", "J", array=[s.rejected for s in shares]),

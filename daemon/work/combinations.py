@@ -26,6 +26,7 @@ from daemon.work.pictures import SAFE_MODE_ATTEMPT, save_picture
 from daemon.work.plan import reduce_request
 from reducers.combined_products import COMBINATION_VERSION, combined_products, read_spectrum
 from reducers.products import Provenance
+from reducers.quality import judge, load_limits
 from reducers.spectroscopy.combine import Contribution, combine_spectra
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def _write(
     combined: CombinedSpectrum,
 ) -> CombinationRecord:
     """Write the files, and return the combination as the archive remembers it."""
-    quality = max(each.product.quality for each in members)
+    flags, own_quality = judge(combined.measurements, load_limits())
+    quality = max(own_quality, *(each.product.quality for each in members))
     provenance = [
         Provenance(
             file=each.product.paths["spectrum"].name,
@@ -161,6 +163,7 @@ def _write(
         [each.header for each in stored],
         provenance,
         quality=quality,
+        flags=flags,
         excluded=excluded,
     )
     paths = {role: _path(bench, group, role) for role in files}

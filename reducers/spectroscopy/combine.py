@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 #: A factor known worse than this is not applied.
 FACTOR_ERROR_LIMIT = 0.1
 #: Below this share of the best exposure's flux a member is called faint.
-FAINT_FACTOR = 0.8
+FAINT_FACTOR = 0.75
+#: Light is lost when its share is so many errors from nothing.
+SURELY_DIMMED = 3.0
 #: Above this reduced chi2 a member is called odd.
 ODD_CHI2 = 3.0
 
@@ -79,6 +81,12 @@ class Share:
     chi2: float
     remark: str
 
+    @property
+    def cloud_mag(self) -> float:
+        """Light lost against the best exposure (mag); NaN where it is too faint to tell."""
+        known = self.factor > 0 and self.factor_error < FACTOR_ERROR_LIMIT
+        return -2.5 * math.log10(self.factor) if known else math.nan
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CombinedSpectrum:
@@ -111,12 +119,15 @@ class CombinedSpectrum:
         """What was measured on the combination."""
         good = self.spectrum.good
         ratio = self.spectrum.flux[good] / self.spectrum.error[good]
+        dimmed = [s for s in self.shares if 1 - s.factor > SURELY_DIMMED * s.factor_error]
+        lost_mag = [share.cloud_mag for share in dimmed if math.isfinite(share.cloud_mag)]
         return {
             "members": float(len(self.shares)),
             "snr": float(np.median(ratio)) if good.any() else math.nan,
             "chi2": self.chi2,
             "noise_factor": self.noise_factor,
             "least_factor": min(share.factor for share in self.shares),
+            "cloud_mag": max(lost_mag, default=0.0),
             "rejected_pixels": float(sum(share.rejected for share in self.shares)),
         }
 
@@ -226,7 +237,11 @@ def _share(
     elif error >= FACTOR_ERROR_LIMIT:
         remark = "too faint to compare its flux; not scaled"
     elif factor < FAINT_FACTOR:
-        remark = f"only {100 * factor:.0f} % of the best exposure's flux: cloud or slit loss"
+        lost = -2.5 * math.log10(factor) if factor > 0 else math.inf
+        remark = (
+            f"only {100 * factor:.0f} % of the best exposure's flux ({lost:.1f} mag lost): "
+            "cloud or slit loss"
+        )
     elif abs(colour - 1) > 0.1:
         remark = f"its colour differs by {100 * (colour - 1):+.0f} %: refraction across the slit?"
     return Share(

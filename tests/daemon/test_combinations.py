@@ -337,10 +337,21 @@ def test_status_lists_a_combination_with_what_is_odd_about_it(bench) -> None:
     (line,) = status.combinations
     assert [stem for stem, *_ in line.members] == ["ALGc010001", "ALGc010002"]
     text = render(status)
-    assert "SN 2026abc Grism_#4 Slit_1.0: 2 exposures, 600 s, Q 0" in text
+    assert "SN 2026abc Grism_#4 Slit_1.0: 2 exposures, 600 s, Q 2" in text
     assert "ALGc010002: only 40 % of the best exposure's flux" in text
     assert "ALGc010003: left out, quality 4: NEG_FLUX" in text
     assert "ALGc010002" in to_json(status)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.5, "CLOUD"), (0.9, "")])
+def test_a_combination_says_that_an_exposure_was_dimmed(bench, factor, said) -> None:
+    reduced(bench, take(bench, 1))
+    reduced(bench, take(bench, 2), factor=factor)
+    run(bench)
+    header = fits.getheader(only(bench).paths["combined"])
+    assert header["QREASON"] == said
+    assert header["CLOUDMAG"] == pytest.approx(-2.5 * np.log10(factor), abs=0.02)
+    assert only(bench).measurements["cloud_mag"] == pytest.approx(header["CLOUDMAG"], abs=1e-3)
 
 
 def test_the_key_of_a_group_can_be_read_back() -> None:

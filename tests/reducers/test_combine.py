@@ -94,6 +94,7 @@ def test_a_cloud_is_found_scaled_away_and_named(snr) -> None:
     cloudy = result.shares[2]
     assert cloudy.factor == pytest.approx(0.4, abs=max(4 * cloudy.factor_error, 0.005))
     assert f"{100 * cloudy.factor:.0f} %" in cloudy.remark
+    assert cloudy.cloud_mag == pytest.approx(-2.5 * np.log10(cloudy.factor))
     assert cloudy.weight < 0.6 * min(each.weight for each in result.shares[:2])
     assert np.std(pulls(result)) == pytest.approx(1, abs=0.08)
     good = result.spectrum.good
