@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COMBINATION_VERSION = "1"
 #: Cards that all members share.
 _COMMON = ("TELESCOP", "INSTRUME", "OBJECT", "GRISM", "SLIT", "FILTER", "SPECSYS", "WAVETYPE")
+#: What SPECSYS says, in words.
+_SYSTEMS = {"BARYCENT": "barycentric", "TOPOCENT": "topocentric", "": "topocentric"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ def combined_products(
     quality: int,
     flags: Sequence[Flag] = (),
     excluded: Mapping[str, str],
+    velocities_km_s: Sequence[float] = (),
 ) -> dict[str, fits.HDUList | str]:
     """Return the files of a combination by role: 'combined' and 'combined_ascii'.
 
@@ -90,8 +93,14 @@ def combined_products(
         The worst of the members and of the combination's own flags, and those.
     excluded
         Stem of an exposure that takes no part -> why.
+    velocities_km_s
+        Of the telescope towards the target, by member, where wavelengths are at the barycentre.
     """
     header = _header(combined, headers, provenance, quality=quality, flags=flags, excluded=excluded)
+    if velocities_km_s:
+        header["SPECSYS"] = ("BARYCENT", "the observer's motion is taken out")
+    for number, velocity in enumerate(velocities_km_s, start=1):
+        add_card(header, f"VBARY{number}", round(velocity, 3), "[km/s] added to velocities")
     hdus = fits.HDUList(
         [
             fits.PrimaryHDU(header=header),
@@ -220,7 +229,7 @@ def _ascii(combined: CombinedSpectrum, header: fits.Header) -> str:
         f"# FRAMES {' '.join(printable(share.name) for share in combined.shares)}",
         f"# EXPTIME {combined.exposure_s:g} s",
         f"# QUALITY {header['QUALITY']}",
-        "# WAVELENGTH vacuum Angstrom, topocentric",
+        f"# WAVELENGTH vacuum Angstrom, {_SYSTEMS[header['SPECSYS']]}",
         f"# FLUX and ERROR {spectrum.unit}",
         "# COLUMNS wavelength flux error; masked pixels are left out",
     ]

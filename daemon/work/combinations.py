@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ENDINGS = {"combined": "combined_1d.fits", "combined_ascii": "combined_1d.ascii"}
+#: How the files of a combination end, by role.
+ENDINGS = {"combined": "combined_1d.fits", "combined_ascii": "combined_1d.ascii"}
 _LOOK_AGAIN_S = 1.0
 _MANY = 10_000
 
@@ -69,12 +70,15 @@ def combine_group(bench: Bench, job: Job) -> None:
     key = _key(members, excluded)
     if before is not None and before.key == key and _is_whole(before):
         return
-    stored = [_read(bench, each) for each in members]
-    chosen = _chosen(stored)
-    combined = _combine(members, chosen)
-    record = _write(bench, group, key, members, excluded, stored, combined)
+    stored = [read_member(bench, each) for each in members]
+    chosen = in_one_unit(stored)
+    combined = combine_members(members, chosen)
+    paths = {role: _path(bench, group, role) for role in ENDINGS}
+    quality, files = products_of(members, excluded, stored, combined)
+    write_files(files, paths)
+    record = record_of(bench, group, quality, members, excluded, combined, paths)
     if job.attempts < SAFE_MODE_ATTEMPT:
-        record = _drawn(bench, record, chosen, combined)
+        record = drawn(bench, record, chosen, combined)
     with writing(bench.engine) as session:
         bench.archive.record_combination(record, within=session)
         bench.queue.finish(job, within=session)
@@ -105,7 +109,7 @@ def _is_whole(record: CombinationRecord) -> bool:
     )
 
 
-def _read(bench: Bench, member: Candidate) -> StoredSpectrum:
+def read_member(bench: Bench, member: Candidate) -> StoredSpectrum:
     """Read one member; a file that is gone or damaged is made again first."""
     path = member.product.paths.get("spectrum")
     if (
@@ -119,13 +123,14 @@ def _read(bench: Bench, member: Candidate) -> StoredSpectrum:
     return read_spectrum(path)
 
 
-def _chosen(stored: Sequence[StoredSpectrum]) -> Sequence[Spectrum]:
+def in_one_unit(stored: Sequence[StoredSpectrum]) -> Sequence[Spectrum]:
     """Return fluxes, or counts where not every member has a flux."""
     fluxes = [each.spectrum for each in stored if each.spectrum is not None]
     return fluxes if len(fluxes) == len(stored) else [each.counts for each in stored]
 
 
-def _combine(members: Sequence[Candidate], chosen: Sequence[Spectrum]) -> CombinedSpectrum:
+def combine_members(members: Sequence[Candidate], chosen: Sequence[Spectrum]) -> CombinedSpectrum:
+    """Combine the spectra of members that are in one unit."""
     return combine_spectra(
         [
             Contribution(
@@ -138,16 +143,20 @@ def _combine(members: Sequence[Candidate], chosen: Sequence[Spectrum]) -> Combin
     )
 
 
-def _write(
-    bench: Bench,
-    group: Group,
-    key: str,
+def products_of(
     members: Sequence[Candidate],
     excluded: Mapping[str, str],
     stored: Sequence[StoredSpectrum],
     combined: CombinedSpectrum,
-) -> CombinationRecord:
-    """Write the files, and return the combination as the archive remembers it."""
+    velocities_km_s: Sequence[float] = (),
+) -> tuple[int, dict[str, HDUList | str]]:
+    """Return the quality of a combination, and its files by role.
+
+    Parameters
+    ----------
+    velocities_km_s
+        Of the telescope, by member, where the wavelengths are at the barycentre.
+    """
     flags, own_quality = judge(combined.measurements, load_limits())
     quality = max(own_quality, *(each.product.quality for each in members))
     provenance = [
@@ -158,24 +167,40 @@ def _write(
         )
         for each in members
     ]
-    files = combined_products(
+    return quality, combined_products(
         combined,
         [each.header for each in stored],
         provenance,
         quality=quality,
         flags=flags,
         excluded=excluded,
+        velocities_km_s=velocities_km_s,
     )
-    paths = {role: _path(bench, group, role) for role in files}
+
+
+def write_files(files: Mapping[str, HDUList | str], paths: Mapping[str, Path]) -> None:
+    """Write the files of a combination, each whole or not at all."""
     for role, content in files.items():
         if isinstance(content, HDUList):
             write_fits_atomically(paths[role], content)
         else:
             write_atomically(paths[role], content.encode())
+
+
+def record_of(
+    bench: Bench,
+    group: Group,
+    quality: int,
+    members: Sequence[Candidate],
+    excluded: Mapping[str, str],
+    combined: CombinedSpectrum,
+    paths: Mapping[str, Path],
+) -> CombinationRecord:
+    """Return a combination, its files written, as the archive remembers it."""
     open_ended = any(each.product.state is ProductState.PROVISIONAL for each in members)
     return CombinationRecord(
         group=group.key,
-        key=key,
+        key=_key(members, excluded),
         night=group.night,
         target=group.target,
         setup=f"{group.grism} {group.slit}".strip(),
@@ -184,17 +209,27 @@ def _write(
         exposure_s=combined.exposure_s,
         members=_member_records(members, combined),
         excluded=tuple(sorted(excluded.items())),
-        paths=paths,
+        paths=dict(paths),
         hashes={role: file_sha256(path) for role, path in paths.items()},
         measurements=combined.measurements,
         created_at=bench.clock.now(),
     )
 
 
-def _drawn(
-    bench: Bench, record: CombinationRecord, chosen: Sequence[Spectrum], combined: CombinedSpectrum
+def drawn(
+    bench: Bench,
+    record: CombinationRecord,
+    chosen: Sequence[Spectrum],
+    combined: CombinedSpectrum,
+    into: Path | None = None,
 ) -> CombinationRecord:
-    """Draw the page of a combination; without it the combination is as good as before."""
+    """Draw the page of a combination; without it the combination is as good as before.
+
+    Parameters
+    ----------
+    into
+        A folder for it instead of the night's.
+    """
     case = Combination(
         combined=combined,
         members=tuple(chosen),
@@ -203,12 +238,13 @@ def _drawn(
         quality=record.quality,
         excluded=record.excluded,
     )
-    path = bench.layout.plots(record.night) / f"verify_{record.paths['combined'].stem}.png"
+    folder = into or bench.layout.plots(record.night)
+    path = folder / f"verify_{record.paths['combined'].stem}.png"
     if not save_picture(path, partial(combined_picture, case)):
         return record
-    drawn = {"plot": path, "plot_facts": path.with_suffix(".json")}
-    hashes = {role: file_sha256(each) for role, each in drawn.items()}
-    return replace(record, paths={**record.paths, **drawn}, hashes={**record.hashes, **hashes})
+    pages = {"plot": path, "plot_facts": path.with_suffix(".json")}
+    hashes = {role: file_sha256(each) for role, each in pages.items()}
+    return replace(record, paths={**record.paths, **pages}, hashes={**record.hashes, **hashes})
 
 
 def _member_records(
@@ -229,7 +265,7 @@ def _member_records(
 
 def _path(bench: Bench, group: Group, role: str) -> Path:
     stem = "_".join(part for part in (group.target, group.grism, group.slit) if part)
-    return bench.layout.product(group.night, group.target, stem, _ENDINGS[role])
+    return bench.layout.product(group.night, group.target, stem, ENDINGS[role])
 
 
 def _withdraw(bench: Bench, record: CombinationRecord, job: Job) -> None:
