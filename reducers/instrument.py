@@ -252,6 +252,9 @@ class Instrument:
         None where spectra along the detector's x are refused.
     slit_from_field_deg : float
         Position angle of a horizontal slit, less the header's `field` angle.
+    slit_direction : int
+        1 where detector x grows along the position angle of a horizontal slit, -1 where it falls,
+        0 where nobody measured it.
     target_x_px : float or None
         Where observers put the target on a horizontal slit, detector x (unbinned, 0-based); None
         where nobody measured it.
@@ -290,6 +293,7 @@ class Instrument:
     out_of_beam: tuple[str, ...] = ("open",)
     standard_radius_arcsec: float = 60.0
     slit_from_field_deg: float = 0.0
+    slit_direction: int = 0
     target_x_px: float | None = None
     dark_sky_rate: float = 0.0
     lamp_ions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

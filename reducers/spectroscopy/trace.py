@@ -26,6 +26,8 @@ LEAST_SNR = 4.0
 CENTROID_FLOOR_PX = 0.02
 HIGHEST_DEGREE = 5
 
+Planes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
@@ -97,6 +99,14 @@ def trace_source(
     return Trace(rows=rows, columns=path, fwhm_px=source.fwhm_px, rms_px=rms)
 
 
+def light_along(planes: Planes, trace: Trace) -> float:
+    """Return the signal-to-noise of all light along a trace, weighted with a Gaussian."""
+    sigma = max(trace.fwhm_px, 2.0) / FWHM_PER_SIGMA
+    distance, data, noise, _ = _window(planes, trace.columns, sigma)
+    weight = np.exp(-0.5 * (distance / sigma) ** 2)
+    return float((weight * data).sum() / np.sqrt(max((weight**2 * noise).sum(), 1e-9)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Centroids:
     """Mean row, column, its error and signal-to-noise of bins of rows."""
@@ -108,9 +118,6 @@ class _Centroids:
 
     def where(self, keep: NDArray[np.bool_]) -> _Centroids:
         return _Centroids(self.rows[keep], self.columns[keep], self.errors[keep], self.snr[keep])
-
-
-Planes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]
 
 
 def _followed(planes: Planes, path: Vector, sigma: float) -> _Centroids:

@@ -20,6 +20,7 @@ from reducers.recipes import (
     reduce_spectrum,
 )
 from reducers.reduced import SpectrumSettings
+from reducers.spectroscopy.circumstances import drawn_along_slit_px
 from reducers.spectroscopy.longslit import measure_slit
 from reducers.spectroscopy.objects import Expected
 
@@ -68,6 +69,18 @@ def test_the_target_stands_where_targets_usually_do(night) -> None:
     away_px = abs(found["object_column"] - found["expected_column"])
     assert away_px * ALFOSC.detector.pixel_scale_arcsec < 1.0
     assert "expected_column" not in reduced(night, STANDARD).measurements
+
+
+def test_the_trace_of_the_standard_is_what_refraction_draws(night) -> None:
+    product, identity = reduced(night, STANDARD), night[0][STANDARD].identity
+    trace = product.objects[0].trace
+    column = int(np.median(trace.columns))
+    wavelength = product.wavelengths[:, column]
+    known = (wavelength > 3800) & (wavelength < 9200)
+    drawn = drawn_along_slit_px(wavelength[known], identity, ALFOSC)
+    off = trace.columns[known] - drawn
+    assert np.ptp(trace.columns[known]) > 4
+    assert np.std(off) < 0.15
 
 
 def test_optimal_and_plain_extraction_of_the_standard_agree(night) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from reducers.frame import Mask
 from reducers.identify import identify
 from reducers.profiles import load_instrument
 from reducers.spectroscopy.circumstances import (
+    drawn_along_slit_px,
     effective_airmass,
     mark_second_order,
     measure_circumstances,
@@ -91,6 +93,25 @@ def test_a_slit_across_the_parallactic_angle_is_measured(alfosc_header: Callable
     assert found["refraction_over_slit"] > 1
     vertical = alfosc_header("science", ALAPRTNM="Vert_0.9", FIELD=80.0484 + 90)
     assert measure_circumstances(identify(vertical, ALFOSC), ALFOSC)["refraction_over_slit"] < 0.02
+
+
+def test_the_air_draws_colours_along_a_slit_as_far_as_it_points_to_the_zenith(
+    alfosc_header: Callable,
+) -> None:
+    colours = np.array([4000.0, 5000.0, 7000.0])
+    identity = identify(alfosc_header("science"), ALFOSC)
+
+    def drawn(turned_deg: float) -> np.ndarray:
+        turned = replace(identity, field_deg=identity.field_deg + turned_deg)
+        return drawn_along_slit_px(colours, turned, ALFOSC)
+
+    airmass = effective_airmass(identity, ALFOSC)
+    span_px = dispersion_arcsec(4000.0, 7000.0, airmass, ALFOSC.elevation_m) / 0.2138
+    # Blue stands at smaller x on the real frame.
+    assert drawn(0.0)[2] - drawn(0.0)[0] == pytest.approx(span_px, rel=0.03)
+    assert drawn(180.0) == pytest.approx(-drawn(0.0))
+    assert np.ptp(drawn(90.0)) < 0.02 * span_px
+    assert drawn_along_slit_px(colours, identity, load_instrument("efosc2")) is None
 
 
 def test_what_the_header_lacks_is_counted_and_nothing_is_invented(alfosc_header: Callable) -> None:

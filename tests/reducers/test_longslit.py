@@ -44,6 +44,17 @@ def slit_frame(
     )
 
 
+def bent_frame(column: float, bend: np.ndarray, *, per_row: float, seed: int) -> Frame:
+    """Return a slit with one faint object whose path bends: S/N 1 per row."""
+    rows = np.arange(ROWS, dtype=float)
+    trace = Trace(rows=rows, columns=column + bend, fwhm_px=4.0, rms_px=0.0)
+    light = np.full((ROWS, COLUMNS), 30.0)
+    light += per_row * Profile(beta=3.0, fwhm_px=4.0, slope=0.0).values(trace, COLUMNS)
+    rng = np.random.default_rng(seed)
+    data = rng.poisson(light) + rng.normal(0, NOISE_E, light.shape)
+    return slit_frame().after("bent", data=data.astype(np.float32))
+
+
 def measured(frame: Frame, expected: Expected | None = None, **wishes: object) -> Slit:
     return measure_slit(
         frame,
@@ -95,6 +106,25 @@ def test_one_object_is_the_target_wherever_it_stands() -> None:
 def test_a_target_is_off_only_where_somebody_said_its_place() -> None:
     slit = measured(slit_frame(), centroid_px=48.0)
     assert slit.measurements["target_offset_arcsec"] == pytest.approx(2 * 0.2138, abs=0.1)
+
+
+def test_a_faint_object_follows_the_path_that_refraction_draws() -> None:
+    rows = np.arange(ROWS, dtype=float)
+    bend = 5.0 * (rows / ROWS) ** 3
+    crutch = Trace(rows=rows, columns=bend - bend.mean(), fwhm_px=np.nan, rms_px=np.nan)
+    off = {"known": [], "not known": [], "wrong": []}
+    for seed in range(3):
+        frame = bent_frame(60.0, bend, per_row=25.0, seed=seed)
+        for name, path in (
+            ("known", crutch),
+            ("not known", None),
+            ("wrong", replace(crutch, columns=-crutch.columns)),
+        ):
+            trace = measured(frame, Expected(crutch=path)).traces[0]
+            off[name].append(float(np.sqrt(np.mean((trace.columns - 60.0 - bend) ** 2))))
+    assert np.mean(off["known"]) < 0.4 * np.mean(off["not known"])
+    # A header that tells the wrong angle costs nothing: there is more light along the straight.
+    assert np.mean(off["wrong"]) < 1.05 * np.mean(off["not known"])
 
 
 @pytest.mark.parametrize(("standard", "x0"), [("HD 84937", 850), ("", 1050)])
