@@ -5,7 +5,7 @@ prediction by more than the noise and by more than the prediction changes toward
 a hit (the criterion of `driz_cr`, Fruchter & Hook 2002, PASP 114, 144, section 5). The second
 condition forgives differences of seeing, sub-pixel shifts and flexure.
 
-No recipe asks for it. A spectrum must not depend on which repeats have come, and a combination gains
+No recipe asks for it. A spectrum must not depend on which repeats came, and a combination gains
 nothing: after the search on each exposure and the rejection of `combine`, 15 of 5841 pixels of nine
 simulated pairs (1800 s) stood out by more than 4 sigma, with these masks 14; without any cosmic ray
 9 of 3894; with eight times as many rays 6 of 1947, with these masks 5.
