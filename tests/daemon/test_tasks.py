@@ -18,6 +18,7 @@ from calibration_store.sets import set_key
 from daemon.memory.database import writing
 from daemon.memory.records import JobKind, ProductState
 from daemon.memory.tables import FrameRow, RevisionRow, RevisionSetRow
+from daemon.status import read_status
 from daemon.work.bench import file_sha256
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import master_request, reduce_request
@@ -141,6 +142,8 @@ def test_spectra_say_that_their_arc_was_refused(hall: Hall) -> None:
     assert refused.quality == 4
     (arc,) = [choice for choice in refused.choices if choice.role == "ARC"]
     assert arc.reason.endswith("the night's own was refused")
+    (line,) = read_status(hall.bench.config.database, now=hall.clock.now()).products
+    assert [name for name, _ in line.flags[:2]] == ["WAVE_GUESSED", "ARC_REFUSED"], "worst first"
 
 
 def test_a_bias_that_turns_out_to_be_a_dark_leaves_its_master(hall: Hall) -> None:
