@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import astroscrappy
 import numpy as np
-from scipy.ndimage import find_objects, label, maximum_filter, median_filter
+from scipy.ndimage import find_objects, label, maximum_filter
 
 from reducers.frame import Frame, Mask
 from reducers.spectroscopy.extract import model_variance
+from reducers.spectroscopy.running_median import running_median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,16 +107,16 @@ def _smooth_signal(
     that continuum by one factor in all columns of the object; an extended line is as bright in
     all columns around it. A cosmic ray does neither.
     """
-    continuum = np.clip(_median(residual, (31, 1)), 0, None)
+    continuum = np.clip(_median(residual, 31, axis=0), 0, None)
     brighter = _median(
-        np.where(continuum > noise, residual, 0) / np.maximum(continuum, noise), (1, 7)
+        np.where(continuum > noise, residual, 0) / np.maximum(continuum, noise), 7, axis=1
     )
     line = np.maximum(brighter, 1) * continuum
-    along = _median(residual, (1, 15))
+    along = _median(residual, 15, axis=1)
     # A track along the slit is one row high, the image of the slit is two or more.
     above_and_below = np.roll(along, 1, axis=0) + np.roll(along, -1, axis=0)
     return np.maximum(line, np.minimum(along, above_and_below))
 
 
-def _median(image: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float64]:
-    return np.asarray(median_filter(image.astype(np.float32), size=size), dtype=np.float64)
+def _median(image: NDArray[np.floating], length_px: int, *, axis: int) -> NDArray[np.float64]:
+    return running_median(image.astype(np.float32), length_px, axis=axis).astype(np.float64)

@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from reducers.errors import NotEnoughFrames, SetupMismatch
 from reducers.frame import Frame, Mask, Vector
+from reducers.spectroscopy.running_median import running_median
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +140,7 @@ def _compared(exposure: Repeat, own: _Seen, others: Sequence[_Seen]) -> Hits:
     excess = own.residual - prediction - mismatch
     known = np.isfinite(spread)
     # The core of an object agrees with its own neighbours along the dispersion.
-    along = ndimage.median_filter(own.residual, size=(15, 1))
+    along = running_median(own.residual, 15, axis=0)
     sharp = own.residual - along > 3 * sigma + 0.25 * np.clip(along, 0, None)
     core = known & sharp & own.good & (excess > CORE_SIGMA * sigma)
     flank = ndimage.binary_dilation(core, np.ones((3, 3), bool)) & (excess > FLANK_SIGMA * sigma)

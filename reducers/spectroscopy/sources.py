@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage, signal
 
+from reducers.spectroscopy.running_median import running_median
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ def slit_profile(
     weight = np.where(good, 1.0, 0.0)
     # A row's cosmic ray or line residual must not make an object: clip at 6 sigma of its row.
     sigma = np.sqrt(np.maximum(variance, 1e-6))
-    smooth = ndimage.median_filter(np.where(good, residual, 0.0), size=(9, 1))
+    smooth = running_median(np.where(good, residual, 0.0), 9, axis=0)
     weight[np.abs(residual - smooth) > 6 * sigma] = 0
     total = np.maximum(weight.sum(axis=0), 1e-9)
     profile = (weight * residual).sum(axis=0) / total
