@@ -176,7 +176,8 @@ def image_of(
     """Return the image that objects of given fluxes (ny,) and shapes (ny, nx) make."""
     model = np.zeros_like(shapes[0])
     for flux, shape in zip(fluxes, shapes, strict=True):
-        model += flux[:, None] * shape
+        span = _span(shape)
+        model[:, span] += flux[:, None] * shape[:, span]
     return model
 
 
@@ -204,15 +205,24 @@ def solve_rows(
     count = len(shapes)
     normal = np.zeros((residual.shape[0], count, count))
     right = np.zeros((residual.shape[0], count))
-    for i, a in enumerate(shapes):
-        right[:, i] = (weight * a * residual).sum(axis=1)
-        for j, b in enumerate(shapes[: i + 1]):
-            normal[:, i, j] = normal[:, j, i] = (weight * a * b).sum(axis=1)
+    spans = [_span(shape) for shape in shapes]
+    for i, (shape, span) in enumerate(zip(shapes, spans, strict=True)):
+        weighted = weight[:, span] * shape[:, span]
+        right[:, i] = (weighted * residual[:, span]).sum(axis=1)
+        for j, other in enumerate(shapes[: i + 1]):
+            if spans[j].start < span.stop and span.start < spans[j].stop:
+                normal[:, i, j] = normal[:, j, i] = (weighted * other[:, span]).sum(axis=1)
     ridge = 1e-12 + 1e-9 * np.trace(normal, axis1=1, axis2=2)
     normal += ridge[:, None, None] * np.eye(count)
     inverse = np.asarray(np.linalg.inv(normal), dtype=np.float64)
     solved = np.einsum("nij,nj->ni", inverse, right)
     return [solved[:, k] for k in range(count)], inverse
+
+
+def _span(shape: NDArray[np.float64]) -> slice:
+    """Return the columns in which a shape is not zero everywhere: most of the image is empty."""
+    seen = np.flatnonzero((shape != 0).any(axis=0))
+    return slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, 0)
 
 
 def _one_extraction(

@@ -70,9 +70,10 @@ class Profile:
         if self.correction is not None:
             scaled = self.scaled(trace, distance)
             u = row_coordinate(trace.rows.size)[:, None]
-            for degree, coefficients in enumerate(self.correction):
-                part = BSpline(KNOTS, coefficients, 3, extrapolate=False)(scaled)
-                line += np.nan_to_num(part) * legendre.legval(u, np.eye(ROW_DEGREE + 1)[degree])
+            spline = BSpline(KNOTS, np.ascontiguousarray(self.correction.T), 3, extrapolate=False)
+            parts = np.nan_to_num(spline(scaled))
+            for degree in range(len(self.correction)):
+                line += parts[..., degree] * legendre.legval(u, np.eye(ROW_DEGREE + 1)[degree])
             line = np.maximum(line, 0)
         return index, np.asarray(line / line.sum(axis=1, keepdims=True))
 

@@ -6,13 +6,14 @@ effective point-spread functions, but drawn towards nothing where the signal doe
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.sparse import csr_array, diags_array
 
 from reducers.spectroscopy.extract import image_of, smoothed, solve_rows
 from reducers.spectroscopy.shape import (
@@ -26,8 +27,6 @@ from reducers.spectroscopy.shape import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from reducers.spectroscopy.trace import Planes, Trace
 
@@ -51,7 +50,7 @@ def correct_shape(
         p.scaled(t, columns - t.columns[:, None]) for p, t in zip(profiles, traces, strict=True)
     ]
     ok = planes[2][:, first:last] & (np.min(np.abs(scaled), axis=0) < KNOTS[-1])
-    splines = [_spline_basis(each) for each in scaled]
+    bases = [_spline_basis(each) for each in scaled]
     spread, start = _lack(profiles[0])
     plain = [replace(p, correction=None) for p in profiles]
     moffats = [
@@ -72,21 +71,25 @@ def correct_shape(
         room = LACK * np.abs(light) + 0.02 * np.abs(light).max(axis=1, keepdims=True)
         kept = ok & (np.abs(data - light) < 6 * np.sqrt(noise) + room)
         weight = np.where(kept, 1 / noise, 0)
-        design = sum(
-            diags_array(np.repeat(flux, data.shape[1])) @ spline
-            for flux, spline in zip(fluxes, splines, strict=True)
-        )
         lacking = data - image_of(fluxes, moffats)
-        solved = _solve(csr_array(design), weight, lacking, spread, start)
+        solved = _solve(bases, fluxes, weight, lacking, spread, start)
         profiles = [replace(p, correction=solved) for p in profiles]
     return list(profiles)
 
 
-def _spline_basis(scaled: NDArray[np.float64]) -> csr_array:
-    """Return the correction's splines at every pixel, none beyond the reach."""
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """The correction's splines at every pixel: the first of four and their values, zero outside."""
+
+    first: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def _spline_basis(scaled: NDArray[np.float64]) -> _Basis:
     inside = (scaled >= KNOTS[0]) & (scaled < KNOTS[-1])
     basis = BSpline.design_matrix(scaled.ravel().clip(KNOTS[0], KNOTS[-1] - 1e-9), KNOTS, 3)
-    return csr_array(diags_array(inside.ravel().astype(float)) @ csr_array(basis))
+    values = basis.data.reshape(-1, 4) * inside.reshape(-1, 1)
+    return _Basis(basis.indices.reshape(-1, 4)[:, 0].astype(np.int64), values)
 
 
 def _lack(profile: Profile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -104,7 +107,8 @@ def _lack(profile: Profile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _solve(
-    design: csr_array,
+    bases: Sequence[_Basis],
+    fluxes: Sequence[NDArray[np.float64]],
     weight: NDArray[np.float64],
     lacking: NDArray[np.float64],
     spread: NDArray[np.float64],
@@ -113,17 +117,63 @@ def _solve(
     """Solve for the correction, each coefficient drawn to `start` within its spread."""
     terms, splines = spread.shape
     rows = row_coordinate(weight.shape[0])
-    along = [legendre.legval(rows, np.eye(terms)[k])[:, None] for k in range(terms)]
-    normal = np.zeros((terms, splines, terms, splines))
+    along = np.array([legendre.legval(rows, np.eye(terms)[k]) for k in range(terms)])
+    both = (along[:, None] * along[None, :]).reshape(terms**2, -1)
+    normal = np.zeros((terms**2, splines, splines))
     right = np.zeros((terms, splines))
-    for i in range(terms):
-        right[i] = design.T @ (weight * along[i] * lacking).ravel()
-        for j in range(i + 1):
-            scale = (weight * along[i] * along[j]).ravel()
-            block = (design.T @ (diags_array(scale) @ design)).toarray()
-            normal[i, :, j] = block
-            normal[j, :, i] = block.T
+    for n, (one, flux) in enumerate(zip(bases, fluxes, strict=True)):
+        right += _vector(one, flux[:, None] * weight * lacking, along, splines)
+        for other, its in zip(bases[: n + 1], fluxes[: n + 1], strict=True):
+            part = _matrix(one, other, (flux * its)[:, None] * weight, both, splines)
+            normal += part if other is one else part + part.swapaxes(1, 2)
     size = terms * splines
-    matrix = normal.reshape(size, size) + np.diag(1 / spread.ravel() ** 2)
+    matrix = normal.reshape(terms, terms, splines, splines).swapaxes(1, 2).reshape(size, size)
     vector = right.ravel() + (start / spread**2).ravel()
-    return np.asarray(np.linalg.solve(matrix, vector).reshape(terms, splines))
+    solved = np.linalg.solve(matrix + np.diag(1 / spread.ravel() ** 2), vector)
+    return np.asarray(solved.reshape(terms, splines))
+
+
+def _vector(
+    one: _Basis, image: NDArray[np.float64], along: NDArray[np.float64], splines: int
+) -> NDArray[np.float64]:
+    """Sum an image times every spline, and times every function along the rows."""
+    reach = splines - 3
+    found = np.zeros((len(along), splines))
+    for p in range(4):
+        part = image.ravel() * one.values[:, p]
+        found[:, p : p + reach] += _summed(part, one.first, reach, along)
+    return found
+
+
+def _matrix(
+    one: _Basis,
+    other: _Basis,
+    image: NDArray[np.float64],
+    along: NDArray[np.float64],
+    splines: int,
+) -> NDArray[np.float64]:
+    """Sum an image times every pair of splines, and times every function along the rows."""
+    reach = splines - 3
+    first = np.arange(reach)
+    found = np.zeros((len(along), splines, splines))
+    for p, q in itertools.product(range(4), repeat=2):
+        part = image.ravel() * one.values[:, p] * other.values[:, q]
+        if other is one:
+            if q <= p:
+                sums = _summed(part, one.first, reach, along)
+                found[:, first + p, first + q] += sums
+                found[:, first + q, first + p] += sums if q < p else 0
+        else:
+            sums = _summed(part, one.first * reach + other.first, reach**2, along)
+            found[:, p : p + reach, q : q + reach] += sums.reshape(-1, reach, reach)
+    return found
+
+
+def _summed(
+    part: NDArray[np.float64], key: NDArray[np.int64], keys: int, along: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum pixels by key, in every row first: there are far fewer keys than pixels."""
+    rows = along.shape[1]
+    row = np.repeat(np.arange(rows), part.size // rows)
+    sums = np.bincount(row * keys + key, weights=part, minlength=rows * keys)
+    return np.asarray(along @ sums.reshape(rows, keys))

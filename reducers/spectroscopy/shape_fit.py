@@ -13,7 +13,7 @@ import numpy as np
 from scipy import optimize
 
 from reducers.frame import Vector
-from reducers.spectroscopy.extract import image_of, smoothed, solve_rows
+from reducers.spectroscopy.extract import smoothed, solve_rows
 from reducers.spectroscopy.shape import Profile, moffat_core, pixel_moffat, row_coordinate
 from reducers.spectroscopy.shape_correction import correct_shape
 
@@ -99,14 +99,14 @@ def fit_profiles(
     ]
     found: dict[int, Profile] = {}
     for first in (True, False) if len(blends) > 1 else (True,):
-        before = dict(found)
+        light_of = {} if first else _light_of_each((residual, variance, good), traces, found)
         expected = None
         for n, blend in enumerate(blends):
             light, apart = residual, good
             if first and len(blends) > 1:
                 apart = good & (away[n] <= 0.5 * np.min(away[:n] + away[n + 1 :], axis=0))
             elif not first:
-                light = _without(residual, variance, good, traces, before, blend)
+                light = residual - sum(light_of[k] for k in found if k not in blend)
             members = [traces[k] for k in blend]
             fitted = _fit_blend((light, variance, apart), members, expected)
             found |= dict(zip(blend, fitted, strict=True))
@@ -134,19 +134,13 @@ def _blends(order: Sequence[int], traces: Sequence[Trace]) -> list[list[int]]:
     return sorted(blends, key=lambda blend: list(order).index(blend[0]))
 
 
-def _without(
-    residual: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    good: NDArray[np.bool_],
-    traces: Sequence[Trace],
-    profiles: Mapping[int, Profile],
-    kept: Sequence[int],
-) -> NDArray[np.float64]:
-    """Return the residual without the light of all objects that are not `kept`."""
-    shapes = [profiles[k].values(t, residual.shape[1]) for k, t in enumerate(traces)]
-    fluxes, _ = solve_rows(residual, variance, good, shapes)
-    other = [k for k in range(len(traces)) if k not in kept]
-    return residual - image_of([fluxes[k] for k in other], [shapes[k] for k in other])
+def _light_of_each(
+    planes: Planes, traces: Sequence[Trace], profiles: Mapping[int, Profile]
+) -> dict[int, NDArray[np.float64]]:
+    """Return the image of every object, all solved for together."""
+    shapes = [profiles[k].values(t, planes[0].shape[1]) for k, t in enumerate(traces)]
+    fluxes, _ = solve_rows(*planes, shapes)
+    return {k: fluxes[k][:, None] * shape for k, shape in enumerate(shapes)}
 
 
 def _brightness(
