@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from daemon.clock import SystemClock
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _STEP_S = 0.1
 _MANY = 10_000
+_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,9 @@ def _is_dry(room: EngineRoom, clock: Clock) -> bool:
     now = clock.now()
     left = [job for job in left if job.kind is not JobKind.INGEST]
     for job in left:
-        if job.kind is JobKind.MASTER and job.state is JobState.WAITING and job.not_before > now:
+        # One that looks again in a moment waits for another master: asking sooner is in vain.
+        held = job.kind is JobKind.MASTER and job.state is JobState.WAITING
+        if held and job.not_before > now + _MOMENT:
             room.queue.hasten(job.key, now)
     return not left
 

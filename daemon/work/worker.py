@@ -88,30 +88,32 @@ def work(
             continue
         post.report(f"job {job.id}")
         pulse.show(f"{job.kind} (job {job.id})")
-        do(job, queue, tasks[job.kind], post.name, config, pulse)
+        # A job that only looked whether it may begin is none: a worker is dear to replace.
+        done += do(job, queue, tasks[job.kind], post.name, config, pulse)
         pulse.show(ended=True)
         post.report("idle")
-        done += 1
 
 
-def do(job: Job, queue: JobQueue, task: Task, worker: str, config: Config, pulse: Pulse) -> None:
-    """Do one job and record its outcome, whatever it is."""
-    started = time.monotonic()
+def do(job: Job, queue: JobQueue, task: Task, worker: str, config: Config, pulse: Pulse) -> bool:
+    """Do one job and record its outcome, whatever it is; return whether it began."""
+    started, began = time.monotonic(), True
     try:
         with _lease_kept(job, queue, worker, config.work.job_limit_s, pulse):
-            settle(job, queue, task, config.work.attempts)
+            began = settle(job, queue, task, config.work.attempts)
     except StorePaused as error:
         # The outcome could not be written: the lease runs out and the job is done again.
         log.warning("job=%s outcome not recorded: %s", job.key, error)
     log.info("job=%s took %.2f s", job.key, time.monotonic() - started)
+    return began
 
 
-def settle(job: Job, queue: JobQueue, task: Task, attempts: int) -> None:
-    """Run the task and turn the way it ends into the state of the job."""
+def settle(job: Job, queue: JobQueue, task: Task, attempts: int) -> bool:
+    """Run the task and turn the way it ends into the state of the job; False if it is too early."""
     try:
         task(job)
     except TryLater as later:
         queue.put_back(job, later.reason, later.after_s)
+        return False
     except ReductionError as error:
         log.info("job=%s failed: %s", job.key, error)
         queue.fail(job, str(error))
@@ -122,11 +124,12 @@ def settle(job: Job, queue: JobQueue, task: Task, attempts: int) -> None:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             log.warning("job=%s paused: %s", job.key, error)
             queue.put_back(job, f"paused: {error.strerror}", PAUSE_S)
-            return
+            return True
         log.exception("job=%s attempt=%d", job.key, job.attempts)
         queue.fail(job, _describe(error), _retry_in_s(job.attempts, attempts))
     else:
         queue.finish(job)
+    return True
 
 
 def _describe(error: Exception) -> str:

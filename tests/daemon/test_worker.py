@@ -137,6 +137,15 @@ def test_a_worker_is_replaced_after_its_share_of_jobs(config, queue, tmp_path):
     assert crew.deaths == 0
 
 
+def test_a_job_that_is_too_early_does_not_use_up_its_worker(config, queue, tmp_path):
+    config = replace(config, work=replace(config.work, workers=1, jobs_per_worker=5))
+    seen = set()
+    for number in range(4):
+        submit(queue, tmp_path, f"job {number}", note=str(tmp_path / f"{number}"), act="later")
+    run(config, queue, ended(queue), each=lambda crew: seen.update(crew.pids))
+    assert len(seen) == 1
+
+
 def test_a_kill_from_outside_says_less_about_a_job_than_a_crash():
     assert attempts_limit(3, killed=True) > attempts_limit(3, killed=False) == 3
 
