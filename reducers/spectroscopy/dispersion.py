@@ -31,14 +31,19 @@ def guess_wavelength(grism: Grism, ideal_row: Array) -> Array:
     """
     low, high = grism.valid_px[0] - MARGIN_PX, grism.valid_px[1] + MARGIN_PX
     row = np.clip(ideal_row, low, high)
-    u, beyond = (row - grism.reference_px) / grism.scale_px, (ideal_row - row) / grism.scale_px
+    u = np.asarray((row - grism.reference_px) / grism.scale_px)
+    beyond = np.asarray((ideal_row - row) / grism.scale_px)
     shape = np.array(grism.first_guess)
-    slope = polynomial.polyval(u, polynomial.polyder(shape))
-    curvature = polynomial.polyval(u, polynomial.polyder(shape, 2))
-    reach = MOST_BENT * np.abs(slope) / np.maximum(np.abs(curvature), 1e-9)
-    bent = np.clip(beyond, -reach, reach)
-    value = polynomial.polyval(u, shape) + slope * beyond
-    return np.asarray(value + curvature * bent * (beyond - bent / 2))
+    value = np.asarray(polynomial.polyval(u, shape))
+    outside = beyond != 0
+    if outside.any():
+        u, beyond = u[outside], beyond[outside]
+        slope = polynomial.polyval(u, polynomial.polyder(shape))
+        curvature = polynomial.polyval(u, polynomial.polyder(shape, 2))
+        reach = MOST_BENT * np.abs(slope) / np.maximum(np.abs(curvature), 1e-9)
+        bent = np.clip(beyond, -reach, reach)
+        value[outside] += slope * beyond + curvature * bent * (beyond - bent / 2)
+    return value
 
 
 def guess_row(grism: Grism, wavelength: Array) -> Array:

@@ -104,8 +104,15 @@ class WavelengthSolution:
     def map_for(self, shape: tuple[int, int], geometry: Geometry) -> Array:
         """Return the (ny, nx) vacuum Angstrom of an image of this shape and geometry."""
         rows, columns = np.arange(shape[0]), np.arange(shape[1])
-        y, x = geometry.detector_y(rows)[:, None], geometry.detector_x(columns)[None, :]
-        return self.wavelength(y, x)
+        y, x = geometry.detector_y(rows) - self.flexure_px, geometry.detector_x(columns)
+        # As `wavelength`, but the polynomials of a grid are products of those of its sides.
+        along, across = (np.array(self.coefficients.shape) - 1).tolist()
+        correction = (
+            legendre.legvander(_scaled(y, self.domain_y_px), along)
+            @ self.coefficients
+            @ legendre.legvander(_scaled(x, self.domain_x_px), across).T
+        )
+        return guess_wavelength(self.grism, y[:, None] + correction)
 
     def is_extrapolated(self, wavelength: Any) -> NDArray[np.bool_]:
         """Return True where vacuum `wavelength` lies beyond the first or last used line."""
