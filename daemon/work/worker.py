@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import faulthandler
+import gc
 import importlib
 import logging
 import os
@@ -189,6 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     queue, pulse = JobQueue(engine, clock), Pulse(NoticeArchive(engine, clock), options.name)
     module, _, builder = options.tasks.partition(":")
     tasks: Mapping[JobKind, Task] = getattr(importlib.import_module(module), builder)(config)
+    gc.freeze()  # modules stay: the collector need not look through them again and again
     post = Post(name=options.name, parent_pid=options.parent, report_fd=options.report_fd)
     try:
         work(config, queue, tasks, post, pulse)
