@@ -134,12 +134,6 @@ def ingest(sighting: Sighting, seen_at: datetime, reception: Reception) -> Outco
     return outcome
 
 
-def give_up(sighting: Sighting, error: str, reception: Reception) -> None:
-    """Record a file whose reading killed its worker again and again."""
-    outcome = Outcome(state=FileState.QUARANTINED, reason=f"reading it failed: {error}")
-    _record_file(sighting, outcome, reception)
-
-
 def stem_of(path: Path) -> str:
     """Return the name of a raw file without its file type."""
     name = path.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,14 @@ def open_database(path: Path, *, busy_timeout_s: float = sqlite.BUSY_TIMEOUT_S) 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sqlite.writable_engine(path, busy_timeout_s)
-    try:
+    with ExitStack() as undo:
+        undo.callback(engine.dispose)
         with reading(engine) as session:
             found = _schema_of(session.connection())
         if found != SCHEMA:
             with writing(engine) as session:
                 _migrate(session.connection())
-    except BaseException:
-        engine.dispose()
-        raise
+        undo.pop_all()
     return engine
 
 
@@ -65,7 +65,8 @@ def open_read_only(path: Path) -> Engine:
         message = f"There is no database yet at {path}."
         raise NoDatabase(message)
     engine = sqlite.read_only_engine(path)
-    try:
+    with ExitStack() as undo:
+        undo.callback(engine.dispose)
         with reading(engine) as session:
             found = _schema_of(session.connection())
         _refuse_newer(found)
@@ -75,9 +76,7 @@ def open_read_only(path: Path) -> Engine:
         if found != SCHEMA:
             message = f"The database has schema {found}; the daemon migrates it to {SCHEMA}."
             raise SchemaTooOld(message)
-    except BaseException:
-        engine.dispose()
-        raise
+        undo.pop_all()
     return engine
 
 

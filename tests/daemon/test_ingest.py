@@ -17,7 +17,7 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon.arrival.ingest import Outcome, Reception, give_up, ingest, stem_of
+from daemon.arrival.ingest import Outcome, Reception, ingest, stem_of
 from daemon.arrival.sighting import Sighting
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
@@ -363,17 +363,6 @@ def test_when_what_follows_cannot_be_submitted_nothing_is_recorded(desk: Desk) -
         desk.take(path)
     assert desk.archive.current_frames() == []
     assert desk.archive.file_at(path) is None
-
-
-def test_a_file_that_kills_its_readers_is_quarantined(desk: Desk) -> None:
-    path = desk.put("ALa.fits", raw_frame())
-    status = path.stat()
-    give_up(
-        Sighting(path=path, size=status.st_size, mtime_ns=status.st_mtime_ns),
-        "worker died: SIGSEGV",
-        desk.reception,
-    )
-    assert desk.take(path).reason == "reading it failed: worker died: SIGSEGV"
 
 
 @pytest.mark.parametrize(
