@@ -260,8 +260,6 @@ class Instrument:
         where nobody measured it.
     dark_sky_rate : float
         Median of a dark sky, electrons / s / Angstrom / arcsec^2; 0 where nobody measured it.
-    lamp_ions : mapping of str to tuple of str
-        Lamp -> the ions whose lines it shows.
     unverified : tuple of str
         What this profile states without a measurement behind it.
     digest : str
@@ -296,11 +294,5 @@ class Instrument:
     slit_direction: int = 0
     target_x_px: float | None = None
     dark_sky_rate: float = 0.0
-    lamp_ions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unverified: tuple[str, ...] = ()
     digest: str = ""
-
-    def lines_of(self, lamps: tuple[str, ...]) -> tuple[ArcLine, ...]:
-        """Return the lines that these lamps show."""
-        ions = {ion for lamp in lamps for ion in self.lamp_ions.get(lamp, ())}
-        return tuple(line for line in self.lines if line.ion in ions)

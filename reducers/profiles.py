@@ -68,7 +68,6 @@ class _Profile:
     warnings: tuple[Caution, ...] = ()
     lamps: Mapping[str, str] = field(default_factory=dict)
     flat_lamps: Mapping[str, str] = field(default_factory=dict)
-    lamp_ions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     out_of_beam: tuple[str, ...] = ("open",)
     standard_radius_arcsec: float = 60.0
     slit_from_field_deg: float = 0.0
@@ -157,7 +156,6 @@ def _assemble(profile: _Profile, folder: Path, digest: Any) -> Instrument:
         slit_direction=profile.slit_direction,
         target_x_px=profile.target_x_px,
         dark_sky_rate=profile.dark_sky_rate,
-        lamp_ions=profile.lamp_ions,
         unverified=profile.unverified,
         vertical_slits=profile.vertical_slits,
         digest=digest.hexdigest(),
