@@ -9,7 +9,6 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from reducers.errors import PoorWavelengthFit
-from reducers.instrument import Grism
 from reducers.spectroscopy.arcs import identify_arc
 from reducers.spectroscopy.dispersion import guess_row, guess_wavelength
 from reducers.spectroscopy.line_profile import LineProfile, measure_lines
@@ -19,19 +18,8 @@ from reducers.spectroscopy.lines import (
     reference_lines,
     vacuum_to_air,
 )
+from tests.reducers.grism_4 import GRISM
 
-GRISM = Grism(
-    name="Grism_#4",
-    first_guess=(5984.154, -3541.833, 207.814, 126.992, 108.758, 41.680),
-    reference_px=1000.0,
-    scale_px=1000.0,
-    slit_reference_px=1057.37,
-    valid_px=(100.0, 1650.0),
-    range_angstrom=(3200.0, 9600.0),
-    flat_floor_angstrom=4000.0,
-    degree=5,
-    rms_limit_angstrom=0.6,
-)
 LINES = reference_lines(GRISM, ())
 ROWS = np.arange(1032) * 2 + 0.5
 PROBES = np.linspace(250.0, 1600.0, 60)

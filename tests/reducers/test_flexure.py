@@ -8,42 +8,10 @@ import numpy as np
 import pytest
 
 from reducers.frame import Geometry
-from reducers.instrument import Grism
 from reducers.spectroscopy.flexure import measure_flexure
 from reducers.spectroscopy.lines import SKY_LINES
-from reducers.spectroscopy.wavelength import WavelengthSolution
+from tests.reducers.grism_4 import SOLUTION
 
-GRISM = Grism(
-    name="Grism_#4",
-    first_guess=(5984.154, -3541.833, 207.814, 126.992, 108.758, 41.680),
-    reference_px=1000.0,
-    scale_px=1000.0,
-    slit_reference_px=1057.37,
-    valid_px=(100.0, 1650.0),
-    range_angstrom=(3200.0, 9600.0),
-    flat_floor_angstrom=4000.0,
-    degree=5,
-    rms_limit_angstrom=0.6,
-)
-SOLUTION = WavelengthSolution(
-    grism=GRISM,
-    coefficients=np.array([[0.0, 0.5]]),
-    domain_y_px=(100.0, 1650.0),
-    domain_x_px=(850.0, 1250.0),
-    rms_angstrom=0.2,
-    rms_px=0.06,
-    n_lines=35,
-    fwhm_px=4.6,
-    shift_px=0.0,
-    correlation=0.95,
-    line_wavelength=np.array([3889.75, 9151.2]),
-    line_row=np.array([1630.0, 138.0]),
-    line_residual_angstrom=np.zeros(2),
-    line_used=np.ones(2, bool),
-    line_ion=("HeI", "NeI"),
-    slit_px=4.6,
-    blur_px=0.6,
-)
 PLACE = Geometry(x0=850, y0=0, x_binning=1, y_binning=2)
 SHAPE = (1030, 400)
 

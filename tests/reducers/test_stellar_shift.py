@@ -8,41 +8,11 @@ import numpy as np
 import pytest
 from scipy.special import voigt_profile
 
-from reducers.instrument import Grism
 from reducers.spectroscopy.lines import air_to_vacuum
 from reducers.spectroscopy.oxygen import oxygen_band
 from reducers.spectroscopy.stellar_shift import measure_stellar_shift, moved
-from reducers.spectroscopy.wavelength import WavelengthSolution
+from tests.reducers.grism_4 import SOLUTION
 
-GRISM = Grism(
-    name="Grism_#4",
-    first_guess=(5984.154, -3541.833, 207.814, 126.992, 108.758, 41.680),
-    reference_px=1000.0,
-    scale_px=1000.0,
-    slit_reference_px=1057.37,
-    valid_px=(100.0, 1650.0),
-    range_angstrom=(3200.0, 9600.0),
-    flat_floor_angstrom=4000.0,
-    degree=5,
-    rms_limit_angstrom=0.6,
-)
-SOLUTION = WavelengthSolution(
-    grism=GRISM,
-    coefficients=np.array([[0.0, 0.5]]),
-    domain_y_px=(100.0, 1650.0),
-    domain_x_px=(850.0, 1250.0),
-    rms_angstrom=0.2,
-    rms_px=0.06,
-    n_lines=35,
-    fwhm_px=4.6,
-    shift_px=0.0,
-    correlation=0.95,
-    line_wavelength=np.array([3889.75, 9151.2]),
-    line_row=np.array([1630.0, 138.0]),
-    line_residual_angstrom=np.zeros(2),
-    line_used=np.ones(2, bool),
-    line_ion=("HeI", "NeI"),
-)
 #: Rows binned by two, as ALFOSC does.
 Y = 2.0 * np.arange(1032) + 0.5
 X = np.full(Y.size, 956.0)
