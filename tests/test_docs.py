@@ -42,7 +42,7 @@ def test_every_command_is_explained(readme: str, command: str) -> None:
 def test_every_option_is_explained(readme: str, command: str) -> None:
     parser = argparse.ArgumentParser()
     importlib.import_module(COMMANDS[command][0]).add_parser(parser.add_subparsers())
-    subparser = parser._subparsers._group_actions[0].choices[command]  # type: ignore[union-attr]
+    subparser = parser._subparsers._group_actions[0].choices[command]
     options = [o for action in subparser._actions for o in action.option_strings[:1]]
     ours = {o for o in options if o not in ("-h", "--windowed")}
     assert {option for option in ours if option not in readme} == set()

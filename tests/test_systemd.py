@@ -25,7 +25,7 @@ def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _service() -> configparser.SectionProxy:
     unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.optionxform = str
     unit.read(_UNIT)
     return unit["Service"]
 

@@ -110,7 +110,7 @@ def test_wavelengths_are_true_within_a_tenth_of_a_pixel(reduced) -> None:
         dispersion = np.abs(np.gradient(found)) / 2
         error_px = (found - true_wavelength(truth, y, x)) / dispersion
         rms = float(np.sqrt(np.mean(error_px[inside] ** 2)))
-        print(f"{exposure.stem}: wavelength error {rms:.3f} px rms")  # noqa: T201
+        print(f"{exposure.stem}: wavelength error {rms:.3f} px rms")
         assert rms < 0.1
 
 
@@ -125,7 +125,7 @@ def test_flux_is_true_within_three_per_cent(reduced) -> None:
             inside = (found.wavelength > low) & (found.wavelength < low + 500) & found.good
             inside &= (found.mask & np.uint16(Mask.TELLURIC)) == 0
             ratios.append(float(np.sum(found.flux[inside]) / np.sum(expected[inside])))
-        print(exposure.stem, "flux", np.round(ratios, 3))  # noqa: T201
+        print(exposure.stem, "flux", np.round(ratios, 3))
         assert abs(np.median(ratios) - 1) < 0.03
         assert np.abs(np.array(ratios) - 1).max() < 0.04
 
@@ -148,7 +148,7 @@ def test_the_response_is_true_within_two_per_cent(reduced, night) -> None:
     flux = np.array(source.flux)[known] * wavelength**2 / 2.99792458e18
     expected = -2.5 * np.log10(flux) - 48.6 + 2.5 * np.log10(rate)
     off = 10 ** (0.4 * (response.zero_point_at(wavelength) - expected)) - 1
-    print(f"response off by {np.std(off):.4f} rms, {np.abs(off).max():.3f} at most")  # noqa: T201
+    print(f"response off by {np.std(off):.4f} rms, {np.abs(off).max():.3f} at most")
     assert np.std(off) < 0.015
     # The simulator's throughput has corners that no glass has.
     assert np.mean(np.abs(off) < 0.02) > 0.9
@@ -165,7 +165,7 @@ def test_telluric_bands_are_corrected_to_a_few_per_cent(reduced) -> None:
             noise = found.error[band] / expected[band]
             before = target.transmission[band] * (1 + off) - 1
             left = float(np.sqrt(max(np.mean(off**2) - np.mean(noise**2), 0)))
-            print(f"{exposure.stem} {low}: {left:.3f} left")  # noqa: T201
+            print(f"{exposure.stem} {low}: {left:.3f} left")
             assert left < 0.03
             assert np.sqrt(np.mean(before**2)) > 0.05
 
@@ -187,7 +187,7 @@ def test_errors_are_true(reduced) -> None:
         pulls = (counts.flux[use] - smooth * expected[use]) / counts.error[use]
         every.append(pulls)
         width_of_pulls = float(np.std(pulls[np.abs(pulls) < 4]))
-        print(f"{exposure.stem}: pull {width_of_pulls:.3f}")  # noqa: T201
+        print(f"{exposure.stem}: pull {width_of_pulls:.3f}")
         # One spectrum has 500 pixels: its width is known to 3 %.
         assert 0.9 < width_of_pulls < 1.1
     pulls = np.concatenate(every)

@@ -183,7 +183,7 @@ def test_a_master_of_a_transaction_that_fails_was_never_recorded(engine, store):
 
 def test_a_naive_time_is_refused(store):
     with pytest.raises(Exception, match="naive time"):
-        store.add(master(observed_at=datetime(2026, 3, 1)))  # noqa: DTZ001
+        store.add(master(observed_at=datetime(2026, 3, 1)))  # noqa: DTZ001 - naive on purpose: it must be refused
 
 
 def test_a_setup_written_before_a_field_existed_takes_its_default():

@@ -67,7 +67,7 @@ class Hall:
         self.raw, self.contents, self.clock = folder / "raw", contents, FakeClock()
         self.raw.mkdir(exist_ok=True)
         config = Config(paths=Paths(raw=(self.raw,), root=folder / "out"))
-        self.bench = open_bench(replace(config, **sections), self.clock)  # type: ignore[arg-type]
+        self.bench = open_bench(replace(config, **sections), self.clock)
         self.done: list[Job] = []
 
     @property
@@ -105,7 +105,7 @@ class Hall:
         while True:
             job = queue.claim("worker", kinds or set(self.tasks))
             if job is not None:
-                settle(job, queue, self.tasks[job.kind], attempts=1)  # type: ignore[arg-type]
+                settle(job, queue, self.tasks[job.kind], attempts=1)
                 did.append(job)
             elif self.clock.seconds >= end:
                 break
@@ -130,7 +130,7 @@ class Hall:
         return {job.key: job for job in self.bench.queue.jobs(JobState.WAITING)}
 
     def redo(self, **asked: object) -> ProductRecord:
-        request = Redo(user="eva", at="2026-11-21T13:00:00+00:00", **asked)  # type: ignore[arg-type]
+        request = Redo(user="eva", at="2026-11-21T13:00:00+00:00", **asked)
         self.bench.queue.submit(
             reduce_request(
                 self.frame(SCIENCE), priority=1, now=self.clock.now(), redo=request.to_json()

@@ -58,7 +58,7 @@ def status(**changed: object) -> Status:
         at=NOW, database="x.sqlite", verdict="ok", why=(), night="2026-11-20",
         frames={"SPEC_OBJECT": 1}, files={"ingested": 3, "ignored": 1}, on_disk=4,
     )  # fmt: skip
-    return replace(plain, **changed)  # type: ignore[arg-type]
+    return replace(plain, **changed)
 
 
 @pytest.fixture

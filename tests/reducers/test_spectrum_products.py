@@ -114,7 +114,7 @@ def made(name: str = "AT2026abc", objects: int = 2) -> dict[str, fits.HDUList | 
     )
 
 
-def _flag(name: str, bit: int, sentence: str, advice: str):  # type: ignore[no-untyped-def]
+def _flag(name: str, bit: int, sentence: str, advice: str):
     from reducers.quality import Flag
 
     return Flag(
