@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
+from reducers.sun import sun_altitude_deg
+
 #: Altitude of the Sun's centre when its upper limb is on the horizon, with refraction.
 SUNRISE_DEG = -0.833
 CIVIL_TWILIGHT_DEG = -6.0
-_J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 #: Halvings of twelve hours that leave less than a second.
 _HALVINGS = 16
 
@@ -107,44 +107,20 @@ def next_twilight(when: datetime, site: Site) -> datetime:
     return min(moment for moment in times if moment is not None and moment > when)
 
 
-def sun_altitude_deg(when: datetime, site: Site) -> float:
-    """Return the altitude of the Sun's centre without refraction, good to 0.02 degrees.
-
-    Low-precision solar position of Meeus, Astronomical Algorithms, chapter 25; UT stands for TT.
-    """
-    days = (when - _J2000).total_seconds() / 86400
-    centuries = days / 36525
-    anomaly = math.radians(357.52911 + 35999.05029 * centuries)
-    centre = (
-        (1.914602 - 0.004817 * centuries) * math.sin(anomaly)
-        + 0.019993 * math.sin(2 * anomaly)
-        + 0.000289 * math.sin(3 * anomaly)
-    )
-    node = math.radians(125.04 - 1934.136 * centuries)
-    longitude = math.radians(
-        280.46646 + 36000.76983 * centuries + centre - 0.00569 - 0.00478 * math.sin(node)
-    )
-    obliquity = math.radians(23.439291 - 0.0130042 * centuries + 0.00256 * math.cos(node))
-    ascension = math.atan2(math.cos(obliquity) * math.sin(longitude), math.cos(longitude))
-    declination = math.asin(math.sin(obliquity) * math.sin(longitude))
-    sidereal = math.radians(280.46061837 + 360.98564736629 * days + site.longitude_deg)
-    latitude = math.radians(site.latitude_deg)
-    sine = math.sin(latitude) * math.sin(declination) + math.cos(latitude) * math.cos(
-        declination
-    ) * math.cos(sidereal - ascension)
-    return math.degrees(math.asin(max(-1.0, min(1.0, sine))))
-
-
 def _crossing(
     by_day: datetime, by_night: datetime, altitude_deg: float, site: Site
 ) -> datetime | None:
     """Return when the Sun crosses an altitude between a noon and a midnight; None if never."""
-    if not (sun_altitude_deg(by_day, site) > altitude_deg >= sun_altitude_deg(by_night, site)):
+    if not (_sun_deg(by_day, site) > altitude_deg >= _sun_deg(by_night, site)):
         return None
     for _ in range(_HALVINGS):
         middle = by_day + (by_night - by_day) / 2
-        if sun_altitude_deg(middle, site) > altitude_deg:
+        if _sun_deg(middle, site) > altitude_deg:
             by_day = middle
         else:
             by_night = middle
     return by_night
+
+
+def _sun_deg(when: datetime, site: Site) -> float:
+    return sun_altitude_deg(when, site.longitude_deg, site.latitude_deg)

@@ -11,14 +11,12 @@ import numpy as np
 
 from reducers.frame import Mask
 from reducers.spectroscopy.refraction import (
-    altitude_deg,
     away_from_deg,
     dispersion_arcsec,
     lifted_arcsec,
     parallactic_deg,
-    sidereal_deg,
-    sun_altitude_deg,
 )
+from reducers.sun import altitude_deg, sidereal_deg, sun_altitude_deg
 
 if TYPE_CHECKING:
     from reducers.frame import Vector

@@ -20,7 +20,7 @@ from reducers.spectroscopy.circumstances import (
     measure_circumstances,
     second_order_from,
 )
-from reducers.spectroscopy.refraction import dispersion_arcsec, sun_altitude_deg
+from reducers.spectroscopy.refraction import dispersion_arcsec
 from reducers.spectroscopy.slit_loss import (
     MOFFAT_BETA,
     slit_correction,
@@ -28,6 +28,7 @@ from reducers.spectroscopy.slit_loss import (
     slit_loss_mag,
 )
 from reducers.spectrum import Spectrum
+from reducers.sun import sun_altitude_deg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
