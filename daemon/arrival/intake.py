@@ -294,20 +294,25 @@ class Intake:
         self._tracker.observe(sighting, now)
 
     def _write_batch(self) -> int:
-        settled, decided = self._settled[:_BATCH], self._decided[:_BATCH]
-        missing = self._missing[:_BATCH]
+        settled, self._settled = self._settled[:_BATCH], self._settled[_BATCH:]
+        decided, self._decided = self._decided[:_BATCH], self._decided[_BATCH:]
+        missing, self._missing = self._missing[:_BATCH], self._missing[_BATCH:]
         if not settled and not decided and not missing:
             return 0
-        with writing(self._engine) as session:
-            for path in missing:
-                self._record_missing(path, session)
-            for record in decided:
-                self._archive.record_file(record, within=session)
-            for sighting, priority in settled:
-                self._submit_one(sighting, priority or PRIORITY_INGEST, session)
-        # Only what is written is no longer due: trouble leaves all of it to a later step.
-        del self._settled[: len(settled)], self._decided[: len(decided)]
-        del self._missing[: len(missing)]
+        try:
+            with writing(self._engine) as session:
+                for path in missing:
+                    self._record_missing(path, session)
+                for record in decided:
+                    self._archive.record_file(record, within=session)
+                for sighting, priority in settled:
+                    self._submit_one(sighting, priority or PRIORITY_INGEST, session)
+        except BaseException:
+            # Nothing was written: all of it stays due, for a step after the trouble.
+            self._settled = settled + self._settled
+            self._decided = decided + self._decided
+            self._missing = missing + self._missing
+            raise
         for sighting, _ in settled:
             self._handled[str(sighting.path)] = sighting.stamp
             self._first_seen.pop(sighting.path, None)
