@@ -1,0 +1,1 @@
+"""Images of the sky: from debiased electrons to measured stars."""

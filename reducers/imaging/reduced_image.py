@@ -1,0 +1,87 @@
+"""What goes into the recipe of an image and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reducers.frame import Frame, Image
+from reducers.imaging.sky_map import Astrometry
+from reducers.imaging.sources import Detections
+from reducers.quality import Flag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCalibrations:
+    """The masters chosen for one image; None where there is none.
+
+    Attributes
+    ----------
+    fringe
+        Fringe pattern of unit amplitude for the filter, mean zero.
+    facts
+        Ages 'bias_age_h', 'flat_age_h', ..., and what the masters measured.
+    """
+
+    bias: Frame | None = None
+    dark: Frame | None = None
+    flat: Frame | None = None
+    fringe: Frame | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSettings:
+    """What a user may choose about the reduction of one image.
+
+    Attributes
+    ----------
+    subtract_sky, divide_flat, find_cosmics, find_trails, use_catalogues
+        Whether the step is done at all (`--skip-skysub`, `--skip-flatten`, `--skip-cr`,
+        `--skip-gaia`).
+    cosmic_sigma
+        Threshold of the cosmic-ray search, sigma of the noise.
+    stop_after
+        Last stage to be done ('' for all); names as in `STAGES`.
+    """
+
+    subtract_sky: bool = True
+    divide_flat: bool = True
+    find_cosmics: bool = True
+    find_trails: bool = True
+    use_catalogues: bool = True
+    cosmic_sigma: float = 4.5
+    stop_after: str = ""
+
+
+#: The stages of the recipe, in order, as `--stages` and `--stop-after` name them.
+STAGES = ("detector", "cosmics", "sky", "detect", "astrometry", "photometry", "zeropoint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducedImage:
+    """Everything that one image gave.
+
+    Attributes
+    ----------
+    image : Frame
+        Flat-fielded electrons, sky included; variance with sky and read noise; nothing cleaned.
+    background : (ny, nx) float32
+        Sky model, electrons.
+    detections, astrometry
+        None where the recipe stopped before, or nothing was found.
+    measurements : mapping of str to float
+        Numbers of the product, by the names of `quality_images.toml`.
+    """
+
+    image: Frame
+    background: Image
+    detections: Detections | None = None
+    segmentation: NDArray[np.int32] | None = None
+    astrometry: Astrometry | None = None
+    measurements: Mapping[str, float] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
+    quality: int = 0
