@@ -89,7 +89,8 @@ class Intake:
         self._tracker = SettleTracker(settings.settle_s, settings.hold_limit_s)
         self._handled: dict[str, Stamp] = {}
         self._first_seen: dict[Path, datetime] = {}
-        self._settled: list[tuple[Sighting, int]] = []
+        # Settled and not yet submitted: neither the tracker nor `_handled` knows these.
+        self._settled: dict[Path, tuple[Sighting, int]] = {}
         self._decided: list[FileRecord] = []
         self._missing: list[Path] = []
         self._at_start: set[Path] = set()
@@ -129,10 +130,9 @@ class Intake:
         self._collect_scans(now)
         self._unlooked |= set(self._tracker.due(now))
         self._look_at_all(now)
-        self._settled += [
-            (sighting, PRIORITY_FOUND_AT_START if sighting.path in self._at_start else 0)
-            for sighting in self._tracker.settled(now)
-        ]
+        for sighting in self._tracker.settled(now):
+            late = sighting.path in self._at_start
+            self._settled[sighting.path] = (sighting, PRIORITY_FOUND_AT_START if late else 0)
         return self._write_batch()
 
     def next_in_s(self) -> float:
@@ -290,11 +290,15 @@ class Intake:
             self._tracker.forget(path)
 
     def _observe(self, sighting: Sighting, now: float) -> None:
+        if sighting.path in self._settled:
+            if self._settled[sighting.path][0] == sighting:
+                return  # it waits for its batch; a scan meanwhile must not submit it twice
+            del self._settled[sighting.path]
         self._first_seen.setdefault(sighting.path, self._clock.now())
         self._tracker.observe(sighting, now)
 
     def _write_batch(self) -> int:
-        settled, self._settled = self._settled[:_BATCH], self._settled[_BATCH:]
+        settled = [self._settled.pop(path) for path in tuple(self._settled)[:_BATCH]]
         decided, self._decided = self._decided[:_BATCH], self._decided[_BATCH:]
         missing, self._missing = self._missing[:_BATCH], self._missing[_BATCH:]
         if not settled and not decided and not missing:
@@ -309,7 +313,8 @@ class Intake:
                     self._submit_one(sighting, priority or PRIORITY_INGEST, session)
         except BaseException:
             # Nothing was written: all of it stays due, for a step after the trouble.
-            self._settled = settled + self._settled
+            back = {entry[0].path: entry for entry in settled}
+            self._settled = back | self._settled
             self._decided = decided + self._decided
             self._missing = missing + self._missing
             raise

@@ -83,10 +83,13 @@ class Arrivals:
     def _submit(self, request: JobRequest, within: Session) -> None:
         self.requests.append(request)
 
+    def step(self) -> None:
+        self.intake.step()
+        self.clock.seconds += 1
+
     def run_s(self, seconds: int) -> None:
         for _ in range(seconds):
-            self.intake.step()
-            self.clock.seconds += 1
+            self.step()
         while not self.intake.next_in_s():
             if not self.intake.step():
                 break
@@ -203,6 +206,38 @@ def test_ten_thousand_files_without_any_event_are_all_found_once(raw: Path, engi
     assert len({request.key for request in arrivals.requests}) == 10_000
     assert len(arrivals.requests) == 10_000
     assert {state for state, _ in arrivals.states().values()} == {FileState.HELD}
+
+
+def test_a_scan_while_settled_files_wait_for_their_batch_submits_none_twice(
+    raw: Path, engine: Engine
+) -> None:
+    arrivals = Arrivals(raw, engine)
+    arrivals.run_s(1)
+    for number in range(1000):
+        (raw / f"AL{number:05d}.fits").touch()
+    for _ in range(20):
+        arrivals.intake.rescan()
+        arrivals.step()
+    assert len(arrivals.requests) == 1000
+
+
+def test_a_file_that_changes_while_it_waits_for_its_batch_is_submitted_as_it_is_now(
+    raw: Path, engine: Engine
+) -> None:
+    arrivals = Arrivals(raw, engine)
+    arrivals.run_s(1)
+    for number in range(600):
+        (raw / f"AL{number:05d}.fits").touch()
+    last = raw / "AL00599.fits"
+    while not arrivals.requests:
+        arrivals.intake.rescan()
+        arrivals.step()
+    last.write_bytes(b"more")
+    arrivals.intake.rescan()
+    arrivals.run_s(20)
+    own = [request for request in arrivals.requests if request.payload["path"] == str(last)]
+    assert [request.payload["size"] for request in own] == [4]
+    assert len(arrivals.requests) == 600
 
 
 def test_a_mount_that_hangs_holds_up_nothing_else_and_is_taken_in_when_it_answers(
