@@ -8,6 +8,7 @@ from typing import Any
 
 from reducers.errors import ProfileError
 from reducers.identity import FrameKind
+from reducers.profile_imaging import Imaging
 
 #: Ways to subtract the overscan.
 OVERSCAN_MODES = ("constant", "ramp", "column", "full", "trim")
@@ -250,6 +251,8 @@ class Instrument:
         How far the pointing may be from a standard to be called that standard.
     vertical_slits : VerticalSlits or None
         None where spectra along the detector's x are refused.
+    imaging : Imaging or None
+        None where nobody said how images lie on the sky.
     slit_from_field_deg : float
         Position angle of a horizontal slit, less the header's `field` angle.
     slit_direction : int
@@ -283,6 +286,7 @@ class Instrument:
     extinction_mag_per_airmass: tuple[float, ...]
     sets: Mapping[FrameKind, SetRule]
     vertical_slits: VerticalSlits | None = None
+    imaging: Imaging | None = None
     filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[Caution, ...] = ()
     recognised_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from reducers.instrument import (
     VerticalSlits,
 )
 from reducers.profile_checks import check_header_map, check_rules
+from reducers.profile_imaging import Imaging
 from reducers.profile_schema import structure
 from reducers.profile_tables import read_extinction, read_lines, read_standards
 
@@ -76,6 +77,7 @@ class _Profile:
     dark_sky_rate: float = 0.0
     unverified: tuple[str, ...] = ()
     vertical_slits: VerticalSlits | None = None
+    imaging: Imaging | None = None
 
 
 @cache
@@ -158,6 +160,7 @@ def _assemble(profile: _Profile, folder: Path, digest: Any) -> Instrument:
         dark_sky_rate=profile.dark_sky_rate,
         unverified=profile.unverified,
         vertical_slits=profile.vertical_slits,
+        imaging=profile.imaging,
         digest=digest.hexdigest(),
     )
 

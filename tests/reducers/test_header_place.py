@@ -1,0 +1,153 @@
+"""The first guess of where an image lies on the sky."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reducers.errors import ProfileError
+from reducers.fits import read_raw
+from reducers.frame import Geometry
+from reducers.identify import identify
+from reducers.identity import FrameKind, Identity, Setup
+from reducers.imaging.header_place import header_place
+from reducers.imaging.tangent_plane import from_plane, moved_tangent, onto_plane
+from reducers.profile_imaging import Distortion, Imaging
+from reducers.profiles import load_instrument
+
+ALFOSC = load_instrument("alfosc")
+
+
+def _identity(window: tuple[int, int, int, int] = (1, 2148, 1, 2102), **known: Any) -> Identity:
+    return Identity(
+        instrument="ALFOSC",
+        kind=FrameKind.IMG_OBJECT,
+        setup=Setup(x_binning=1, y_binning=1, window=window, readout="D-8-200"),
+        observed_at=None,
+        exposure_s=60.0,
+        **known,
+    )
+
+
+@pytest.mark.parametrize("dec_deg", [-30.0, 0.0, 60.0, 88.0, 89.99])
+@pytest.mark.parametrize("ra_deg", [0.001, 150.0, 359.999])
+def test_the_plane_and_the_sky_are_inverse_at_any_declination(ra_deg: float, dec_deg: float):
+    xi, eta = np.array([-300.0, 5.0, 400.0]), np.array([200.0, 0.0, -350.0])
+    again = onto_plane(*from_plane(xi, eta, (ra_deg, dec_deg)), (ra_deg, dec_deg))
+    np.testing.assert_allclose(again, (xi, eta), atol=1e-6)
+
+
+def test_moving_the_tangent_point_close_to_the_pole_keeps_every_position():
+    matrix = np.array([[-6e-5, 1e-6], [1e-6, 6e-5]])
+    tangent, turned = moved_tangent((10.0, 89.9), matrix, (600.0, -400.0))
+    before = from_plane(*(matrix @ [700.0, -300.0] * 3600), (10.0, 89.9))
+    after = from_plane(*(turned @ [100.0, 100.0] * 3600), tangent)
+    away = np.hypot(*onto_plane(*after, (float(before[0]), float(before[1]))))
+    assert away < 0.01
+
+
+def test_the_slit_of_alfosc_lies_along_the_field_angle():
+    """Towards smaller x the position angle is FIELD: so say the spectra of 2020-03-21."""
+    place = header_place(
+        _identity(ra_deg=192.5, dec_deg=28.0, field_deg=80.0), (2064, 2048), Geometry(x0=50), ALFOSC
+    )
+    assert place is not None
+    ra, dec = place.sky([1000.0, 900.0], [1032.0, 1032.0])
+    xi, eta = onto_plane(ra, dec, (192.5, 28.0))
+    assert np.degrees(np.arctan2(xi[1] - xi[0], eta[1] - eta[0])) == pytest.approx(80, abs=0.1)
+
+
+def test_the_pointing_falls_on_the_optical_centre_of_any_window_and_binning():
+    geometry = Geometry(x0=700, y0=650, x_binning=2, y_binning=2)
+    place = header_place(
+        _identity(ra_deg=359.9999, dec_deg=75.0, field_deg=0.0), (400, 400), geometry, ALFOSC
+    )
+    assert place is not None
+    x, y = place.pixels(359.9999, 75.0)
+    assert geometry.detector_x(x) == pytest.approx(1050)
+    assert geometry.detector_y(y) == pytest.approx(1032)
+    assert place.pixel_scale_arcsec == pytest.approx(2 * 0.2138, rel=1e-6)
+
+
+def test_sane_cards_are_used_with_window_and_trimming():
+    cards = {
+        **{"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 60.0},
+        **{"CRPIX1": 101.0, "CRPIX2": 201.0, "CD1_2": 0.0, "CD2_1": 0.0},
+        **{"CD1_1": -0.2138 / 3600, "CD2_2": 0.2138 / 3600},
+    }
+    identity = _identity(window=(701, 1500, 601, 1400), ra_deg=10.01, dec_deg=60.0)
+    place = header_place(identity, (790, 780), Geometry(x0=710, y0=605), ALFOSC, cards)
+    assert place is not None
+    x, y = place.pixels(10.0, 60.0)
+    assert (x, y) == (pytest.approx(100 - 10, abs=0.01), pytest.approx(200 - 5, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"CD1_1": -1.0}, {"CRVAL2": -20.0}, {"CTYPE1": "X"}, {"CRPIX1": "?"}, {"CD1_2": 5e-5}]
+)
+def test_cards_that_cannot_be_are_passed_over(wrong: dict[str, Any]):
+    cards = {
+        **{"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 60.0},
+        **{"CRPIX1": 101.0, "CRPIX2": 201.0, "CD1_2": 0.0, "CD2_1": 0.0},
+        **{"CD1_1": -0.2138 / 3600, "CD2_2": 0.2138 / 3600},
+    }
+    identity = _identity(ra_deg=10.01, dec_deg=60.0)
+    by_pointing = header_place(identity, (2064, 2048), Geometry(x0=50), ALFOSC)
+    place = header_place(identity, (2064, 2048), Geometry(x0=50), ALFOSC, {**cards, **wrong})
+    assert place is not None
+    assert by_pointing is not None
+    np.testing.assert_allclose(place.sky(5.0, 5.0), by_pointing.sky(5.0, 5.0), atol=1e-9)
+
+
+def test_without_a_position_there_is_no_guess():
+    assert header_place(_identity(), (2064, 2048), Geometry(x0=50), ALFOSC) is None
+
+
+def test_a_known_distortion_moves_binned_pixels_as_far_on_the_sky_as_unbinned_ones():
+    imaging = Imaging(
+        centre_px=(1000.0, 1000.0),
+        field_direction_deg=90,
+        parity=1,
+        distortion=Distortion(x_terms={"30": 1e-9, "12": 1e-9}, y_terms={"03": 1e-9, "21": 1e-9}),
+    )
+    instrument, identity = replace(ALFOSC, imaging=imaging), _identity(ra_deg=5.0, dec_deg=0.0)
+    one = header_place(identity, (2000, 2000), Geometry(), instrument)
+    two = header_place(identity, (1000, 1000), Geometry(x_binning=2, y_binning=2), instrument)
+    assert one is not None
+    assert two is not None
+    np.testing.assert_allclose(one.sky(101.5, 1801.5), two.sky(50.5, 900.5), atol=1e-10)
+    x, _ = one.pixels(*one.sky(100.0, 1800.0))
+    assert x == pytest.approx(100.0, abs=1e-3)
+
+
+def test_a_profile_with_a_senseless_parity_or_term_is_refused():
+    with pytest.raises(ProfileError, match="parity"):
+        Imaging(centre_px=(0.0, 0.0), field_direction_deg=0.0, parity=2)
+    with pytest.raises(ProfileError, match="term"):
+        Distortion(x_terms={"10": 1.0})
+
+
+@pytest.mark.realdata
+def test_efosc2_cards_and_profile_tell_the_same_place(realdata: Path):
+    """The header's own map, and the one of pointing, field angle and profile."""
+    instrument = load_instrument("efosc2")
+    frames = sorted(realdata.glob("efosc2_raw/EFOSC.2022-0*.fits.gz"))
+    compared = 0
+    for path in frames:
+        raw = read_raw(path, instrument.detector)
+        identity = identify(raw.header, instrument)
+        if "TAN" not in str(raw.header.get("CTYPE1")):
+            continue
+        geometry = Geometry(x_binning=2, y_binning=2)
+        by_cards = header_place(identity, raw.data.shape, geometry, instrument, raw.header)
+        by_profile = header_place(identity, raw.data.shape, geometry, instrument)
+        assert by_cards is not None
+        assert by_profile is not None
+        x, y = by_profile.pixels(*by_cards.sky([100.0, 900.0], [200.0, 800.0]))
+        np.testing.assert_allclose((x, y), ([100, 900], [200, 800]), atol=2.5)  # scales: 0.3 %
+        compared += 1
+    assert compared >= 5
