@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from reducers.frame import Frame, Image
     from reducers.identity import Identity
+    from reducers.imaging.reduced_image import ImageCalibrations
     from reducers.instrument import Detector, Grism, Instrument, VerticalSlits
     from reducers.reduced import Exposure, SpectrumCalibrations
     from reducers.spectroscopy.wavelength import WavelengthSolution
@@ -61,12 +62,17 @@ def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True
     return trim(frame, detector.image)
 
 
-def debiased(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
-    """Return adu above the bias, rows along the dispersion whichever way the slit stands."""
+def above_bias(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
+    """Return linear adu above the bias, as the detector lies."""
     frame = levelled(exposure, instrument, settled=bias is not None)
     if bias is not None:
         frame = subtract_bias(frame, bias)
-    frame = correct_linearity(frame, instrument.detector.linearity)
+    return correct_linearity(frame, instrument.detector.linearity)
+
+
+def debiased(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
+    """Return adu above the bias, rows along the dispersion whichever way the slit stands."""
+    frame = above_bias(exposure, bias, instrument)
     return turn(frame) if exposure.identity.setup.dispersion_axis == "x" else frame
 
 
@@ -114,7 +120,7 @@ def own_read_noise(started: Frame, typical_adu: float, detector: Detector) -> fl
 
 
 def gain_and_read_noise(
-    identity: Identity, given: SpectrumCalibrations, instrument: Instrument
+    identity: Identity, given: SpectrumCalibrations | ImageCalibrations, instrument: Instrument
 ) -> tuple[float, float]:
     """Return gain (e/adu) and read noise (adu): measured where known, else header, else profile."""
     facts = given.facts

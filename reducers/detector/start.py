@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.polynomial import polynomial
-from scipy.ndimage import binary_dilation
 
+from reducers.detector.grow import grown
 from reducers.errors import SetupMismatch
 from reducers.frame import Frame, Geometry, Image, Mask
 
@@ -68,8 +68,7 @@ def start_frame(counts: Image, setup: Setup, detector: Detector) -> Frame:
 
 def spilled(full: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pixels beside saturated ones: charge spills along the columns, and diffuses."""
-    around = binary_dilation(full, np.ones((3, 3), bool))
-    around |= binary_dilation(full, np.ones((2 * SPILL_PIXELS + 1, 1), bool))
+    around = grown(full, rows=1, columns=1) | grown(full, rows=SPILL_PIXELS, columns=0)
     return np.asarray(around & ~full)
 
 

@@ -1,0 +1,85 @@
+"""From the raw counts of an image to flat-fielded electrons with an error and a mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.detector.correct import apply_gain, divide_flat, require_same_pixels
+from reducers.detector.overscan import has_overscan
+from reducers.detector.start import start_frame
+from reducers.detector.verify import compare_detector
+from reducers.frame import Frame, Mask
+from reducers.imaging.noise import model_variance
+from reducers.imaging.vignetting import mark_vignetted, unlit_by_sky
+from reducers.preparation import above_bias, gain_and_read_noise, own_read_noise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reducers.imaging.reduced_image import ImageCalibrations
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure
+
+
+def image_electrons(
+    exposure: Exposure, given: ImageCalibrations, instrument: Instrument
+) -> tuple[Frame, dict[str, float]]:
+    """Return flat-fielded electrons, sky included, as the detector lies, and what was measured.
+
+    Pixels that no light reaches carry VIGNETTED and EDGE; those of the master's own faults BAD.
+
+    Returns
+    -------
+    Frame, dict
+        Electrons, and 'gain_e_per_adu', 'read_noise_e', 'no_overscan', 'bad_fraction',
+        'saturated_fraction', 'vignetted_fraction', and those of `compare_detector`.
+
+    Raises
+    ------
+    SetupMismatch, NoOverscan
+        If the frame cannot be placed on the detector, or a master has other pixels.
+    """
+    identity, detector = exposure.identity, instrument.detector
+    frame = above_bias(exposure, given.bias, instrument)
+    gain, typical_noise = gain_and_read_noise(identity, given, instrument)
+    started = start_frame(exposure.raw.data, identity.setup, detector)
+    read_noise_adu = own_read_noise(started, typical_noise, detector)
+    if given.dark is not None:
+        frame = subtract_dark(frame, given.dark, identity.exposure_s)
+    frame = apply_gain(model_variance(frame, gain, read_noise_adu), gain)
+    if given.flat is not None:
+        frame = divide_flat(frame, given.flat)
+        unlit = (given.flat.mask & np.uint16(Mask.NO_FLAT)) != 0
+    else:
+        unlit = unlit_by_sky(frame)
+    frame = mark_vignetted(frame, unlit)
+    inside = (frame.mask & np.uint16(Mask.VIGNETTED)) == 0
+    return frame, {
+        "gain_e_per_adu": gain,
+        "read_noise_e": float(read_noise_adu * gain),
+        "no_overscan": float(not has_overscan(started, detector)),
+        "bad_fraction": _fraction(frame, Mask.BAD, inside),
+        "saturated_fraction": _fraction(frame, Mask.SATURATED, inside),
+        "vignetted_fraction": float(1 - inside.mean()),
+        **compare_detector(given.facts, identity, detector),
+    }
+
+
+def subtract_dark(frame: Frame, dark: Frame, exposure_s: float) -> Frame:
+    """Subtract a master dark (adu per second) scaled to an exposure, adding its variance."""
+    require_same_pixels(frame, dark, "dark")
+    seconds = np.float32(exposure_s)
+    return frame.after(
+        f"dark: master subtracted for {exposure_s:g} s",
+        data=frame.data - dark.data * seconds,
+        variance=frame.variance + dark.variance * seconds**2,
+        mask=frame.mask | dark.mask,
+    )
+
+
+def _fraction(frame: Frame, bit: Mask, inside: NDArray[np.bool_]) -> float:
+    """Return which part of the lit pixels bears a bit."""
+    marked = (frame.mask & np.uint16(bit)) != 0
+    return float((marked & inside).sum()) / max(float(inside.sum()), 1.0)
