@@ -88,10 +88,14 @@ class Limits:
     rules: tuple[Rule, ...]
 
 
+#: What is judged -> the limits it is held against.
+_FILES = {"spectra": "quality.toml", "images": "quality_images.toml"}
+
+
 @cache
-def load_limits() -> Limits:
-    """Return the limits that ship with the package."""
-    text = resources.files("reducers").joinpath("quality.toml").read_text("utf8")
+def load_limits(of: str = "spectra") -> Limits:
+    """Return the limits of 'spectra' or 'images' that ship with the package."""
+    text = resources.files("reducers").joinpath(_FILES[of]).read_text("utf8")
     table = tomllib.loads(text)
     rules = tuple(
         Rule(
