@@ -31,10 +31,10 @@ def distances(field: Field, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("fwhm", "q"), [(2.5, 1.0), (4.0, 0.9), (9.0, 1.0)])
 def test_the_width_of_the_stars_is_measured_without_being_told(fwhm: float, q: float) -> None:
-    field = random_field(60, fwhm=fwhm, q=q)
+    field = random_field(60, (900, 900) if fwhm > 5 else (500, 500), fwhm=fwhm, q=q)
     found, _ = detect(field.frame, field.sky, field.rms)
     seeing = measure_seeing(field.frame, field.sky, field.rms, found)
-    assert found.fwhm_px == pytest.approx(fwhm, rel=0.03)
+    assert found.fwhm_px == pytest.approx(fwhm, rel=0.04)
     assert seeing.ellipticity == pytest.approx(1 - q, abs=0.015)
     if q < 1:  # drawn long along x
         assert abs(np.sin(seeing.position_angle_rad)) < 0.15
