@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sep
@@ -57,11 +57,7 @@ def estimate_background(frame: Frame, *, mesh_px: int = MESH_PX) -> Background:
     """
     unusable = (frame.mask & NO_SKY) != 0
     if unusable.all():
-        return Background(
-            level=np.zeros_like(frame.data),
-            rms=np.sqrt(frame.variance),
-            sources=np.zeros(frame.shape, bool),
-        )
+        return no_background(frame)
     data = frame.data.copy()  # sep wants to be allowed to write
     first = _mesh(data, unusable, mesh_px)
     above = np.where(unusable, np.float32(0), data - first.back(dtype=np.float32))
@@ -74,6 +70,21 @@ def estimate_background(frame: Frame, *, mesh_px: int = MESH_PX) -> Background:
         rms=second.rms(dtype=np.float32),
         sources=sources & ~unusable,
     )
+
+
+def no_background(frame: Frame) -> Background:
+    """Return a sky of zero, with the noise that the frame declares: nothing was estimated."""
+    return Background(
+        level=np.zeros_like(frame.data),
+        rms=np.sqrt(frame.variance),
+        sources=np.zeros(frame.shape, bool),
+    )
+
+
+def one_level(background: Background) -> Background:
+    """Return a sky of one level, its median, so that whatever varies stays on the image."""
+    level = np.full_like(background.level, np.median(background.level))
+    return replace(background, level=level)
 
 
 def _mesh(data: Image, left_out: NDArray[np.bool_], mesh_px: int) -> sep.Background:

@@ -33,8 +33,9 @@ def image_electrons(
     Returns
     -------
     Frame, dict
-        Electrons, and 'gain_e_per_adu', 'read_noise_e', 'no_overscan', 'bad_fraction',
-        'saturated_fraction', 'vignetted_fraction', and those of `compare_detector`.
+        Electrons, and 'gain_e_per_adu', 'read_noise_e', 'full_e' (what fills a pixel),
+        'no_overscan', 'bad_fraction', 'saturated_fraction', 'vignetted_fraction', and those of
+        `compare_detector`.
 
     Raises
     ------
@@ -59,6 +60,8 @@ def image_electrons(
     return frame, {
         "gain_e_per_adu": gain,
         "read_noise_e": float(read_noise_adu * gain),
+        "full_e": gain
+        * detector.saturation_adu(identity.setup.x_binning, identity.setup.y_binning),
         "no_overscan": float(not has_overscan(started, detector)),
         "bad_fraction": _fraction(frame, Mask.BAD, inside),
         "saturated_fraction": _fraction(frame, Mask.SATURATED, inside),

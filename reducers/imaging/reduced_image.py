@@ -13,6 +13,9 @@ from reducers.imaging.sky_map import Astrometry
 from reducers.imaging.sources import Detections
 from reducers.quality import Flag
 
+#: The stages of the recipe, in order, as `--stages` and `--stop-after` name them.
+STAGES = ("detector", "cosmics", "sky", "detect", "astrometry", "photometry", "zeropoint")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageCalibrations:
@@ -56,9 +59,9 @@ class ImageSettings:
     cosmic_sigma: float = 4.5
     stop_after: str = ""
 
-
-#: The stages of the recipe, in order, as `--stages` and `--stop-after` name them.
-STAGES = ("detector", "cosmics", "sky", "detect", "astrometry", "photometry", "zeropoint")
+    def reaches(self, stage: str) -> bool:
+        """Tell whether a stage of `STAGES` is done."""
+        return not self.stop_after or STAGES.index(stage) <= STAGES.index(self.stop_after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +72,8 @@ class ReducedImage:
     ----------
     image : Frame
         Flat-fielded electrons, sky included; variance with sky and read noise; nothing cleaned.
-    background : (ny, nx) float32
-        Sky model, electrons.
+    background, background_rms : (ny, nx) float32
+        Sky model and its scatter per pixel, electrons.
     detections, astrometry
         None where the recipe stopped before, or nothing was found.
     measurements : mapping of str to float
@@ -79,6 +82,7 @@ class ReducedImage:
 
     image: Frame
     background: Image
+    background_rms: Image
     detections: Detections | None = None
     segmentation: NDArray[np.int32] | None = None
     astrometry: Astrometry | None = None

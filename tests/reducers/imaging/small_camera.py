@@ -46,6 +46,7 @@ def expose(
         airmass=1.2,
         ra_deg=150.0,
         dec_deg=30.0,
+        field_deg=0.0,
     )
     identity = replace(identity, **facts)
     raw = RawExposure(header=fits.Header(), data=counts.astype(np.float32))

@@ -1,0 +1,149 @@
+"""Measure an image: the numbers that the limits of `quality_images.toml` are held against."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.frame import Mask
+from reducers.imaging.background import NO_SKY
+from reducers.spectroscopy.circumstances import measure_circumstances
+
+if TYPE_CHECKING:
+    from reducers.frame import Frame
+    from reducers.identity import Identity
+    from reducers.imaging.background import Background
+    from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
+    from reducers.imaging.sources import Detections
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure
+
+#: Pixels that give the noise of the sky to 0.3 %.
+PIXELS_FOR_NOISE = 200_000
+#: Filters that let light pass beyond this show fringes on a thinned detector.
+FRINGES_FROM_NM = 790.0
+#: A star: this much above its error, and nothing masked at its place.
+STAR_SNR = 10.0
+#: Bits that keep a source from telling the shape of stars.
+NO_STAR = np.uint16(
+    Mask.BAD | Mask.COSMIC | Mask.SATURATED | Mask.NEIGHBOUR | Mask.TRAIL | Mask.EDGE
+)
+
+
+def measure_calibrations(
+    given: ImageCalibrations, identity: Identity, instrument: Instrument
+) -> dict[str, float]:
+    """Return how old the masters are, and which are missing where they matter."""
+    measured = {key: value for key, value in given.facts.items() if key.endswith("_age_h")}
+    measured["no_bias"] = float(given.bias is None)
+    measured["no_flat"] = float(given.flat is None)
+    red = shows_fringes(identity.setup.filter, instrument)
+    measured["fringes_left"] = float(red and given.fringe is None)
+    return measured
+
+
+def shows_fringes(filter_name: str, instrument: Instrument) -> bool:
+    """Tell whether light of this filter interferes in the detector: night-sky lines do so."""
+    return any(
+        _red_end_nm(instrument.filters.get(part, {})) > FRINGES_FROM_NM
+        for part in filter_name.split("+")
+    )
+
+
+def _red_end_nm(facts: object) -> float:
+    """Return where a filter of the profile ends; infinite for long-pass filters."""
+    if not isinstance(facts, dict) or facts.get("blocks_orders"):
+        return 0.0
+    if "cut_on_nm" in facts:
+        return math.inf
+    return float(facts.get("centre_nm", 0.0)) + float(facts.get("width_nm", 0.0)) / 2
+
+
+def measure_raw(exposure: Exposure) -> dict[str, float]:
+    """Return which part of the rows and columns of the raw image holds one number only."""
+    data = exposure.raw.data
+    rows = (data == data[:, :1]).all(axis=1)
+    columns = (data == data[:1]).all(axis=0)
+    return {"dead_fraction": float(max(rows.mean(), columns.mean()))}
+
+
+def measure_sky(frame: Frame, background: Background, full_e: float) -> dict[str, float]:
+    """Return level, noise and evenness of the sky; NaN where no sky was seen.
+
+    Parameters
+    ----------
+    full_e
+        Electrons that fill a pixel.
+    """
+    empty = ((frame.mask & NO_SKY) == 0) & ~background.sources
+    step = max(1, math.isqrt(frame.data.size // PIXELS_FOR_NOISE))
+    some = (slice(None, None, step), slice(None, None, step))
+    seen = empty[some]
+    if np.count_nonzero(seen) < 100:
+        return {"sky_e": math.nan, "sky_sigma_e": math.nan, "noise_ratio": math.nan}
+    level = background.level[some][seen]
+    pull = (frame.data[some][seen] - level) / np.sqrt(frame.variance[some][seen])
+    sky = float(np.median(level))
+    low, high = np.percentile(level, (5, 95))
+    sigma = float(np.median(background.rms[some][seen]))
+    return {
+        "sky_e": sky,
+        "sky_sigma_e": sigma,
+        "sky_unevenness": float(high - low) / sky if sky > 5 * sigma / 64 else math.nan,
+        "sky_over_full": sky / full_e,
+        "noise_ratio": 1.4826 * float(np.median(np.abs(pull - np.median(pull)))),
+        "sources_fraction": float(background.sources.mean()),
+    }
+
+
+def measure_marked(frame: Frame) -> dict[str, float]:
+    """Return which part of the lit pixels cosmic rays and trails have taken."""
+    lit = (frame.mask & np.uint16(Mask.VIGNETTED)) == 0
+    number = max(float(lit.sum()), 1.0)
+    return {
+        name: float((((frame.mask & np.uint16(bit)) != 0) & lit).sum()) / number
+        for name, bit in (("cosmic_fraction", Mask.COSMIC), ("trail_fraction", Mask.TRAIL))
+    }
+
+
+def measure_stars(detections: Detections, scale_arcsec: float) -> dict[str, float]:
+    """Return number, width and roundness of the stars."""
+    clear = (detections.mask_bits & NO_STAR) == 0
+    sure = clear & (detections.flux > STAR_SNR * detections.flux_error)
+    measured = {
+        "sources": float(len(detections)),
+        "stars": float(sure.sum()),
+        "fwhm_px": detections.fwhm_px,
+        "seeing_arcsec": detections.fwhm_px * scale_arcsec,
+    }
+    if sure.sum() >= 3:
+        ratio = detections.semiminor_px[sure] / np.maximum(detections.semimajor_px[sure], 1e-6)
+        # Noise makes every star a little oblong, along no direction in particular.
+        angle = np.exp(2j * detections.theta_rad[sure])
+        together = float(np.abs(np.mean((1 - ratio) * angle)))
+        measured["ellipticity"] = together
+        measured["ellipticity_median"] = float(np.median(1 - ratio))
+    return measured
+
+
+def measure_circumstance(
+    identity: Identity, instrument: Instrument, settings: ImageSettings
+) -> dict[str, float]:
+    """Return what header, time and the user's choices say."""
+    around = measure_circumstances(identity, instrument)
+    left_out = not (
+        settings.subtract_sky
+        and settings.divide_flat
+        and settings.find_cosmics
+        and settings.find_trails
+        and settings.use_catalogues
+    )
+    return {
+        "header_missing": around["header_missing"],
+        "sun_altitude_deg": around.get("sun_altitude_deg", math.nan),
+        "airmass": identity.airmass if identity.airmass is not None else math.nan,
+        "airmass_mean": around["airmass_mean"],
+        "human_choice": float(left_out or bool(settings.stop_after)),
+    }

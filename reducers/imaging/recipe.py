@@ -1,0 +1,71 @@
+"""The recipe of an image, which reads like its description."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reducers.imaging.assess import (
+    measure_calibrations,
+    measure_circumstance,
+    measure_marked,
+    measure_raw,
+    measure_sky,
+)
+from reducers.imaging.background import estimate_background, no_background, one_level
+from reducers.imaging.preparation import image_electrons
+from reducers.imaging.reduced_image import ImageSettings, ReducedImage
+from reducers.quality import judge, load_limits
+
+if TYPE_CHECKING:
+    from reducers.imaging.reduced_image import ImageCalibrations
+    from reducers.imaging.references import References
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure
+
+
+def reduce_image(
+    exposure: Exposure,
+    given: ImageCalibrations,
+    instrument: Instrument,
+    settings: ImageSettings | None = None,
+    references: References | None = None,
+) -> ReducedImage:
+    """Reduce one image of the sky: electrons, mask, sky, sources, positions, magnitudes.
+
+    Parameters
+    ----------
+    references
+        The catalogues of this field; without them the place is the header's and magnitudes are
+        instrumental.
+
+    Raises
+    ------
+    SetupMismatch, NoOverscan
+        If the frame cannot be placed on the detector. Whatever else is missing is a flag.
+    """
+    how = settings or ImageSettings()
+    identity = exposure.identity
+    given = given if how.divide_flat else replace(given, flat=None)
+    frame, facts = image_electrons(exposure, given, instrument)
+    sky = no_background(frame)
+    if how.reaches("sky"):
+        sky = estimate_background(frame)
+        sky = sky if how.subtract_sky else one_level(sky)
+    measurements = {
+        **facts,
+        **measure_raw(exposure),
+        **measure_calibrations(given, identity, instrument),
+        **measure_circumstance(identity, instrument, how),
+        **measure_marked(frame),
+        **measure_sky(frame, sky, facts["full_e"]),
+    }
+    flags, quality = judge(measurements, load_limits("images"))
+    return ReducedImage(
+        image=frame,
+        background=sky.level,
+        background_rms=sky.rms,
+        measurements=measurements,
+        flags=flags,
+        quality=quality,
+    )
