@@ -22,6 +22,7 @@ BAD_COLUMNS = {402: 0.55, 877: 0.90, 1185: 0.88, 1702: 0.40}
 #: Raw count where a pixel stops, unbinned and with rows added.
 CLIP_ADU = {False: 700_000, True: 873_000}
 ROW_DRIFT_ADU = 1.6
+DARK_E_PER_HOUR, WARM_PIXELS = 1.3, 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,16 @@ def sensitivity(window: Window) -> Any:
     return binned / (window.x_binning * window.y_binning)
 
 
+def dark_current(window: Window, exposure_s: float) -> Any:
+    """Return electrons that gather without light, (rows, columns): few, and warm pixels."""
+    rng = np.random.default_rng(12235)
+    full = np.full((2102, 2148), DARK_E_PER_HOUR, dtype=np.float32)
+    at = rng.integers(0, 2102, WARM_PIXELS), rng.integers(0, 2148, WARM_PIXELS)
+    full[at] += rng.lognormal(6.0, 1.0, WARM_PIXELS)
+    cut = full[window.y0 : window.y1, window.x0 : window.x1]
+    return window.add_up(cut) * (exposure_s / 3600)
+
+
 def bias_pattern(shape: tuple[int, int]) -> Any:
     """Return the start-up transient of a window above its level, ADU.
 
@@ -99,29 +110,55 @@ def bias_pattern(shape: tuple[int, int]) -> Any:
     return pattern
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readout:
+    """Raw counts and what struck the detector.
+
+    Attributes
+    ----------
+    raw : (ny, nx) int64
+        Counts, possibly negative.
+    charge : (ny, nx) float
+        Electrons of cosmic rays in each raw pixel.
+    hits : int
+        Cosmic rays.
+    """
+
+    raw: Any
+    charge: Any
+    hits: int
+
+    @property
+    def struck_pixels(self) -> int:
+        """Pixels where cosmic rays exceed five times the read noise."""
+        return int((self.charge > 5 * READ_NOISE_ADU * GAIN_E_PER_ADU).sum())
+
+
 def read_out(
-    expected: Any, window: Window, level_adu: float, exposure_s: float, rng: np.random.Generator
-) -> tuple[Any, int, int]:
+    expected: Any,
+    window: Window,
+    level_adu: float,
+    exposure_s: float,
+    rng: np.random.Generator,
+    *,
+    hit_rate: float = 1.0,
+) -> Readout:
     """Turn expected electrons into raw counts.
 
     Parameters
     ----------
     expected : (ny, nx) float
         Electrons in each raw pixel, sensitivity included.
-
-    Returns
-    -------
-    raw : (ny, nx) int64
-        Counts, possibly negative.
-    hits, pixels : int
-        Cosmic rays, and the pixels where they exceed five times the read noise.
+    hit_rate
+        Factor on the number of cosmic rays.
     """
     rows, columns = window.shape
     electrons = rng.poisson(np.clip(expected, 0, None)).astype(np.float64)
     struck = np.zeros((rows * window.y_binning, columns * window.x_binning))
     readout_s = 2 + rows * columns / 112_000
     # An unread row still gathers hits while the others are read.
-    hits = add_cosmic_rays(struck[: LIT_ROWS - window.y0], exposure_s + readout_s / 2, rng)
+    exposed_s = (exposure_s + readout_s / 2) * hit_rate
+    hits = add_cosmic_rays(struck[: LIT_ROWS - window.y0], exposed_s, rng)
     charge = np.rint(window.add_up(struck))
     counts = (electrons + charge) / GAIN_E_PER_ADU
     counts += level_adu + bias_pattern((rows, columns)) + _row_drift(rows, rng)[:, None]
@@ -129,8 +166,7 @@ def read_out(
     ceiling = CLIP_ADU[window.x_binning * window.y_binning > 1]
     over = counts > ceiling
     counts[over] = ceiling + rng.normal(0, 300, int(over.sum()))
-    pixels = int((charge > 5 * READ_NOISE_ADU * GAIN_E_PER_ADU).sum())
-    return np.rint(counts).astype(np.int64), hits, pixels
+    return Readout(raw=np.rint(counts).astype(np.int64), charge=charge, hits=hits)
 
 
 def _row_drift(rows: int, rng: np.random.Generator) -> Any:

@@ -2,93 +2,112 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reducers.simulate.camera import Window, sensitivity
-from reducers.simulate.optics import MOFFAT_BETA
+from reducers.simulate.camera import Window, dark_current, sensitivity
+from reducers.simulate.field_truth import FieldTruth, field_truth, true_fwhm_px
+from reducers.simulate.filters import passband_of
+from reducers.simulate.illumination import dome_light, dust, fringes, vignetting
+from reducers.simulate.star_images import Shape, add_galaxy, add_stars, blurred
+from reducers.simulate.trails import add_trail
+from reducers.simulate.well import bleed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reducers.instrument import Instrument
     from reducers.simulate.pointing import Pointing
-    from reducers.simulate.records import PlannedExposure, Source
+    from reducers.simulate.records import PlannedExposure
 
-#: AB magnitude that gives 1 e/s outside the atmosphere; sky AB magnitude per square arcsec.
-ZERO_POINT = {"u": 24.2, "g": 26.2, "r": 26.1, "i": 25.7, "z": 25.0}
-SKY_MAGNITUDE = {"u": 22.2, "g": 22.0, "r": 21.1, "i": 20.4, "z": 19.3}
-WAVELENGTH = {"u": 3550.0, "g": 4770.0, "r": 6180.0, "i": 7640.0, "z": 9100.0}
+#: Electrons per second and pixel of the twilight that counts as bright as 1.
 TWILIGHT_E_PER_S = 9000.0
-STAMP_PX = 30
+#: Fringes are lines of the night sky: twilight shows a tenth of them.
+TWILIGHT_FRINGES = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed:
+    """What fell into the pixels of one image.
+
+    Attributes
+    ----------
+    expected : (rows, columns) float
+        Electrons in raw pixels.
+    full : (rows, columns) bool
+        Raw pixels with a full well in them.
+    truth : FieldTruth
+    sky_electrons : float
+        Of one raw pixel in the middle of the field.
+    """
+
+    expected: Any
+    full: Any
+    truth: FieldTruth
+    sky_electrons: float
 
 
 def expose_field(
     planned: PlannedExposure, pointing: Pointing, window: Window, instrument: Instrument
-) -> tuple[Any, tuple[Mapping[str, float], ...], float]:
-    """Return expected electrons, the true stars and the sky level per raw pixel."""
-    band = planned.filter[:1] if planned.filter[:1] in ZERO_POINT else "r"
-    if planned.kind == "IMG_FLAT":
-        return _twilight(planned, window), (), 0.0
-    scale2 = instrument.detector.pixel_scale_arcsec**2 * window.x_binning * window.y_binning
-    sky_rate = 10 ** (-0.4 * (SKY_MAGNITUDE[band] - ZERO_POINT[band])) * scale2
-    sky = sky_rate * planned.exposure_s * planned.sky_brightness
-    image = sky * vignetting(window)
-    extinction = float(
-        np.interp(
-            WAVELENGTH[band],
-            instrument.extinction_angstrom,
-            instrument.extinction_mag_per_airmass,
-        )
+) -> Exposed:
+    """Return the electrons that an image of the sky, or a flat, collects."""
+    native = replace(window, x_binning=1, y_binning=1)
+    truth = field_truth(planned, pointing, instrument)
+    sky = _sky_electrons(planned, instrument)
+    light = _sky_light(planned, native, sky)
+    fwhm = true_fwhm_px(planned, instrument)
+    _add_sources(light, planned, native, truth, fwhm)
+    for trail in truth.trails:
+        add_trail(light, native.x0, native.y0, trail)
+    light *= vignetting(native) * dust(native, planned.filter) * sensitivity(native)
+    full = bleed(light)
+    return Exposed(
+        expected=window.add_up(light) + dark_current(window, planned.exposure_s),
+        full=window.add_up(full) > 0,
+        truth=truth,
+        sky_electrons=sky * window.x_binning * window.y_binning,
     )
-    stars = []
-    fwhm_px = planned.seeing_arcsec / instrument.detector.pixel_scale_arcsec
-    for source in planned.sources:
-        faded = source.ab_magnitude + extinction * pointing.airmass - ZERO_POINT[band]
-        electrons = 10 ** (-0.4 * faded) * planned.exposure_s * planned.transparency
-        _add_star(image, window, source, electrons, fwhm_px)
-        stars.append(_star_truth(source, electrons))
-    return image * sensitivity(window), tuple(stars), float(sky)
 
 
-def vignetting(window: Window) -> Any:
-    """Return how much light the field lens passes, (rows, columns)."""
-    radius = np.hypot(window.x[None, :] - 1060, window.y[:, None] - 1035)
-    rolled = np.clip((930 - radius) / 25, 0, 1)
-    return rolled * (1 - 0.06 * (radius / 900) ** 2)
+def _sky_electrons(planned: PlannedExposure, instrument: Instrument) -> float:
+    """Return the sky of one unbinned pixel."""
+    if planned.kind == "IMG_FLAT":
+        return TWILIGHT_E_PER_S * planned.exposure_s * planned.sky_brightness
+    passband = passband_of(planned.filter)
+    rate = 10 ** (-0.4 * (passband.sky_mag - passband.zero_point))
+    rate *= instrument.detector.pixel_scale_arcsec**2
+    return float(rate * planned.exposure_s * planned.sky_brightness)
 
 
-def _twilight(planned: PlannedExposure, window: Window) -> Any:
-    slope = 1 + 0.01 * (window.x[None, :] - 1050) / 1000
-    level = TWILIGHT_E_PER_S * planned.exposure_s * planned.sky_brightness
-    level *= window.x_binning * window.y_binning
-    return level * slope * vignetting(window) * sensitivity(window)
+def _sky_light(planned: PlannedExposure, native: Window, sky: float) -> Any:
+    scene = planned.scene
+    slope = 0.01 if scene is None else scene.sky_gradient
+    x = np.float32((native.x[None, :] - 1050) / 2100)
+    light = np.full(native.shape, sky, dtype=np.float32) * (1 + np.float32(slope) * x)
+    if "DOME" in planned.image_type:
+        return light * np.float32(dome_light(native))
+    amplitude = passband_of(planned.filter).fringes
+    if planned.kind == "IMG_FLAT":
+        amplitude *= TWILIGHT_FRINGES
+    if amplitude and sky:
+        light *= 1 + np.float32(amplitude) * fringes(native, planned.filter)
+    return light
 
 
-def _add_star(image: Any, window: Window, source: Source, electrons: float, fwhm: float) -> None:
-    column = (source.detector_x - window.x_edges[0]) / window.x_binning
-    row = (source.detector_y - window.y_edges[0]) / window.y_binning
-    r0, r1 = max(int(row) - STAMP_PX, 0), min(int(row) + STAMP_PX, image.shape[0])
-    c0, c1 = max(int(column) - STAMP_PX, 0), min(int(column) + STAMP_PX, image.shape[1])
-    if r0 >= r1 or c0 >= c1:
-        return
-    oversampling = 3
-    part = (np.arange(oversampling) + 0.5) / oversampling
-    y = (np.arange(r0, r1)[:, None] + part).ravel() - row
-    x = (np.arange(c0, c1)[:, None] + part).ravel() - column
-    alpha = fwhm / 2 / np.sqrt(2 ** (1 / MOFFAT_BETA) - 1)
-    r2 = (y[:, None] * window.y_binning) ** 2 + (x[None, :] * window.x_binning) ** 2
-    area = window.x_binning * window.y_binning / oversampling**2
-    moffat = (MOFFAT_BETA - 1) / (np.pi * alpha**2) * (1 + r2 / alpha**2) ** -MOFFAT_BETA * area
-    stamp = moffat.reshape(r1 - r0, oversampling, c1 - c0, oversampling).sum(axis=(1, 3))
-    image[r0:r1, c0:c1] += electrons * stamp
-
-
-def _star_truth(source: Source, electrons: float) -> Mapping[str, float]:
-    return {
-        "detector_x": source.detector_x,
-        "detector_y": source.detector_y,
-        "ab_magnitude": source.ab_magnitude,
-        "electrons": round(electrons, 2),
-    }
+def _add_sources(
+    light: Any, planned: PlannedExposure, native: Window, truth: FieldTruth, fwhm: float
+) -> None:
+    scene = planned.scene
+    smeared = scene is not None and (scene.defocus_arcsec or any(scene.drift_px))
+    layer = np.zeros_like(light) if smeared else light
+    x0, y0 = native.x0, native.y0
+    shape = Shape(fwhm_px=fwhm, x_px=1049.0 - x0, y_px=1049.0 - y0)
+    add_stars(layer, truth.x - x0, truth.y - y0, truth.electrons, shape)
+    for n in range(len(truth.galaxies)):
+        add_galaxy(
+            layer, truth.galaxy_x[n] - x0, truth.galaxy_y[n] - y0, truth.galaxy_electrons[n],
+            truth.galaxy_radius_px[n], truth.galaxies.axis_ratio[n],
+            truth.galaxy_angle_rad[n], shape,
+        )  # fmt: skip
+    if smeared and scene is not None:
+        light += blurred(layer, scene.defocus_arcsec / truth.place.scale_arcsec, scene.drift_px)

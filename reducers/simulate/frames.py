@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reducers.simulate import pointing as sky
-from reducers.simulate.camera import READ_NOISE_ADU, Window, read_out
+from reducers.simulate.camera import READ_NOISE_ADU, Window, dark_current, read_out
 from reducers.simulate.field import expose_field
 from reducers.simulate.header import BLOCK, header_bytes
-from reducers.simulate.records import SimulatedFrame, Truth
+from reducers.simulate.image_truth import image_facts
+from reducers.simulate.records import HiddenPlanes, SimulatedFrame, Truth
 from reducers.simulate.sources import GAIN_E_PER_ADU
 from reducers.simulate.spectrograph import expose_slit
 
@@ -24,19 +25,19 @@ if TYPE_CHECKING:
 
 def simulate(planned: PlannedExposure, instrument: Instrument) -> SimulatedFrame:
     """Return the raw file of one exposure and its truth; the same plan gives the same bytes."""
-    x1, x2, y1, y2 = planned.window
-    window = Window(
-        x0=x1 - 1,
-        x1=x2,
-        y0=y1 - 1,
-        y1=y2,
-        x_binning=planned.x_binning,
-        y_binning=planned.y_binning,
-    )
-    pointing = _pointing(planned)
-    expected, facts = _expose(planned, pointing, window, instrument)
+    return simulate_with_planes(planned, instrument)[0]
+
+
+def simulate_with_planes(
+    planned: PlannedExposure, instrument: Instrument
+) -> tuple[SimulatedFrame, HiddenPlanes]:
+    """Return the raw file, its truth, and the planes that show pixel by pixel what happened."""
+    window = window_of(planned)
+    pointing = pointing_of(planned)
+    expected, full, facts = _expose(planned, pointing, window, instrument)
     rng = np.random.default_rng([planned.night_seed, planned.number])
-    raw, hits, pixels = read_out(expected, window, planned.bias_level_adu, planned.exposure_s, rng)
+    rate = 1.0 if planned.scene is None else planned.scene.hit_rate
+    out = read_out(expected, window, planned.bias_level_adu, planned.exposure_s, rng, hit_rate=rate)
     truth = Truth(
         stem=planned.stem,
         kind=str(planned.kind),
@@ -45,12 +46,13 @@ def simulate(planned: PlannedExposure, instrument: Instrument) -> SimulatedFrame
         bias_level_adu=planned.bias_level_adu,
         airmass=pointing.airmass,
         seeing_arcsec=planned.seeing_arcsec,
-        cosmic_rays=hits,
-        cosmic_ray_pixels=pixels,
+        cosmic_rays=out.hits,
+        cosmic_ray_pixels=out.struck_pixels,
         **facts,
     )
-    content = header_bytes(planned, pointing, raw) + data_bytes(raw)
-    return SimulatedFrame(name=f"{planned.stem}.fits", content=content, truth=truth)
+    content = header_bytes(planned, pointing, out.raw) + data_bytes(out.raw)
+    frame = SimulatedFrame(name=f"{planned.stem}.fits", content=content, truth=truth)
+    return frame, HiddenPlanes(cosmic_ray_e=out.charge, full=full, expected_e=expected)
 
 
 def truth_as_json(truth: Truth) -> str:
@@ -64,7 +66,21 @@ def data_bytes(raw: Any) -> bytes:
     return stored + bytes(-len(stored) % BLOCK)
 
 
-def _pointing(planned: PlannedExposure) -> Pointing:
+def window_of(planned: PlannedExposure) -> Window:
+    """Return the window of an exposure, 0-based and half-open."""
+    x1, x2, y1, y2 = planned.window
+    return Window(
+        x0=x1 - 1,
+        x1=x2,
+        y0=y1 - 1,
+        y1=y2,
+        x_binning=planned.x_binning,
+        y_binning=planned.y_binning,
+    )
+
+
+def pointing_of(planned: PlannedExposure) -> Pointing:
+    """Return where the telescope stands when the shutter opens."""
     if planned.ra_deg is None or planned.dec_deg is None:
         return sky.parked(planned.start)
     return sky.point(planned.ra_deg, planned.dec_deg, planned.start)
@@ -72,18 +88,25 @@ def _pointing(planned: PlannedExposure) -> Pointing:
 
 def _expose(
     planned: PlannedExposure, pointing: Pointing, window: Window, instrument: Instrument
-) -> tuple[Any, dict[str, Any]]:
-    if planned.kind in ("BIAS", "DARK"):
-        return np.zeros(window.shape), {}
+) -> tuple[Any, Any, dict[str, Any]]:
+    nowhere = np.zeros(window.shape, dtype=bool)
+    if planned.kind == "BIAS":
+        return np.zeros(window.shape), nowhere, {}
+    if planned.kind == "DARK":
+        return dark_current(window, planned.exposure_s), nowhere, {}
     if not planned.is_dispersed:
-        expected, stars, level = expose_field(planned, pointing, window, instrument)
-        return expected, {"stars": stars, "sky_electrons": level}
+        seen = expose_field(planned, pointing, window, instrument)
+        return seen.expected, seen.full, image_facts(planned, seen, window, instrument)
     expected, objects, optics, level = expose_slit(planned, pointing, window, instrument)
-    return expected, {
-        "objects": objects,
-        "sky_electrons": level,
-        "dispersion": optics.dispersion,
-        "shift_px": optics.shift_px,
-        "bend_px": optics.bend_px,
-        "line_fwhm_px": optics.line_fwhm_px,
-    }
+    return (
+        expected,
+        nowhere,
+        {
+            "objects": objects,
+            "sky_electrons": level,
+            "dispersion": optics.dispersion,
+            "shift_px": optics.shift_px,
+            "bend_px": optics.bend_px,
+            "line_fwhm_px": optics.line_fwhm_px,
+        },
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reducers.simulate.filters import filter_cards
 from reducers.simulate.pointing import precessed
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ SLIT_CARDS = {
     "Slit_1.3": (516, 5, 198622),
     "Slit_1.8": (517, 6, 238900),
 }
-FILTER_ID = {"u'_SDSS": 109, "g'_SDSS": 110, "r'_SDSS": 111, "i'_SDSS": 112, "z'_SDSS": 113}
+#: Cards that count detector pixels where there are no coordinates of the sky.
+PIXEL_COORDINATES = ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2")
 #: Digits after the point, as the control system prints them.
 DECIMALS = {
     "UT": 6,
@@ -62,7 +64,8 @@ def header_bytes(
         primary, extension = _scripted_order(primary, extension)
     shape = {**_window_values(planned, raw.shape), "GAIN": gain}
     if not planned.is_dispersed and planned.kind.startswith(("IMG", "ACQ")):
-        extension = _with_sky_coordinates(extension, planned, pointing, raw.shape)
+        extension = _with_sky_coordinates(extension, planned, pointing)
+        shape = {key: value for key, value in shape.items() if key not in PIXEL_COORDINATES}
     head = _fill(primary, values, comments, PRIMARY_BYTES)
     return head + _fill(extension, shape, {}, EXTENSION_BYTES)
 
@@ -163,8 +166,7 @@ def _wheel_values(planned: PlannedExposure) -> dict[str, Any]:
     if not planned.grism:
         values |= {"FBFLTNM": "Open", "FBFLTID": 1002, "FBFLTPOS": 0}
     if planned.filter:
-        number = next((n for name, n in FILTER_ID.items() if planned.filter.startswith(name)), 111)
-        values |= {"FAFLTNM": planned.filter, "FAFLTID": number, "FAFLTPOS": 3}
+        values |= filter_cards(planned.filter)
     return values
 
 
@@ -186,7 +188,7 @@ def _telescope_values(planned: PlannedExposure, pointing: Pointing) -> dict[str,
         "TELALT": pointing.altitude_deg,
         "AZIMUTH": pointing.azimuth_deg,
         "AIRMASS": pointing.airmass,
-        "FIELD": pointing.parallactic_deg,
+        "FIELD": _field_angle_deg(planned, pointing),
         "TCSTGT": planned.target,
         "OBJECT": planned.object_name,
         "IMAGETYP": planned.image_type,
@@ -194,6 +196,10 @@ def _telescope_values(planned: PlannedExposure, pointing: Pointing) -> dict[str,
         "OBS_MODE": "SPECTROSCOPY" if planned.is_dispersed else "IMAGING",
         "SHSTAT": "CLOSED" if planned.kind in ("BIAS", "DARK") else "OPEN",
     }
+    if planned.scene is not None:
+        values["ROTPOS"] = _field_angle_deg(planned, pointing) - pointing.parallactic_deg
+    if "DOME" in planned.image_type:
+        values["BFLMP1"] = 1
     if at_rest:
         values |= {"ROTPOS": -90.0, "TRACKMOD": "poweroff", "AUSTATUS": 0, "AUFLTNM": "closed"}
         values |= {"AUFLTID": 0, "AUXPOS": 1198, "AUYPOS": 4998, "AUFOCUS": 473}
@@ -204,6 +210,11 @@ def _telescope_values(planned: PlannedExposure, pointing: Pointing) -> dict[str,
     else:
         values |= {"PROPID": "72-010"}
     return values
+
+
+def _field_angle_deg(planned: PlannedExposure, pointing: Pointing) -> float:
+    # Spectra are taken along the parallactic angle, images with the angle that was asked for.
+    return pointing.parallactic_deg if planned.scene is None else planned.scene.field_angle_deg
 
 
 def _catalogue_position(planned: PlannedExposure) -> dict[str, Any]:
@@ -292,11 +303,11 @@ def _moved(cards: tuple[str, ...], keys: tuple[str, ...], after: str) -> tuple[s
 
 
 def _with_sky_coordinates(
-    extension: tuple[str, ...], planned: PlannedExposure, pointing: Pointing, shape: Any
+    extension: tuple[str, ...], planned: PlannedExposure, pointing: Pointing
 ) -> tuple[str, ...]:
     x1, _, y1, _ = planned.window
     scale = 0.2138 / 3600
-    angle = np.radians(pointing.parallactic_deg)
+    angle = np.radians(_field_angle_deg(planned, pointing))
     sky: dict[str, tuple[Any, str]] = {
         "CTYPE1": ("RA---TAN", "Coordinate type of 1st axis"),
         "CTYPE2": ("DEC--TAN", "Coordinate type of 2nd axis"),
@@ -304,14 +315,14 @@ def _with_sky_coordinates(
         "CRVAL2": (pointing.dec_deg, "DEC at reference point"),
         "CUNIT1": ("deg", "Unit of 1st axis"),
         "CUNIT2": ("deg", "Unit of 2nd axis"),
-        "CRPIX1": ((1050.0 - x1 + 1) / planned.x_binning, "Reference pixel on 1st axis"),
-        "CRPIX2": ((1050.0 - y1 + 1) / planned.y_binning, "Reference pixel on 2nd axis"),
+        "CRPIX1": ((1050.5 - x1) / planned.x_binning + 0.5, "Reference pixel on 1st axis"),
+        "CRPIX2": ((1050.5 - y1) / planned.y_binning + 0.5, "Reference pixel on 2nd axis"),
         "CD1_1": (-scale * planned.x_binning * float(np.cos(angle)), "Coordinate matrix"),
         "CD1_2": (scale * planned.y_binning * float(np.sin(angle)), "Coordinate matrix"),
         "CD2_1": (scale * planned.x_binning * float(np.sin(angle)), "Coordinate matrix"),
         "CD2_2": (scale * planned.y_binning * float(np.cos(angle)), "Coordinate matrix"),
     }
-    drop = {*sky, "CDELT1", "CDELT2"}
+    drop = {*sky, *PIXEL_COORDINATES}
     kept = [card for card in extension if card[:8].rstrip() not in drop]
     place = next(i for i, card in enumerate(kept) if card.startswith("CCDNAME")) + 1
     cards = [format_card(key, value, comment) for key, (value, comment) in sky.items()]

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from reducers.identity import FrameKind
+from reducers.simulate.scene import Scene
 
 WINDOW = (851, 1250, 1, 2102)
 
@@ -66,6 +67,8 @@ class PlannedExposure:
         Factor on the light of the lamps: 0 is a dead lamp.
     scripted : bool
         Written by a script or an observing block: its card order, DATE at the start.
+    scene : Scene or None
+        What an image shows; None where only `sources` shine, and the pointing is exact.
     night_seed : int
         Seeds what one night shares (dispersion, bias level).
     """
@@ -98,6 +101,7 @@ class PlannedExposure:
     bias_level_adu: float = 11700.0
     sources: tuple[Source, ...] = ()
     scripted: bool = False
+    scene: Scene | None = None
     night_seed: int = 0
 
     @property
@@ -154,6 +158,10 @@ class Truth:
     bend_px : tuple of float
         Coefficients a, b, c of bend = (a t + b t**2) (1 + c u0), t = (x - 1050) / 100,
         u0 = (y - 1050) / 1000.
+    stars, galaxies, trails : tuple of mapping
+        Of an image: `field_truth.FieldTruth` row by row.
+    place : mapping of str to float
+        Of an image: the fields of `place.Place`, FWHM, zero point and extinction.
     cosmic_ray_pixels, cosmic_rays : int
         Pixels that gained more than five times the read noise, and the hits that made them.
     """
@@ -171,6 +179,9 @@ class Truth:
     line_fwhm_px: float = 0.0
     objects: tuple[ObjectTruth, ...] = ()
     stars: tuple[Mapping[str, float], ...] = ()
+    galaxies: tuple[Mapping[str, float], ...] = ()
+    trails: tuple[Mapping[str, Any], ...] = ()
+    place: Mapping[str, float] = field(default_factory=dict)
     cosmic_rays: int = 0
     cosmic_ray_pixels: int = 0
     sky_electrons: float = 0.0
@@ -184,3 +195,22 @@ class SimulatedFrame:
     name: str
     content: bytes
     truth: Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenPlanes:
+    """What no header tells of the pixels of one raw frame.
+
+    Attributes
+    ----------
+    cosmic_ray_e : (ny, nx) float
+        Electrons that cosmic rays left.
+    full : (ny, nx) bool
+        Where a well is full, bleeding included.
+    expected_e : (ny, nx) float
+        Electrons without noise and without cosmic rays.
+    """
+
+    cosmic_ray_e: Any
+    full: Any
+    expected_e: Any
