@@ -12,13 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from daemon.sections import Calibration, Instruments, Paths, Range, Spectrum, Watch, Work
+from daemon.sections import (
+    Calibration,
+    Catalogues,
+    Instruments,
+    Paths,
+    Range,
+    Spectrum,
+    Watch,
+    Work,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
     "Calibration",
+    "Catalogues",
     "Config",
     "ConfigError",
     "Instruments",
@@ -47,6 +57,7 @@ class Config:
     work: Work = field(default_factory=Work)
     calibration: Calibration = field(default_factory=Calibration)
     spectrum: Spectrum = field(default_factory=Spectrum)
+    catalogues: Catalogues = field(default_factory=Catalogues)
     instrument: Instruments = field(default_factory=Instruments)
     source: Path | None = None
 
@@ -66,6 +77,11 @@ class Config:
         return self.paths.database or self.paths.root / "alfoscd.sqlite"
 
     @property
+    def catalogue_folder(self) -> Path:
+        """Folder of the reference catalogues, absolute."""
+        return self.catalogues.folder or self.paths.root / "catalogues"
+
+    @property
     def settings_digest(self) -> str:
         """SHA-256 over the settings that change a product; it enters the product key."""
         values = {name: _plain(getattr(self, name)) for name in _PRODUCT_SECTIONS}
@@ -80,6 +96,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "work": Work,
     "calibration": Calibration,
     "spectrum": Spectrum,
+    "catalogues": Catalogues,
     "instrument": Instruments,
 }
 

@@ -93,6 +93,27 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogues:
+    """What images are compared with: stars of reference catalogues."""
+
+    folder: Path | None = field(
+        default=None,
+        metadata=_doc("where catalogues are kept on disc; by default <root>/catalogues"),
+    )
+    online: bool = field(
+        default=True,
+        metadata=_doc("ask the services for fields that are not on disc; what they give is kept"),
+    )
+    limit_s: float = field(
+        default=10.0,
+        metadata=_doc("an image waits no longer than this for the services", at_least=0),
+    )
+    vizier_hosts: tuple[str, ...] = field(
+        default=(), metadata=_doc("VizieR mirrors, asked in this order; empty takes the known ones")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
     """Which instruments are at the telescope."""
 
