@@ -119,6 +119,8 @@ def measure_flexure(
         The solution is a grism's nominal one: lines are looked for farther off, and whatever
         shift several of them agree on is applied, for there is no zero point to defend.
     """
+    if solution.grism.in_pixels:
+        return UNKNOWN
     counts, detector_x = _slit_bins(np.asarray(sky, dtype=np.float64), geometry, shape)
     detector_y = np.asarray(geometry.detector_y(np.arange(shape[0])), dtype=np.float64)
     profile = _profile(solution, abs(float(detector_y[1] - detector_y[0])))

@@ -14,11 +14,7 @@ from reducers.detector.correct import LEAST_FLAT, relative_variance
 from reducers.frame import Frame, Mask, Vector
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
 from reducers.spectroscopy.extract import Extraction, FlatNoise
-from reducers.spectroscopy.flexure import (
-    UNKNOWN,
-    Flexure,
-    measure_flexure,
-)
+from reducers.spectroscopy.flexure import Flexure, measure_flexure
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.objects import Expected, Scene, extract_objects, search, trace_objects
 from reducers.spectroscopy.sky import (
@@ -105,11 +101,7 @@ def measure_slit(
     fit = _sky(scene, coordinate, sources, profile, how, before=sky)
     scene = replace(scene, sky=fit.sky)
     sources, profile = search(scene, seeing_px, how.region_px)
-    flexure = UNKNOWN
-    if not solution.grism.in_pixels:
-        flexure = measure_flexure(
-            fit.sky, solution, frame.geometry, frame.shape, nominal=arc is None
-        )
+    flexure = measure_flexure(fit.sky, solution, frame.geometry, frame.shape, nominal=arc is None)
     if flexure.applied:
         solution = solution.shifted(flexure.shift_px)
         wavelengths = solution.map_for(frame.shape, frame.geometry)
