@@ -18,8 +18,7 @@ class Spectrum:
     Attributes
     ----------
     wavelength : (n,) float64
-        Vacuum Angstrom, at pixel centres; where `in_pixels`, detector pixels (unbinned, 0-based)
-        along the dispersion.
+        Vacuum Angstrom, at pixel centres.
     flux, error, sky : (n,) float64
         Signal, its standard deviation and the sky under it, in `unit`.
     mask : (n,) uint16
@@ -37,7 +36,6 @@ class Spectrum:
     mask: NDArray[np.uint16]
     unit: str = "electron"
     history: tuple[str, ...] = ()
-    in_pixels: bool = False
 
     def __post_init__(self) -> None:
         sizes = {

@@ -24,7 +24,8 @@ from daemon.publish.page import (
     span,
     title,
 )
-from daemon.publish.view import WAVELENGTH, limits
+from daemon.publish.panels import WAVELENGTH
+from daemon.publish.view import limits
 from reducers.frame import Vector
 from reducers.instrument import Standard
 from reducers.spectroscopy.bands import TELLURIC

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +18,9 @@ from reducers.imaging.tangent_plane import from_plane, moved_tangent, onto_plane
 from reducers.profile_imaging import Distortion, Imaging
 from reducers.profiles import load_instrument
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ALFOSC = load_instrument("alfosc")
 
 
@@ -30,6 +32,28 @@ def _identity(window: tuple[int, int, int, int] = (1, 2148, 1, 2102), **known: A
         observed_at=None,
         exposure_s=60.0,
         **known,
+    )
+
+
+def _cards() -> dict[str, Any]:
+    scale = 0.2138 / 3600
+    return dict(
+        zip(
+            [
+                "CTYPE1",
+                "CTYPE2",
+                "CRVAL1",
+                "CRVAL2",
+                "CRPIX1",
+                "CRPIX2",
+                "CD1_1",
+                "CD1_2",
+                "CD2_1",
+                "CD2_2",
+            ],
+            ("RA---TAN", "DEC--TAN", 10.0, 60.0, 101.0, 201.0, -scale, 0.0, 0.0, scale),
+            strict=True,
+        )
     )
 
 
@@ -74,11 +98,7 @@ def test_the_pointing_falls_on_the_optical_centre_of_any_window_and_binning():
 
 
 def test_sane_cards_are_used_with_window_and_trimming():
-    cards = {
-        **{"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 60.0},
-        **{"CRPIX1": 101.0, "CRPIX2": 201.0, "CD1_2": 0.0, "CD2_1": 0.0},
-        **{"CD1_1": -0.2138 / 3600, "CD2_2": 0.2138 / 3600},
-    }
+    cards = _cards()
     identity = _identity(window=(701, 1500, 601, 1400), ra_deg=10.01, dec_deg=60.0)
     place = header_place(identity, (790, 780), Geometry(x0=710, y0=605), ALFOSC, cards)
     assert place is not None
@@ -90,11 +110,7 @@ def test_sane_cards_are_used_with_window_and_trimming():
     "wrong", [{"CD1_1": -1.0}, {"CRVAL2": -20.0}, {"CTYPE1": "X"}, {"CRPIX1": "?"}, {"CD1_2": 5e-5}]
 )
 def test_cards_that_cannot_be_are_passed_over(wrong: dict[str, Any]):
-    cards = {
-        **{"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 60.0},
-        **{"CRPIX1": 101.0, "CRPIX2": 201.0, "CD1_2": 0.0, "CD2_1": 0.0},
-        **{"CD1_1": -0.2138 / 3600, "CD2_2": 0.2138 / 3600},
-    }
+    cards = _cards()
     identity = _identity(ra_deg=10.01, dec_deg=60.0)
     by_pointing = header_place(identity, (2064, 2048), Geometry(x0=50), ALFOSC)
     place = header_place(identity, (2064, 2048), Geometry(x0=50), ALFOSC, {**cards, **wrong})
