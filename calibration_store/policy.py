@@ -55,9 +55,6 @@ class Selection:
         Responses as good as a borrowed one, nearest first: their median is used.
     other_slit
         Taken through another slit than the frame.
-    slit_shift_px
-        How much higher the frame's slit stands than the master's, unbinned pixels; 0 where the
-        headers do not say.
     refused
         The night has calibrations of this role, but what was made of them may not be used.
     """
@@ -71,7 +68,6 @@ class Selection:
     borrowed: bool = False
     companions: tuple[MasterRecord, ...] = ()
     other_slit: bool = False
-    slit_shift_px: float = 0.0
     refused: bool = False
 
 
@@ -128,7 +124,6 @@ def choose(
         borrowed=best.night != night,
         companions=companions,
         other_slit=best.setup.slit != identity.setup.slit,
-        slit_shift_px=_slit_shift(identity, best),
     )
 
 
@@ -261,12 +256,6 @@ def _slit_unmoved(identity: Identity, master: MasterRecord) -> bool:
     if identity.aperture_y_px is None or master.aperture_y_px is None:
         return False
     return abs(identity.aperture_y_px - master.aperture_y_px) <= SLIT_UNMOVED_PX
-
-
-def _slit_shift(identity: Identity, master: MasterRecord) -> float:
-    if identity.aperture_y_px is None or master.aperture_y_px is None:
-        return 0.0
-    return identity.aperture_y_px - master.aperture_y_px
 
 
 def same_pointing(

@@ -140,6 +140,9 @@ class Spectrum:
     method: Literal["optimal", "boxcar"] = field(
         default="optimal", metadata=_doc("how the published spectrum is extracted: optimal, boxcar")
     )
+    wavelengths: Literal["vacuum", "air"] = field(
+        default="vacuum", metadata=_doc("wavelengths of the products: vacuum, air")
+    )
     aperture_px: float | None = field(
         default=None,
         metadata=_doc(

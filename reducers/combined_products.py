@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from reducers.errors import UnreadableFile
 from reducers.products import add_card, base_header, printable, provenance_hdu
+from reducers.spectral_axis import VACUUM, SpectralAxis, axis_named
 from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectrum import Spectrum
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 #: Raised when the numbers of a combination change.
 COMBINATION_VERSION = "1"
 #: Cards that all members share.
-_COMMON = ("TELESCOP", "INSTRUME", "OBJECT", "GRISM", "SLIT", "FILTER", "SPECSYS", "WAVETYPE")
+_COMMON = ("TELESCOP", "INSTRUME", "OBJECT", "GRISM", "SLIT", "FILTER", "SPECSYS")
 #: What SPECSYS says, in words.
 _SYSTEMS = {"BARYCENT": "barycentric", "TOPOCENT": "topocentric", "": "topocentric"}
 
@@ -54,8 +55,9 @@ def read_spectrum(path: Path) -> StoredSpectrum:
     except (OSError, KeyError, IndexError, TypeError) as error:
         raise UnreadableFile(f"{path.name} is not a spectrum: {error}") from error
     mask = columns["DQ"].astype(np.uint16)
+    wavelength = axis_named(header.get("WAVETYPE", "")).in_vacuum(columns["WAVE"])
     counts = Spectrum(
-        wavelength=columns["WAVE"],
+        wavelength=wavelength,
         flux=columns["COUNTS"],
         error=columns["COUNTS_ERR"],
         sky=np.zeros(mask.size),
@@ -63,7 +65,7 @@ def read_spectrum(path: Path) -> StoredSpectrum:
     )
     calibrated = header.get("FLUXCAL") == "ABSOLUTE"
     flux = Spectrum(
-        wavelength=columns["WAVE"],
+        wavelength=wavelength,
         flux=columns["FLUX"],
         error=columns["ERR"],
         sky=columns["SKY"],
@@ -97,6 +99,9 @@ def combined_products(
         Of the telescope towards the target, by member, where wavelengths are at the barycentre.
     """
     header = _header(combined, headers, provenance, quality=quality, flags=flags, excluded=excluded)
+    axis = _common_axis(headers)
+    for keyword, value, comment in axis.cards:
+        add_card(header, keyword, value, comment)
     if velocities_km_s:
         header["SPECSYS"] = ("BARYCENT", "the observer's motion is taken out")
     for number, velocity in enumerate(velocities_km_s, start=1):
@@ -104,12 +109,18 @@ def combined_products(
     hdus = fits.HDUList(
         [
             fits.PrimaryHDU(header=header),
-            _spectrum_table(combined),
+            _spectrum_table(combined, axis),
             _members_table(combined.shares),
             provenance_hdu(provenance),
         ]
     )
-    return {"combined": hdus, "combined_ascii": _ascii(combined, header)}
+    return {"combined": hdus, "combined_ascii": _ascii(combined, header, axis)}
+
+
+def _common_axis(headers: Sequence[Mapping[str, Any]]) -> SpectralAxis:
+    """Return in what all members tell wavelengths; vacuum where they differ."""
+    said = {str(header.get("WAVETYPE", "")) for header in headers}
+    return axis_named(said.pop()) if len(said) == 1 else VACUUM
 
 
 def _header(
@@ -176,12 +187,12 @@ def _times(headers: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
     return found
 
 
-def _spectrum_table(combined: CombinedSpectrum) -> fits.BinTableHDU:
+def _spectrum_table(combined: CombinedSpectrum, axis: SpectralAxis) -> fits.BinTableHDU:
     """Return WAVE FLUX ERR MASK SKY NEXP CORR DQ."""
     spectrum = combined.spectrum
     unit = "count" if spectrum.unit == "electron" else spectrum.unit
     columns = [
-        fits.Column("WAVE", "D", unit="Angstrom", array=spectrum.wavelength),
+        fits.Column("WAVE", "D", unit=axis.unit, array=axis.published(spectrum.wavelength)),
         fits.Column("FLUX", "D", unit=unit, array=spectrum.flux),
         fits.Column("ERR", "D", unit=unit, array=spectrum.error),
         fits.Column("MASK", "J", array=(~spectrum.good).astype(np.int32)),
@@ -192,7 +203,8 @@ def _spectrum_table(combined: CombinedSpectrum) -> fits.BinTableHDU:
     ]
     table = fits.BinTableHDU.from_columns(columns, name="SPECTRUM")
     for keyword, value, comment in (
-        ("WAVETYPE", "vacuum", "column WAVE, at pixel centres"),
+        *axis.cards,
+        ("TUCD1", axis.ucd, "at pixel centres"),
         ("COUNTED", "electron", "what a count is"),
         ("CORRTYPE", "next pixel", "column CORR: correlation of errors"),
     ):
@@ -221,7 +233,7 @@ def _members_table(shares: Sequence[Share]) -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns(columns, name="MEMBERS")
 
 
-def _ascii(combined: CombinedSpectrum, header: fits.Header) -> str:
+def _ascii(combined: CombinedSpectrum, header: fits.Header, axis: SpectralAxis) -> str:
     """Return wavelength, flux and error of the good pixels as text."""
     spectrum = combined.spectrum
     lines = [
@@ -229,11 +241,12 @@ def _ascii(combined: CombinedSpectrum, header: fits.Header) -> str:
         f"# FRAMES {' '.join(printable(share.name) for share in combined.shares)}",
         f"# EXPTIME {combined.exposure_s:g} s",
         f"# QUALITY {header['QUALITY']}",
-        f"# WAVELENGTH vacuum Angstrom, {_SYSTEMS[header['SPECSYS']]}",
+        f"# WAVELENGTH {axis.words}, {_SYSTEMS[header['SPECSYS']]}",
         f"# FLUX and ERROR {spectrum.unit}",
         "# COLUMNS wavelength flux error; masked pixels are left out",
     ]
     good = spectrum.good
-    rows = zip(spectrum.wavelength[good], spectrum.flux[good], spectrum.error[good], strict=True)
+    along = axis.published(spectrum.wavelength)[good]
+    rows = zip(along, spectrum.flux[good], spectrum.error[good], strict=True)
     lines += [f"{w:.3f} {f:.6e} {e:.6e}" for w, f, e in rows]
     return "\n".join(lines) + "\n"

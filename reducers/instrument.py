@@ -10,6 +10,8 @@ from reducers.errors import ProfileError
 from reducers.identity import FrameKind
 from reducers.profile_imaging import Imaging
 
+#: Status of the stand-in for a grism whose wavelengths nobody knows.
+IN_PIXELS = "pixels"
 #: Ways to subtract the overscan.
 OVERSCAN_MODES = ("constant", "ramp", "column", "full", "trim")
 
@@ -97,7 +99,7 @@ class Grism:
     ----------
     first_guess : tuple of float
         Vacuum Angstrom as a polynomial in u = (detector_y - reference_px) / scale_px,
-        lowest order first, for a slit at `slit_reference_px`.
+        lowest order first, for a slit at `slit_reference_px`; empty where nobody knows it.
     valid_px : tuple of float
         Detector pixels between which the guess is measured.
     range_angstrom : tuple of float
@@ -125,6 +127,11 @@ class Grism:
     rms_limit_angstrom: float
     status: str = "measured"
     second_order_angstrom: float = 0.0
+
+    @property
+    def in_pixels(self) -> bool:
+        """True where no wavelength is known and the detector pixel takes its place."""
+        return self.status == IN_PIXELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,9 @@ from reducers.detector.illumination import follow_slit, measure_shift
 from reducers.detector.overscan import correct_overscan, has_overscan, overscan_noise
 from reducers.detector.start import correct_linearity, mask_settling, start_frame, trim, turn
 from reducers.detector.verify import compare_detector
-from reducers.errors import NoOverscan, SetupMismatch
+from reducers.errors import NoOverscan, PoorWavelengthFit, SetupMismatch
 from reducers.frame import Mask
+from reducers.spectroscopy.nominal import pixel_scale
 from reducers.spectroscopy.orientation import solve_turned_arc, turned_grism
 from reducers.spectroscopy.wavelength import solve_wavelength
 
@@ -136,19 +137,17 @@ def gain_and_read_noise(
 
 
 def grism_of(identity: Identity, instrument: Instrument) -> Grism:
-    """Return the facts of the grism in the beam.
+    """Return the facts of the grism in the beam; its pixels where wavelengths are not known.
 
-    Raises
-    ------
-    SetupMismatch
-        If the profile does not know it, or nothing about vertical slits and this is one.
+    They are not where the profile lacks the grism, or says nothing about vertical slits.
     """
-    grism = instrument.grisms.get(identity.setup.grism)
-    if grism is None:
-        raise SetupMismatch(f"the profile knows no grism {identity.setup.grism!r}")
+    grism, vertical = instrument.grisms.get(identity.setup.grism), instrument.vertical_slits
+    if grism is None or not grism.first_guess:
+        return pixel_scale(identity.setup.grism, instrument)
     if identity.setup.dispersion_axis == "y":
         return grism
-    vertical = vertical_slits_of(instrument)
+    if vertical is None:
+        return pixel_scale(identity.setup.grism, instrument)
     return turned_grism(grism, vertical, vertical.directions[0])
 
 
@@ -165,6 +164,8 @@ def flat_floor(identity: Identity, instrument: Instrument) -> float:
 def direction_known(identity: Identity, instrument: Instrument) -> bool:
     """Tell whether the profile says which way wavelengths run behind this slit."""
     vertical = instrument.vertical_slits
+    if grism_of(identity, instrument).in_pixels:
+        return False
     if identity.setup.dispersion_axis == "y":
         return True
     return vertical is not None and len(vertical.directions) == 1
@@ -184,6 +185,11 @@ def solve_arc(
 ) -> WavelengthSolution:
     """Identify an arc behind a slit of either orientation; raise `PoorWavelengthFit`."""
     grism = grism_of(identity, instrument)
+    if grism.in_pixels:
+        raise PoorWavelengthFit(
+            f"the profile of {instrument.name} knows no wavelengths of {grism.name or 'no grism'} "
+            f"behind {identity.setup.slit or 'no slit'}: its spectra are extracted in pixels"
+        )
     if identity.setup.dispersion_axis == "y":
         solution = solve_wavelength(
             frame,
@@ -205,6 +211,8 @@ def solve_arc(
 def slit_offset(identity: Identity, grism: Grism) -> float:
     """Return how far the slit stands from where the grism's first guess was measured (px)."""
     if identity.setup.dispersion_axis == "x":  # nothing in the header is known to predict it
+        return 0.0
+    if grism.in_pixels:
         return 0.0
     if identity.aperture_y_px is None or identity.aperture_y_px == 0:
         return 0.0

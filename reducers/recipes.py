@@ -11,6 +11,7 @@ import numpy as np
 from reducers.detector.correct import estimate_variance
 from reducers.detector_recipes import build_bias, build_flat
 from reducers.errors import PoorResponse
+from reducers.instrument import IN_PIXELS
 from reducers.preparation import (
     debiased,
     gain_and_read_noise,
@@ -28,6 +29,7 @@ from reducers.reduced import (
 )
 from reducers.slit_recipe import see_slit
 from reducers.spectroscopy.assess import (
+    SEEN,
     measure_calibrations,
     measure_flux,
     measure_fringes,
@@ -202,6 +204,8 @@ def reduce_spectrum(
     how = how or SpectrumSettings()
     identity = exposure.identity
     grism = grism_of(identity, instrument)
+    if grism.in_pixels:  # nothing that is told by wavelength can be applied
+        given = replace(given, wavelengths=None, response=None)
     seen = see_slit(exposure, given, instrument, how, partner)
     slit = seen.slit
     if identity.standard and given.wavelengths is not None:
@@ -217,7 +221,7 @@ def reduce_spectrum(
     measurements = {
         **slit.measurements,
         **measure_target(objects[0], identity, instrument),
-        **measure_calibrations(given),
+        **measure_calibrations(given, slit),
         **measure_flux(objects[0], given.response, identity, instrument),
         **measure_neighbours(objects),
         **measure_circumstances(identity, instrument),
@@ -231,7 +235,7 @@ def reduce_spectrum(
         "read_noise_e": seen.read_noise_e,
         "airmass": identity.airmass if identity.airmass is not None else math.nan,
         "human_choice": float(partner is not None or not HUMAN_SETTINGS.isdisjoint(by_hand)),
-        "unverified_facts": float(grism.status not in ("measured", "template")),
+        "unverified_facts": float(grism.status not in (*SEEN, IN_PIXELS)),
     }
     flags, quality = judge(
         measurements,

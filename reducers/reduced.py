@@ -82,6 +82,8 @@ class SpectrumSettings:
         First and last vacuum wavelength of every range that is left out (marked BAD).
     method
         'optimal' or 'boxcar': which extraction becomes the published spectrum.
+    wavelengths
+        'vacuum' or 'air': in what the products tell wavelengths.
     """
 
     cosmic_sigma: float = 5.0
@@ -93,6 +95,7 @@ class SpectrumSettings:
     background_px: tuple[tuple[float, float], ...] = ()
     mask_angstrom: tuple[tuple[float, float], ...] = ()
     method: str = "optimal"
+    wavelengths: str = "vacuum"
 
 
 #: Name of the extended light under the target, an object of its own.
@@ -141,7 +144,7 @@ class ReducedSpectrum:
     image
         Flat-fielded electrons before sky subtraction, cosmic rays masked.
     sky, wavelengths : (ny, nx)
-        Sky model in electrons, and vacuum Angstrom.
+        Sky model in electrons, and vacuum Angstrom (detector pixels where `in_pixels`).
     slit_profile : (nx,)
         Mean signal along the slit, electrons per row.
     """
@@ -156,3 +159,8 @@ class ReducedSpectrum:
     quality: int
     solution: WavelengthSolution | None
     response: Response | None
+
+    @property
+    def in_pixels(self) -> bool:
+        """True where no wavelengths are known."""
+        return self.solution is not None and self.solution.grism.in_pixels

@@ -53,7 +53,7 @@ def reduction_log(
     """
     item = reduced.objects[object_index]
     lines = [
-        *_heading(reduced, exposure, item),
+        *_heading(reduced, exposure, item, settings or SpectrumSettings()),
         "",
         "WARNINGS",
         *_warnings(reduced.flags),
@@ -82,7 +82,12 @@ def reduction_log(
     return "\n".join(folded for line in lines for folded in _fold(line)) + "\n"
 
 
-def _heading(reduced: ReducedSpectrum, exposure: Exposure, item: ExtractedObject) -> list[str]:
+def _heading(
+    reduced: ReducedSpectrum,
+    exposure: Exposure,
+    item: ExtractedObject,
+    settings: SpectrumSettings,
+) -> list[str]:
     identity, setup = exposure.identity, exposure.identity.setup
     when = identity.observed_at
     airmass = "unknown" if identity.airmass is None else f"{identity.airmass:.2f}"
@@ -99,7 +104,9 @@ def _heading(reduced: ReducedSpectrum, exposure: Exposure, item: ExtractedObject
         "kind": "; ".join((str(identity.kind), *identity.reasons)),
         "quality": f"{reduced.quality} "
         f"({', '.join(flag.name for flag in reduced.flags) or 'all checks passed'})",
-        "wavelength": "vacuum Angstrom, topocentric",
+        "wavelength": "none: the axis is the detector's pixels"
+        if reduced.in_pixels
+        else f"{settings.wavelengths} Angstrom, topocentric",
         "flux": item.spectrum.unit,
     }
     return ["alfoscd: how this spectrum came about", "", *_facts(said, indent="")]

@@ -111,6 +111,8 @@ def refracted_path(
     frame: Frame, solution: WavelengthSolution, identity: Identity, instrument: Instrument
 ) -> Trace | None:
     """Return the path along which the air spreads the colours; None where that is not known."""
+    if solution.grism.in_pixels:
+        return None
     rows = np.arange(frame.shape[0], dtype=np.float64)
     middle = frame.geometry.detector_x(np.full(rows.size, (frame.shape[1] - 1) / 2))
     # Beyond what the grism passes the solution runs wild, and there is no light to follow.

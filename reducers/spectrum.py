@@ -18,7 +18,8 @@ class Spectrum:
     Attributes
     ----------
     wavelength : (n,) float64
-        Vacuum Angstrom, at pixel centres.
+        Vacuum Angstrom, at pixel centres; where `in_pixels`, detector pixels (unbinned, 0-based)
+        along the dispersion.
     flux, error, sky : (n,) float64
         Signal, its standard deviation and the sky under it, in `unit`.
     mask : (n,) uint16
@@ -36,6 +37,7 @@ class Spectrum:
     mask: NDArray[np.uint16]
     unit: str = "electron"
     history: tuple[str, ...] = ()
+    in_pixels: bool = False
 
     def __post_init__(self) -> None:
         sizes = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ from daemon.cli.options import add_config, configuration, paint
 from daemon.cli.reduce import Progress
 from daemon.cli.report import text_of
 from daemon.cli.simulate import write_night
+from daemon.cli.simulated_sky import hold_catalogues
 from daemon.layout import Layout, write_atomically
 from daemon.publish.status_text import render
 from daemon.status import read_status
+from reducers.simulate.night import plan_night
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 #: Seconds between frames; a real night has minutes.
 _PACE_S = 0.5
 _LIMIT_S = 600.0
+NIGHT, SCALE = date(2026, 1, 15), "demo"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -54,9 +57,12 @@ def run(args: argparse.Namespace) -> int:
     config = configuration(args, raw)
     # Twenty minutes of silence close a set in a real night; here frames come in seconds.
     calibration = replace(config.calibration, quiet_s=6.0)
-    config = replace(config, calibration=calibration)
+    # The simulated sky is in no survey: its catalogues lie on disc before the night begins.
+    catalogues = replace(config.catalogues, folder=None, online=False)
+    config = replace(config, calibration=calibration, catalogues=catalogues)
+    hold_catalogues(plan_night(scale=SCALE), config.catalogue_folder, retrieved=str(NIGHT))
     print(f"1. a simulated night arrives in {raw}, one frame every moment")
-    print("2. the daemon takes it in, builds masters and reduces the spectra\n", flush=True)
+    print("2. the daemon takes it in, builds masters, reduces spectra and images\n", flush=True)
     return _watch_it(config, raw)
 
 
@@ -78,7 +84,14 @@ def _watch_it(config: Config, raw: Path) -> int:
 
 def _deliver(raw: Path, failures: list[BaseException]) -> None:
     try:
-        write_night(raw, pace_s=_PACE_S, say=lambda text: None, truth=raw.parent / "truth")
+        write_night(
+            raw,
+            night=NIGHT,
+            scale=SCALE,
+            pace_s=_PACE_S,
+            say=lambda text: None,
+            truth=raw.parent / "truth",
+        )
     except (OSError, ValueError) as error:
         failures.append(error)
 

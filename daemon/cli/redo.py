@@ -25,6 +25,7 @@ _SETTINGS = (
     "region_px",
     "aperture_px",
     "method",
+    "wavelengths",
     "background_px",
     "mask_angstrom",
     "seeing_arcsec",
@@ -81,6 +82,9 @@ def _add_hints(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     hints.add_argument(
         "--method", choices=("optimal", "boxcar"), help="which extraction is published"
+    )
+    hints.add_argument(
+        "--wavelengths", choices=("vacuum", "air"), help="in what the products tell wavelengths"
     )
     hints.add_argument(
         "--background", dest="background_px", type=ranges, metavar="RANGES",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ def add_parser(subparsers: Any) -> None:
         "Exit code 0: every frame reduced, 1: something failed or was refused.",
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="raw frames; never changed")
+    parser.add_argument(
+        "--wavelengths", choices=("vacuum", "air"),
+        help="in what the products tell wavelengths; by default what [spectrum] says",
+    )  # fmt: skip
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -40,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         return _refuse(f"{folder} is not a directory")
     config = configuration(args, folder)
+    if args.wavelengths:
+        config = replace(config, spectrum=replace(config.spectrum, wavelengths=args.wavelengths))
     from daemon.work.batch import reduce_directory
     from daemon.work.supervisor import AlreadyRunning
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daemon.cli.simulated_sky import catalogue_files
 from daemon.delivery import FAITHFUL, Style, deliver
 from reducers.profiles import load_instrument
 from reducers.simulate.frames import simulate, truth_as_json
-from reducers.simulate.night import plan_night
+from reducers.simulate.night import SCALES, plan_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +40,10 @@ def add_parser(subparsers: Any) -> None:
         help="date on which the night begins (default: %(default)s)",
     )
     parser.add_argument(
-        "--scale", choices=("small", "full"), default="small", help="about 25 or 125 frames"
+        "--scale",
+        choices=SCALES,
+        default="small",
+        help="about 25 spectra, 125 frames of all kinds, 28 full images, or the demo's 35 frames",
     )
     parser.add_argument(
         "--pace", type=float, default=0.0, metavar="S", help="seconds between frames (0: at once)"
@@ -85,7 +89,10 @@ def run(args: argparse.Namespace) -> int:
         sleep=time.sleep,
         say=lambda text: print(text, flush=True),
     )
-    print(f"{count} frames in {into}; their truth in {truth_folder(into, args.truth)}")
+    beside = truth_folder(into, args.truth)
+    print(f"{count} frames in {into}; their truth in {beside}")
+    if (beside / "catalogues").is_dir():
+        print(f"catalogues of the fields in {beside / 'catalogues'}: load them before the images")
     return 0
 
 
@@ -108,10 +115,14 @@ def write_night(
     sleep: Callable[[float], None] = time.sleep,
     say: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Write a simulated night into `into`, the truth beside it; return the number of frames."""
+    """Write a simulated night into `into`, the truth beside it; return the number of frames.
+
+    Where there are images, reference catalogues of their fields lie in `catalogues` of the truth.
+    """
     plan = plan_night(seed, scale, night=night, windowed=windowed)
     beside = truth_folder(into, truth)
     beside.mkdir(parents=True, exist_ok=True)
+    catalogue_files(plan, beside / "catalogues")
     kinds = {f"{planned.stem}.fits": planned for planned in plan}
     rng = np.random.default_rng([seed, 77])
 

@@ -30,7 +30,7 @@ from daemon.publish.page import (
     span,
     title,
 )
-from daemon.publish.panels import WAVELENGTH
+from daemon.publish.view import WAVELENGTH
 from reducers.frame import Frame, Vector
 from reducers.preparation import debiased
 from reducers.recipes import total

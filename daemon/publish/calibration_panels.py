@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daemon.publish.page import BLUE, GREEN, PALE, RED, frame, known, percentiles, say, title
-from daemon.publish.panels import WAVELENGTH
+from daemon.publish.view import WAVELENGTH
 from reducers.spectroscopy.flexure import measure_flexure
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def draw_lines(axes: Axes, seen: View) -> Mapping[str, Any]:
     sky = _sky_lines(seen)
     if solution is None or solution.n_lines == 0:
         title(axes, "arc lines")
-        frame(axes, (seen.low, seen.high), (-1, 1), x_label=WAVELENGTH, y_ticks=0)
-        said = say(axes, "no arc: the wavelengths are the grism's nominal ones")
+        frame(axes, (seen.low, seen.high), (-1, 1), x_label=seen.along, y_ticks=0)
+        said = say(axes, _why_no_lines(seen, sky))
         return said | {"arc_used": 0, "sky_lines": sky}
     used = np.asarray(solution.line_used, dtype=bool)
     residual = solution.line_residual_angstrom * _pixel_per_angstrom(solution)
@@ -60,6 +60,13 @@ def draw_lines(axes: Axes, seen: View) -> Mapping[str, Any]:
     }
 
 
+def _why_no_lines(seen: View, sky: list[dict[str, Any]]) -> str:
+    if seen.reduced.in_pixels:
+        return "no wavelengths are known for this grism: the axis is the detector's pixels"
+    nominal = "no arc: the wavelengths are the grism's nominal ones"
+    return f"{nominal}; sky lines: {_sky_words(seen.reduced.measurements, sky)}" if sky else nominal
+
+
 def _sky_words(found: Mapping[str, float], sky: list[dict[str, Any]]) -> str:
     if not sky:
         return "not measured"
@@ -70,7 +77,9 @@ def _sky_words(found: Mapping[str, float], sky: list[dict[str, Any]]) -> str:
 def _sky_lines(seen: View) -> list[dict[str, Any]]:
     """Return the sky lines against the delivered wavelengths."""
     reduced = seen.reduced
-    if reduced.solution is None or reduced.solution.n_lines == 0:
+    if reduced.solution is None or reduced.in_pixels:
+        return []
+    if reduced.solution.n_lines == 0 and "flexure_px" not in reduced.measurements:
         return []
     flexure = measure_flexure(
         reduced.sky, reduced.solution, reduced.image.geometry, reduced.image.shape

@@ -28,9 +28,9 @@ from daemon.publish.page import (
     percentiles,
     title,
 )
-from daemon.publish.panels import WAVELENGTH, flux_range, shade
+from daemon.publish.panels import flux_range, shade
 from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
-from daemon.publish.view import limits
+from daemon.publish.view import WAVELENGTH, limits
 from reducers.spectroscopy.combine import CombinedSpectrum
 from reducers.spectrum import Spectrum
 

@@ -72,7 +72,9 @@ def science_page(
     page.panel("sky", (_LEFT, 202, _WIDE, 84), draw_sky, seen)
     page.panel("lines", (_LEFT, 48, _WIDE, 96), draw_lines, seen)
     page.panel("slit_profile", (_RIGHT, 645, _NARROW, 210), draw_slit_profile, seen)
-    page.panel("zones", (_RIGHT, 406, _NARROW, 172), draw_zones, zones, _pixel_arcsec(reduced))
+    unit = "px" if reduced.in_pixels else "A"
+    scale = _pixel_arcsec(reduced)
+    page.panel("zones", (_RIGHT, 406, _NARROW, 172), draw_zones, zones, scale, unit)
     page.panel("zone_residuals", (_RIGHT, 335, _NARROW, 68), draw_zone_residuals, zones)
     page.panel("response", (_RIGHT, 48, _NARROW, 220), draw_response, seen)
     return page

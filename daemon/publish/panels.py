@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from daemon.publish.zones import Zone
     from reducers.spectrum import Spectrum
 
-WAVELENGTH = "vacuum wavelength (Angstrom)"
 #: Mask bits shaded under the spectrum, with their colour.
 _SHADED = (
     (Mask.TELLURIC, "telluric", "#cfe3f5"),
@@ -163,8 +162,16 @@ def _asinh_ticks(scale: float, low: float, high: float) -> dict[float, str]:
     return ticks
 
 
-def draw_zones(axes: Axes, zones: Sequence[Zone], pixel_arcsec: float) -> Mapping[str, Any]:
-    """Draw the object's profile in three zones, data and model on a logarithmic scale."""
+def draw_zones(
+    axes: Axes, zones: Sequence[Zone], pixel_arcsec: float, unit: str = "A"
+) -> Mapping[str, Any]:
+    """Draw the object's profile in three zones, data and model on a logarithmic scale.
+
+    Parameters
+    ----------
+    unit
+        Of the axis along the dispersion: 'A', or 'px' where no wavelengths are known.
+    """
     title(axes, "profile about the trace: data (points) and Moffat (lines)")
     if not zones or not any(np.isfinite(zone.data).any() for zone in zones):
         return say(axes, "no profile: the object has no usable pixels")
@@ -176,7 +183,7 @@ def draw_zones(axes: Axes, zones: Sequence[Zone], pixel_arcsec: float) -> Mappin
         axes.plot(zone.offset_px, shown, marker, ms=3, color=colour)
         axes.plot(zone.offset_px, np.log10(np.maximum(zone.model, floor / 10)), color=colour, lw=1)
         # The middle belongs to the profile: the range goes to its left, the width to its right.
-        said.append((f"{zone.low_angstrom:.0f}-{zone.high_angstrom:.0f} A",
+        said.append((f"{zone.low_angstrom:.0f}-{zone.high_angstrom:.0f} {unit}",
                      f"FWHM {known(zone.fwhm_px, '.1f')} px"))  # fmt: skip
     low, high = np.log10(floor), np.log10(max(top, 2 * floor)) + 0.25
     frame(axes, (zones[0].offset_px[0], zones[0].offset_px[-1]), (low, high), x_ticks=0, y_ticks=0)
@@ -297,7 +304,7 @@ def draw_sky(axes: Axes, seen: View) -> Mapping[str, Any]:
     """Draw the sky under the object on a square-root scale, so that faint lines show."""
     title(axes, "sky under the object (square-root scale)")
     if seen.shown is None:
-        frame(axes, (seen.low, seen.high), (0, 1), x_label=WAVELENGTH, y_ticks=0)
+        frame(axes, (seen.low, seen.high), (0, 1), x_label=seen.along, y_ticks=0)
         return say(axes, "no object, no sky spectrum")
     counts = seen.shown.counts
     sky = np.where(np.isfinite(counts.sky), counts.sky, np.nan)
@@ -305,8 +312,8 @@ def draw_sky(axes: Axes, seen: View) -> Mapping[str, Any]:
     root = np.sqrt(np.maximum(sky, 0))
     axes.plot(counts.wavelength, root, color=GREY, lw=0.8, drawstyle="steps-mid")
     _, top = span(0.0, math.sqrt(max(high, 0.0)) if math.isfinite(high) else math.nan)
-    frame(axes, (seen.low, seen.high), (0, 1.05 * top), x_label=WAVELENGTH, x_ticks=0, y_ticks=0)
-    numbers_along_x(axes, _ticks_of(seen), label=WAVELENGTH)
+    frame(axes, (seen.low, seen.high), (0, 1.05 * top), x_label=seen.along, x_ticks=0, y_ticks=0)
+    numbers_along_x(axes, _ticks_of(seen), label=seen.along)
     step = 10.0 ** math.floor(math.log10(max(top**2, 1e-9)))
     numbers = [v for v in (0.0, 0.25 * step, step, 5 * step) if v <= 1.05 * top**2]
     ticks = {math.sqrt(v): f"{v:g}" for v in numbers}

@@ -24,8 +24,7 @@ from daemon.publish.page import (
     span,
     title,
 )
-from daemon.publish.panels import WAVELENGTH
-from daemon.publish.view import limits
+from daemon.publish.view import WAVELENGTH, limits
 from reducers.frame import Vector
 from reducers.instrument import Standard
 from reducers.spectroscopy.bands import TELLURIC

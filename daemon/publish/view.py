@@ -14,6 +14,8 @@ from reducers.reduced import Exposure, ExtractedObject, ReducedSpectrum
 
 Plane = NDArray[np.float64]
 
+WAVELENGTH = "vacuum wavelength (Angstrom)"
+IN_PIXELS = "detector pixel along the dispersion: no wavelengths are known"
 #: Rows of the slit drawn on either side of the object.
 _HALF_HEIGHT_PX = 130
 
@@ -25,7 +27,7 @@ class View:
     Attributes
     ----------
     low, high : float
-        Vacuum Angstrom shown on every wavelength axis.
+        Vacuum Angstrom, or detector pixels, shown on every axis along the dispersion.
     first_column, last_column : int
         Image columns (places along the slit) shown.
     image, residual : (n_slit, n_wave) float64
@@ -45,6 +47,11 @@ class View:
     residual: Plane
     trace_wavelength: Vector
     trace_column: Vector
+
+    @property
+    def along(self) -> str:
+        """What the horizontal axes show, with its unit."""
+        return IN_PIXELS if self.reduced.in_pixels else WAVELENGTH
 
 
 def look(reduced: ReducedSpectrum, exposure: Exposure, object_index: int, *, width_px: int) -> View:

@@ -115,8 +115,6 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
             facts["arc_gate_failed"] = 0.5 if item.master is not None else 1.0
         if item.role == "ARC" and item.master is not None:
             wavelengths = _read(bench, item.master, read_wavelengths)
-            if item.other_slit:
-                wavelengths = wavelengths.shifted(item.slit_shift_px)
             facts["arc_other_slit"] = float(item.other_slit)
     bias, flat, response = chosen.get("BIAS"), chosen.get("FLAT"), chosen.get("RESPONSE")
     return SpectrumCalibrations(

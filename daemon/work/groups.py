@@ -141,6 +141,8 @@ def members_and_others(
 def _own_fault(product: ProductRecord) -> str:
     if product.verdict is not None and product.verdict.decision is Decision.REJECTED:
         return f"rejected by {product.verdict.user or 'a person'}"
+    if any(flag.name == "PIXELS_ONLY" for flag in product.flags):
+        return "no wavelengths"
     if product.quality > WORST_QUALITY:
         names = ", ".join(flag.name for flag in product.flags if flag.quality > WORST_QUALITY)
         return f"quality {product.quality}" + (f": {names}" if names else "")

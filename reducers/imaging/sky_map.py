@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-if TYPE_CHECKING:
-    from reducers.frame import Vector
+from reducers.frame import Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

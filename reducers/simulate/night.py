@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reducers.identity import FrameKind
-from reducers.simulate.observer import IMAGE_WINDOW, SDSS, Observer
+from reducers.simulate.night_images import (
+    image_biases,
+    sky_flats,
+    standard_field,
+    target_field,
+)
+from reducers.simulate.observer import IMAGE_WINDOW, Observer
 from reducers.simulate.records import WINDOW
+from reducers.simulate.sky import Sky
 from reducers.simulate.targets import STANDARDS, science_targets
 
 if TYPE_CHECKING:
     from reducers.simulate.records import PlannedExposure
 
 FULL_FRAME = (1, 2148, 1, 2102)
+#: What the demo reads of its images: the middle of the field, 3.6 arcmin.
+DEMO_WINDOW = (551, 1550, 533, 1532)
+SCALES = ("small", "full", "images", "demo")
 
 
 def plan_night(
@@ -30,19 +39,40 @@ def plan_night(
     ----------
     scale
         'small': about 25 windowed frames with a steady seeing; 'full': a long night with two
-        standards, changing seeing, 1x1 and 1x2 binning, and imaging.
+        standards, changing seeing, 1x1 and 1x2 binning, and imaging; 'images': full frames in
+        g, r and i only, with twilight flats; 'demo': the small night and a field in r.
     windowed
         False reads the full width of the detector in every spectrum.
     """
-    if scale not in ("small", "full"):
-        raise ValueError(f"scale is 'small' or 'full', not {scale!r}")
-    observer = Observer(seed=seed, night=night, steady=scale == "small")
+    plans = {"small": _small, "full": _full, "images": _images, "demo": _demo}
+    if scale not in plans:
+        raise ValueError(f"scale is {', '.join(map(repr, SCALES))}, not {scale!r}")
+    observer = Observer(seed=seed, night=night, steady=scale in ("small", "demo"))
     observer.window = WINDOW if windowed else FULL_FRAME
-    if scale == "small":
-        _small(observer)
-    else:
-        _full(observer)
+    plans[scale](observer)
     return tuple(observer.taken)
+
+
+def _demo(observer: Observer) -> None:
+    how: dict[str, Any] = {"window": DEMO_WINDOW, "binning": 1}
+    image_biases(observer, 5, **how)
+    observer.at(-5.0)
+    sky_flats(observer, ("r_SDSS",), 3, **how)
+    _small(observer)
+    sky = Sky(stars_per_deg2=120_000)
+    target_field(observer, bands=("r_SDSS",), exposure_s=60.0, exposures=2, sky=sky, **how)
+
+
+def _images(observer: Observer) -> None:
+    how: dict[str, Any] = {"window": FULL_FRAME, "binning": 1}
+    bands = ("g_SDSS", "r_SDSS", "i_SDSS")
+    image_biases(observer, 7, **how)
+    observer.at(-5.0)
+    sky_flats(observer, bands, 3, **how)
+    observer.at(-2.0)
+    target_field(observer, bands=bands, exposure_s=120.0, **how)
+    observer.at(2.0)
+    standard_field(observer, bands=bands, exposure_s=20.0, **how)
 
 
 def _small(observer: Observer) -> None:
@@ -67,8 +97,7 @@ def _full(observer: Observer) -> None:
     observer.biases(11, y_binning=1)
     observer.biases(9, window=FULL_FRAME, x_binning=1, y_binning=1)
     observer.at(-4.7)
-    for band in ("g", "r"):
-        _twilight_flats(observer, band)
+    sky_flats(observer, ("g_SDSS", "r_SDSS"), 3, FULL_FRAME, 1)
     observer.arc()
     observer.flats(5)
     observer.at(-4.0)
@@ -77,7 +106,10 @@ def _full(observer: Observer) -> None:
             named = replace(target, name=f"{target.name}{'' if not round_ else chr(97 + round_)}")
             observer.acquisition(named)
             observer.science(named, exposures=2)
-        observer.images(f"field {round_ + 1}", ("g", "r", "i"), 60.0, FULL_FRAME)
+        target_field(
+            observer, bands=("g_SDSS", "r_SDSS", "i_SDSS"), exposure_s=60.0, exposures=1,
+            window=FULL_FRAME, binning=1,
+        )  # fmt: skip
         if round_ == 1:
             observer.at(2.0)
             observer.standard(STANDARDS[0], exposures=2)
@@ -86,20 +118,3 @@ def _full(observer: Observer) -> None:
     observer.at(6.8)
     observer.flats(5)
     observer.biases(11)
-
-
-def _twilight_flats(observer: Observer, band: str) -> None:
-    for n in range(3):
-        observer.take(
-            FrameKind.IMG_FLAT,
-            round(1.5 * 1.4**n, 1),
-            "EasyFlat",
-            filter=SDSS[band],
-            image_type="FLAT,SKY",
-            image_category="CALIB",
-            window=FULL_FRAME,
-            x_binning=1,
-            y_binning=1,
-            ra_deg=observer.right_ascension(0.2),
-            dec_deg=25.0,
-        )

@@ -29,18 +29,31 @@ if TYPE_CHECKING:
 #: Where the shape of a response is noted, so that later ones can be held against it.
 SHAPE_ANGSTROM = tuple(range(3500, 10001, 250))
 _RED_FROM = 7500.0
+#: Grisms whose shape was measured on an arc, here or in an archive.
+SEEN = ("measured", "template")
 #: Half width (Angstrom) of the reference bands, as far as stellar lines are concerned.
 _HALF_BAND = 25.0
 
 
-def measure_calibrations(given: SpectrumCalibrations) -> dict[str, float]:
-    """Return how old the masters are, how good, and which are missing."""
+def measure_calibrations(given: SpectrumCalibrations, slit: Slit) -> dict[str, float]:
+    """Return how old the masters are, how good, and which are missing.
+
+    'no_arc' and 'arc_gate_failed' count half where sky lines confirm the nominal wavelengths of a
+    grism of which an arc has been seen.
+    """
     measured = {key: value for key, value in given.facts.items() if key.endswith("_age_h")}
     measured["arc_other_slit"] = given.facts.get("arc_other_slit", 0.0)
     measured["arc_gate_failed"] = given.facts.get("arc_gate_failed", 0.0)
     measured["no_bias"] = float(given.bias is None)
     measured["no_flat"] = float(given.flat is None)
+    grism = slit.solution.grism
+    if grism.in_pixels:
+        return measured | {"no_wavelengths": 1.0}
     measured["no_arc"] = float(given.wavelengths is None)
+    seen = grism.status in SEEN
+    if given.wavelengths is None and seen and slit.measurements.get("sky_confirms", 0.0) > 0:
+        measured["no_arc"] = 0.5
+        measured["arc_gate_failed"] = min(measured["arc_gate_failed"], 0.5)
     measured["no_response"] = float(given.response is None)
     if given.wavelengths is not None:
         measured["arc_rms_px"] = given.wavelengths.rms_px

@@ -50,33 +50,30 @@ def _calibrated(
         geometry.detector_y(trace.rows), geometry.detector_x(trace.columns)
     )
     order = np.argsort(wavelength)
-    beyond = slit.solution.is_extrapolated(wavelength)
+    in_pixels = slit.solution.grism.in_pixels
+    beyond = slit.solution.is_extrapolated(wavelength) & (not in_pixels)
     mask = found.mask | np.where(beyond, np.uint16(Mask.WAVE_EXTRAPOLATED), np.uint16(0))
 
     def spectrum(flux: Vector, variance: Vector, step: str) -> Spectrum:
-        return mark_telluric(
-            Spectrum(
-                wavelength=wavelength[order],
-                flux=flux[order],
-                error=np.sqrt(np.maximum(variance[order], 0)),
-                sky=found.sky[order],
-                mask=mask[order].astype(np.uint16),
-                history=(*slit.frame.history, step),
-            )
+        return Spectrum(
+            wavelength=wavelength[order],
+            flux=flux[order],
+            error=np.sqrt(np.maximum(variance[order], 0)),
+            sky=found.sky[order],
+            mask=mask[order].astype(np.uint16),
+            history=(*slit.frame.history, step),
+            in_pixels=in_pixels,
         )
 
     box = spectrum(found.box_flux, found.box_variance, "extraction: sum along the slit")
     counts = box
     if slit.method == "optimal":
         counts = spectrum(found.flux, found.variance, "extraction: optimal (Horne 1986)")
-    start = second_order_from(identity, instrument)
-    counts, box = (
-        mark_second_order(_within_range(each, instrument, identity), start)
-        for each in (counts, box)
-    )
+    if not in_pixels:
+        counts, box = (_in_wavelengths(each, instrument, identity) for each in (counts, box))
     scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning
     flux = None
-    if response is not None:
+    if response is not None and not in_pixels:
         flux = apply_response(
             counts,
             response,
@@ -102,6 +99,12 @@ def _name(slit: Slit, index: int) -> str:
     """Return OBJ1 for the target, OBJ2, ... for others, and HOST for the light around it."""
     last = index == len(slit.traces) - 1
     return HOST if last and slit.measurements["host_fraction"] > 0 else f"OBJ{index + 1}"
+
+
+def _in_wavelengths(counts: Spectrum, instrument: Instrument, identity: Identity) -> Spectrum:
+    """Keep what the grism passes, and mark where the air absorbs and two orders fall."""
+    start = second_order_from(identity, instrument)
+    return mark_second_order(_within_range(mark_telluric(counts), instrument, identity), start)
 
 
 def _within_range(counts: Spectrum, instrument: Instrument, identity: Identity) -> Spectrum:

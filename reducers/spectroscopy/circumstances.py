@@ -149,7 +149,8 @@ def sky_over_dark(
 ) -> float:
     """Return the sky against the instrument's dark sky; NaN for short exposures or unknowns."""
     width = instrument.slits_arcsec.get(identity.setup.slit, math.nan)
-    if not (identity.exposure_s >= _SKY_FROM_S and instrument.dark_sky_rate > 0 and width > 0):
+    known = instrument.dark_sky_rate > 0 and width > 0 and not spectrum.in_pixels
+    if not (known and identity.exposure_s >= _SKY_FROM_S):
         return math.nan
     angstrom = float(np.median(np.abs(np.gradient(spectrum.wavelength))))
     along = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning

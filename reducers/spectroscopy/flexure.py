@@ -25,6 +25,10 @@ Array = NDArray[np.float64]
 BIN_PX = 10
 #: A larger shift (px) is not flexure but a wrong arc.
 LIMIT_PX = 8.0
+#: How far (px) a grism's nominal wavelengths may be off, whose zero point nothing holds.
+NOMINAL_LIMIT_PX = 20.0
+#: Two lines that are left within so much (px) confirm a scale that no arc supports.
+CONFIRMED_LINES, CONFIRMED_PX = 2, 0.3
 #: Below this a sky line is not measured.
 MIN_SIGNAL_TO_NOISE = 10.0
 #: What line blends and the shape of the slit image leave uncertain (px), whatever the counts.
@@ -76,6 +80,24 @@ class Flexure:
     oxygen_5577_arc_angstrom: float
     lines: tuple[SkyLineShift, ...]
 
+    @property
+    def confirms(self) -> bool:
+        """True where several sky lines agree with the scale, as it is after the correction."""
+        return self.n_lines >= CONFIRMED_LINES and self.residual_px < CONFIRMED_PX
+
+
+#: No line was looked for, or none was seen.
+UNKNOWN = Flexure(
+    shift_px=math.nan,
+    error_px=math.nan,
+    n_lines=0,
+    applied=False,
+    residual_px=math.nan,
+    oxygen_5577_angstrom=math.nan,
+    oxygen_5577_arc_angstrom=math.nan,
+    lines=(),
+)
+
 
 def measure_flexure(
     sky: Array,
@@ -84,6 +106,7 @@ def measure_flexure(
     shape: tuple[int, int],
     *,
     lines: Sequence[SkyLine] = SKY_LINES,
+    nominal: bool = False,
 ) -> Flexure:
     """Return the flexure that the `sky` shows against an arc's `solution`.
 
@@ -92,12 +115,17 @@ def measure_flexure(
     sky : (ny, nx) or (ny,) counts
         The sky as recorded, for an image of this `geometry` and `shape`; or its spectrum on the
         rows of the middle column, which is less accurate because it was resampled.
+    nominal
+        The solution is a grism's nominal one: lines are looked for farther off, and whatever
+        shift several of them agree on is applied, for there is no zero point to defend.
     """
+    if solution.grism.in_pixels:
+        return UNKNOWN
     counts, detector_x = _slit_bins(np.asarray(sky, dtype=np.float64), geometry, shape)
     detector_y = np.asarray(geometry.detector_y(np.arange(shape[0])), dtype=np.float64)
     profile = _profile(solution, abs(float(detector_y[1] - detector_y[0])))
     found: list[SkyLineShift] = []
-    around, reach = 0.0, LIMIT_PX
+    around, reach = 0.0, NOMINAL_LIMIT_PX if nominal else LIMIT_PX
     for line in lines:  # the brightest comes first and tells where the others are
         expected = solution.row(line.wavelength_angstrom, detector_x)
         if expected.min() - 30 < detector_y.min() or expected.max() + 30 > detector_y.max():
@@ -110,7 +138,7 @@ def measure_flexure(
         if not found:
             around, reach = shift[0], 1.5
         found.append(_described(line, *shift, solution, float(np.median(detector_x))))
-    return _combined(tuple(found))
+    return _combined(tuple(found), nominal=nominal)
 
 
 def _slit_bins(sky: Array, geometry: Geometry, shape: tuple[int, int]) -> tuple[Array, Array]:
@@ -186,18 +214,9 @@ def _described(
     )
 
 
-def _combined(found: tuple[SkyLineShift, ...]) -> Flexure:
+def _combined(found: tuple[SkyLineShift, ...], *, nominal: bool) -> Flexure:
     if not found:
-        return Flexure(
-            shift_px=math.nan,
-            error_px=math.nan,
-            n_lines=0,
-            applied=False,
-            residual_px=math.nan,
-            oxygen_5577_angstrom=math.nan,
-            oxygen_5577_arc_angstrom=math.nan,
-            lines=(),
-        )
+        return UNKNOWN
     shift = np.array([line.shift_px for line in found])
     weight = np.array([line.error_px for line in found]) ** -2.0
     mean = float((shift * weight).sum() / weight.sum())
@@ -205,6 +224,9 @@ def _combined(found: tuple[SkyLineShift, ...]) -> Flexure:
     scatter = float(np.sqrt((weight * (shift - mean) ** 2).sum() / weight.sum() / len(shift)))
     error = max(formal, scatter)
     applied = SIGNIFICANCE * error < abs(mean) < LIMIT_PX
+    if nominal:
+        agree = float(np.median(np.abs(shift - mean))) < CONFIRMED_PX
+        applied = agree and len(found) >= CONFIRMED_LINES
     left = shift - mean if applied else shift
     green = found[0] if abs(found[0].wavelength_angstrom - 5578.89) < 0.1 else None
     moved = mean if applied else 0.0

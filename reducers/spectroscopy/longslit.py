@@ -101,8 +101,8 @@ def measure_slit(
     fit = _sky(scene, coordinate, sources, profile, how, before=sky)
     scene = replace(scene, sky=fit.sky)
     sources, profile = search(scene, seeing_px, how.region_px)
-    flexure = measure_flexure(fit.sky, solution, frame.geometry, frame.shape)
-    if arc is not None and flexure.applied:
+    flexure = measure_flexure(fit.sky, solution, frame.geometry, frame.shape, nominal=arc is None)
+    if flexure.applied:
         solution = solution.shifted(flexure.shift_px)
         wavelengths = solution.map_for(frame.shape, frame.geometry)
     expected = expected or Expected()
@@ -115,18 +115,18 @@ def measure_slit(
         with_sky_error(found, trace, profile, fit, how.aperture_px)
         for found, trace, profile in zip(seen.extractions, traces, seen.profiles, strict=True)
     )
-    if how.mask_angstrom:
+    if how.mask_angstrom and not solution.grism.in_pixels:
         extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
     own = [t for t in traces if not t.forced][: -1 if seen.host_fraction > 0 else None]
     measurements = {
         **_sky_measurements(scene, fit, coordinate),
-        **_flexure_measurements(flexure),
+        **({} if solution.grism.in_pixels else _flexure_measurements(flexure)),
         **_cosmic_measurements(frame),
         "objects": float(len(own)),
         "host_fraction": seen.host_fraction,
         **_place_measurements(traces[0], own, expected, pixel_scale_arcsec),
     }
-    frame = replace(frame, history=(*frame.history, *_steps(fit, arc, flexure)))
+    frame = replace(frame, history=(*frame.history, *_steps(fit, solution, flexure)))
     return Slit(
         frame=frame, sky=fit.sky, wavelengths=wavelengths, profile=profile, solution=solution,
         traces=traces, widths_px=tuple(p.fwhm_px for p in seen.profiles), extractions=extractions,
@@ -134,23 +134,25 @@ def measure_slit(
     )  # fmt: skip
 
 
-def _steps(fit: SkyFit, arc: WavelengthSolution | None, flexure: Flexure) -> tuple[str, ...]:
+def _steps(fit: SkyFit, solution: WavelengthSolution, flexure: Flexure) -> tuple[str, ...]:
     """Tell what made the sky and the wavelengths, for the history."""
     lit = int(fit.kept.any(axis=0).sum())
+    sky = f"sky: spline along wavelength and slit (Kelson 2003), {lit} columns"
+    if solution.grism.in_pixels:
+        return sky, "wavelengths: none are known, the axis is the detector's pixels"
     scale = "wavelengths: nominal for the grism, there is no arc"
-    if arc is not None:
+    if solution.n_lines:
         scale = (
-            f"wavelengths: {arc.n_lines} arc lines, "
-            f"rms {arc.rms_angstrom:.3f} A ({arc.rms_px:.3f} px)"
+            f"wavelengths: {solution.n_lines} arc lines, "
+            f"rms {solution.rms_angstrom:.3f} A ({solution.rms_px:.3f} px)"
         )
     moved = "flexure: no sky line could be measured"
     if flexure.n_lines:
-        done = "applied" if arc is not None and flexure.applied else "not applied"
         moved = (
-            f"flexure: {flexure.shift_px:+.2f} +- {flexure.error_px:.2f} px "
-            f"from {flexure.n_lines} sky lines, {done}"
+            f"flexure: {flexure.shift_px:+.2f} +- {flexure.error_px:.2f} px from "
+            f"{flexure.n_lines} sky lines, {'applied' if flexure.applied else 'not applied'}"
         )
-    return (f"sky: spline along wavelength and slit (Kelson 2003), {lit} columns", scale, moved)
+    return sky, scale, moved
 
 
 def _first_look(
@@ -258,6 +260,7 @@ def _flexure_measurements(flexure: Flexure) -> dict[str, float]:
         return {"flexure_unknown": 1.0}
     return {
         "flexure_unknown": 0.0,
+        "sky_confirms": float(flexure.confirms),
         "flexure_px": flexure.shift_px,
         "flexure_abs_px": abs(flexure.shift_px),
         "flexure_error_px": flexure.error_px,

@@ -7,10 +7,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.instrument import IN_PIXELS, Grism
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
 if TYPE_CHECKING:
-    from reducers.instrument import Grism
+    from reducers.instrument import Instrument
+
+
+def pixel_scale(name: str, instrument: Instrument) -> Grism:
+    """Return what stands in for a grism of unknown wavelengths: its "wavelength" is detector y."""
+    longest = float(max(instrument.detector.rows, instrument.detector.columns))
+    return Grism(
+        name=name,
+        first_guess=(0.0, 1.0),
+        reference_px=0.0,
+        scale_px=1.0,
+        slit_reference_px=0.0,
+        valid_px=(0.0, longest),
+        range_angstrom=(-math.inf, math.inf),
+        flat_floor_angstrom=-math.inf,
+        degree=1,
+        rms_limit_angstrom=math.inf,
+        status=IN_PIXELS,
+    )
 
 
 def nominal_solution(grism: Grism, slit_offset_px: float) -> WavelengthSolution:

@@ -28,7 +28,7 @@ from reducers.frame import Frame, Mask
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.profiles import load_instrument
 from reducers.quality import load_limits
-from reducers.spectroscopy.nominal import nominal_solution
+from reducers.spectroscopy.nominal import nominal_solution, pixel_scale
 from reducers.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def reduced() -> SimpleNamespace:
             ),
         ),
         quality=2,
+        in_pixels=False,
         solution=solution(off),
         response=SimpleNamespace(
             wavelength=grid, ab_zero_point=19 - 1e-7 * (grid - 6000) ** 2, error=np.full(100, 0.04),
@@ -261,12 +262,28 @@ def bare(whole: SimpleNamespace) -> SimpleNamespace:
     return changed(whole, solution=None, response=None, flags=all_flags(), quality=4)
 
 
+def in_pixels(whole: SimpleNamespace) -> SimpleNamespace:
+    """Return a reduction without any wavelengths."""
+    scale = nominal_solution(pixel_scale("Grism_#99", load_instrument("alfosc")), 0.0)
+    places = np.repeat(np.arange(float(ROWS))[:, None], COLUMNS, 1)
+    first = whole.objects[0]
+    planes = {
+        name: replace(getattr(first, name), wavelength=places[:, 0], in_pixels=True)
+        for name in ("spectrum", "counts", "boxcar")
+    }
+    return changed(
+        whole, objects=(changed(first, **planes),), wavelengths=places, solution=scale,
+        response=None, in_pixels=True,
+    )  # fmt: skip
+
+
 def nobody(whole: SimpleNamespace) -> SimpleNamespace:
     return changed(whole, objects=(), measurements={}, flags=(), quality=9)
 
 
 CASES = {"as it is": lambda whole: whole, "six objects": six_objects, "all NaN": dead,
-         "all masked": masked, "no calibration": bare, "no object": nobody}  # fmt: skip
+         "all masked": masked, "no calibration": bare, "no wavelengths": in_pixels,
+         "no object": nobody}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -302,6 +319,7 @@ def test_a_frame_of_any_size_is_drawn(rows: int, columns: int, fill: float) -> N
         objects=(item,), image=Frame(data=plane, variance=plane, mask=np.zeros(plane.shape)),
         sky=plane.astype(float), wavelengths=np.repeat(wavelength[:, None], columns, 1),
         slit_profile=plane[0].astype(float), measurements={}, flags=(), quality=0,
+        in_pixels=False,
         solution=nominal_solution(load_instrument("alfosc").grisms["Grism_#4"], 0.0),
         response=None,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from sqlalchemy import insert
@@ -139,11 +140,41 @@ def test_spectra_say_that_their_arc_was_refused(hall: Hall) -> None:
     hall.work(until_s=200, failing=("no lamp light",))
     refused = hall.product()
     assert "ARC_REFUSED" in {flag.name for flag in refused.flags}
-    assert refused.quality == 4
+    assert refused.quality == 2, "the sky lines confirm the nominal wavelengths"
     (arc,) = [choice for choice in refused.choices if choice.role == "ARC"]
     assert arc.reason.endswith("the night's own was refused")
+
+
+def test_an_arc_behind_another_slit_is_moved_once_to_where_the_slit_stands(hall: Hall) -> None:
+    # ALAPRSLY 6 px lower, and so is the light: three rows of two pixels.
+    with fits.open(BytesIO(hall.contents[ARC])) as hdus:
+        hdus[0].header["ALAPRTNM"] = "Slit_1.3"
+        hdus[0].header["ALAPRSLY"] -= 6.0
+        hdus[1].data = np.roll(hdus[1].data, -3, axis=0)
+        moved = BytesIO()
+        hdus.writeto(moved)
+    hall.put(ARC, content=moved.getvalue())
+    hall.put(SCIENCE)
+    hall.work(until_s=200)
+    product = hall.product()
+    told = {flag.name for flag in product.flags}
+    assert "ARC_SLIT" in told
+    assert not told & {"FLEXURE_LARGE", "SKYLINE_RESID", "WAVE_GUESSED"}
+    assert product.quality == 2
+    assert product.measurements["arc_slit_moved_px"] == pytest.approx(6.0)
+    assert abs(product.measurements["flexure_px"]) < 2.0
+
+
+def test_spectra_of_an_unknown_grism_are_made_in_pixels_and_their_arc_says_why(hall: Hall) -> None:
+    for name in (SCIENCE, ARC):
+        hall.put(name, content=edited(hall.contents[name], "ALGRNM", "Grism_#99"))
+    hall.work(until_s=200, failing=("the profile of ALFOSC knows no wavelengths",))
+    product = hall.product()
+    assert product.quality == 4
     (line,) = read_status(hall.bench.config.database, now=hall.clock.now()).products
-    assert [name for name, _ in line.flags[:2]] == ["WAVE_GUESSED", "ARC_REFUSED"], "worst first"
+    assert {name for name, _ in line.flags[:2]} == {"PIXELS_ONLY", "ARC_REFUSED"}, "worst first"
+    assert {"spectrum", "objects", "image2d", "rectified", "ascii", "plot"} <= set(product.paths)
+    assert np.isfinite(fits.getdata(product.paths["spectrum"], 1)["PIXEL"]).all()
 
 
 def test_a_bias_that_turns_out_to_be_a_dark_leaves_its_master(hall: Hall) -> None:

@@ -11,10 +11,11 @@ from astropy.io import fits
 from reducers.frame import Frame, Geometry, Mask
 from reducers.products import Provenance, image_hdus
 from reducers.reduced import ExtractedObject
+from reducers.slit_products import iraf_hdus
 from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectroscopy.trace import Trace
 from reducers.spectrum import Spectrum
-from reducers.spectrum_products import iraf_hdus, objects_hdus, spectrum_hdus
+from reducers.spectrum_products import objects_hdus, spectrum_hdus
 
 if TYPE_CHECKING:
     from pathlib import Path

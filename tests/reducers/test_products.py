@@ -16,18 +16,20 @@ from reducers.frame import Frame, Geometry, Mask
 from reducers.products import (
     Provenance,
     master_hdus,
+    printable,
     read_master_frame,
     read_response,
     read_wavelengths,
 )
 from reducers.profiles import load_instrument
 from reducers.reduced import Built, ExtractedObject
+from reducers.slit_products import iraf_hdus
 from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.response import Response
 from reducers.spectroscopy.trace import Trace
 from reducers.spectrum import Spectrum
-from reducers.spectrum_products import iraf_hdus, printable, spectrum_hdus
+from reducers.spectrum_products import spectrum_hdus
 
 if TYPE_CHECKING:
     from pathlib import Path

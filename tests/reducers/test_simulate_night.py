@@ -10,9 +10,11 @@ import pytest
 
 from reducers.identity import FrameKind
 from reducers.profiles import load_instrument
+from reducers.simulate.catalogue import cones_of
 from reducers.simulate.frames import simulate
-from reducers.simulate.night import plan_night
+from reducers.simulate.night import SCALES, plan_night
 from reducers.simulate.pointing import point
+from reducers.simulate.sky import distance_deg
 
 
 def test_a_small_night_has_what_the_main_job_needs() -> None:
@@ -30,7 +32,7 @@ def test_a_small_night_has_one_slit_with_two_objects() -> None:
     assert sorted(len(exposure.sources) for exposure in science) == [1, 1, 2]
 
 
-@pytest.mark.parametrize("scale", ["small", "full"])
+@pytest.mark.parametrize("scale", SCALES)
 def test_exposures_follow_one_another_within_one_night(scale: str) -> None:
     plan = plan_night(4, scale, night=date(2026, 1, 15))
     for before, after in itertools.pairwise(plan):
@@ -40,7 +42,7 @@ def test_exposures_follow_one_another_within_one_night(scale: str) -> None:
     assert [p.number for p in plan] == list(range(1, len(plan) + 1))
 
 
-@pytest.mark.parametrize("scale", ["small", "full"])
+@pytest.mark.parametrize("scale", SCALES)
 def test_targets_stand_well_above_the_horizon(scale: str) -> None:
     for exposure in plan_night(2, scale):
         if exposure.ra_deg is not None and exposure.dec_deg is not None:
@@ -55,5 +57,29 @@ def test_a_full_frame_is_as_large_as_the_detector() -> None:
 
 
 def test_an_unknown_scale_is_refused() -> None:
-    with pytest.raises(ValueError, match="'small' or 'full'"):
+    with pytest.raises(ValueError, match="'small', 'full'"):
         plan_night(1, "huge")
+
+
+def test_a_night_of_images_has_flats_and_dithers_in_every_filter() -> None:
+    plan = plan_night(1, "images")
+    kinds = Counter((p.kind, p.filter[:1]) for p in plan if p.filter)
+    for band in "gri":
+        assert kinds[FrameKind.IMG_FLAT, band] == 3
+        assert kinds[FrameKind.IMG_OBJECT, band] == 4
+    places = {(p.ra_deg, p.dec_deg) for p in plan if p.object_name == "AT2026img"}
+    assert len(places) == 3
+
+
+def test_all_fields_of_a_night_lie_inside_the_cones_of_its_catalogues() -> None:
+    plan = plan_night(1, "images")
+    cones = cones_of(plan)
+    assert len(cones) == 2
+    for exposure in plan:
+        if exposure.kind is FrameKind.IMG_OBJECT:
+            assert exposure.ra_deg is not None
+            assert exposure.dec_deg is not None
+            near = [
+                distance_deg(exposure.ra_deg, exposure.dec_deg, ra, dec) for _, ra, dec, _ in cones
+            ]
+            assert min(near) < 0.06
