@@ -145,12 +145,13 @@ def _pair_gains(first: Frame, second: Frame, read_noise_adu: float) -> list[floa
     gains = []
     for p, q, ok in zip(blocks(a), blocks(b), blocks(good), strict=True):
         level = float((p + q).mean() / 2)
-        if not ok.all() or level < 30 * read_noise_adu:
+        if not ok.all() or level < 30 * read_noise_adu or not q.sum() > 0:
             continue
-        scaled = p - q * (p.sum() / q.sum())
+        # Levels may differ, as in the twilight: the fainter one's noise is scaled up with it.
+        ratio = float(p.sum() / q.sum())
         # Difference along the rows again: the lamp's slow drift cancels.
-        variance = float(np.var(np.diff(scaled, axis=1))) / 4.0
-        shot = variance - read_noise_adu**2
+        variance = float(np.var(np.diff(p - ratio * q, axis=1))) / 2.0
+        shot = variance - read_noise_adu**2 * (1 + ratio**2)
         if shot > 0:
-            gains.append(level / shot)
+            gains.append(float(p.mean()) * (1 + ratio) / shot)
     return gains
