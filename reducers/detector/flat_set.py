@@ -36,7 +36,7 @@ def lit_members(frames: Sequence[Frame], names: Sequence[str]) -> FlatSet:
         In adu above the bias, with the mask of `start_frame`.
     """
     levels = [float(np.percentile(frame.data, 99)) for frame in frames]
-    clipped = [_clipped_fraction(frame) for frame in frames]
+    clipped = [clipped_fraction(frame) for frame in frames]
     usable = [level for level, part in zip(levels, clipped, strict=True) if part <= CLIPPED_LIMIT]
     brightest = max(usable, default=0.0)
     kept, left_out = [], []
@@ -55,6 +55,7 @@ def lit_members(frames: Sequence[Frame], names: Sequence[str]) -> FlatSet:
     return FlatSet(frames=tuple(kept), left_out=tuple(left_out), verdict=verdict)
 
 
-def _clipped_fraction(frame: Frame) -> float:
+def clipped_fraction(frame: Frame) -> float:
+    """Return which part of the pixels is saturated or beyond the linear range."""
     bits = np.uint16(Mask.SATURATED | Mask.NONLINEAR)
     return float(((frame.mask & bits) != 0).mean())

@@ -9,6 +9,7 @@ import numpy as np
 
 from reducers.frame import Mask
 from reducers.imaging.background import NO_SKY
+from reducers.imaging.fringe import shows_fringes
 from reducers.spectroscopy.circumstances import measure_circumstances
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Pixels that give the noise of the sky to 0.3 %.
 PIXELS_FOR_NOISE = 200_000
-#: Filters that let light pass beyond this show fringes on a thinned detector.
-FRINGES_FROM_NM = 790.0
 #: A star: this much above its error, and nothing masked at its place.
 STAR_SNR = 10.0
 #: Bits that keep a source from telling the shape of stars.
@@ -42,23 +41,6 @@ def measure_calibrations(
     red = shows_fringes(identity.setup.filter, instrument)
     measured["fringes_left"] = float(red and given.fringe is None)
     return measured
-
-
-def shows_fringes(filter_name: str, instrument: Instrument) -> bool:
-    """Tell whether light of this filter interferes in the detector: night-sky lines do so."""
-    return any(
-        _red_end_nm(instrument.filters.get(part, {})) > FRINGES_FROM_NM
-        for part in filter_name.split("+")
-    )
-
-
-def _red_end_nm(facts: object) -> float:
-    """Return where a filter of the profile ends; infinite for long-pass filters."""
-    if not isinstance(facts, dict) or facts.get("blocks_orders"):
-        return 0.0
-    if "cut_on_nm" in facts:
-        return math.inf
-    return float(facts.get("centre_nm", 0.0)) + float(facts.get("width_nm", 0.0)) / 2
 
 
 def measure_raw(exposure: Exposure) -> dict[str, float]:

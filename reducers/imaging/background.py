@@ -17,6 +17,8 @@ MESH_PX, FILTER_BOXES = 64, 3
 #: Sources that are kept out of the second mesh: smoothed over so many pixels, so many sigma above
 #: the first one, grown by so many pixels.
 SMOOTH_PX, SOURCE_SIGMA, GROW_PX = 5, 3.0, 4
+#: The same sigma where the sky is drawn by fringes.
+FRINGED_SIGMA = 15.0
 #: Bits that keep a pixel out of the sky.
 NO_SKY = np.uint16(
     Mask.BAD
@@ -47,8 +49,16 @@ class Background:
     sources: NDArray[np.bool_]
 
 
-def estimate_background(frame: Frame, *, mesh_px: int = MESH_PX) -> Background:
+def estimate_background(
+    frame: Frame, *, mesh_px: int = MESH_PX, source_sigma: float = SOURCE_SIGMA
+) -> Background:
     """Return the sky: a mesh of clipped modes, made twice, the second time without the sources.
+
+    Parameters
+    ----------
+    source_sigma
+        What stands so far above the noise of its surroundings is a source. Where fringes draw the
+        sky, their crests must stay below it: see `FRINGED_SIGMA`.
 
     Notes
     -----
@@ -62,7 +72,7 @@ def estimate_background(frame: Frame, *, mesh_px: int = MESH_PX) -> Background:
     first = _mesh(data, unusable, mesh_px)
     above = np.where(unusable, np.float32(0), data - first.back(dtype=np.float32))
     smooth = uniform_filter(above, SMOOTH_PX, mode="nearest")
-    limit = np.float32(SOURCE_SIGMA * first.globalrms / SMOOTH_PX)
+    limit = np.float32(source_sigma * first.globalrms / SMOOTH_PX)
     sources = grown(smooth > limit, rows=GROW_PX, columns=GROW_PX)
     second = _mesh(data, unusable | sources, mesh_px)
     return Background(

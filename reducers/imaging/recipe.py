@@ -12,12 +12,19 @@ from reducers.imaging.assess import (
     measure_raw,
     measure_sky,
 )
-from reducers.imaging.background import estimate_background, no_background, one_level
+from reducers.imaging.background import (
+    FRINGED_SIGMA,
+    estimate_background,
+    no_background,
+    one_level,
+)
+from reducers.imaging.fringe import fringe_residue, subtract_fringe
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.reduced_image import ImageSettings, ReducedImage
 from reducers.quality import judge, load_limits
 
 if TYPE_CHECKING:
+    from reducers.frame import Frame
     from reducers.imaging.reduced_image import ImageCalibrations
     from reducers.imaging.references import References
     from reducers.instrument import Instrument
@@ -49,7 +56,9 @@ def reduce_image(
     given = given if how.divide_flat else replace(given, flat=None)
     frame, facts = image_electrons(exposure, given, instrument)
     sky = no_background(frame)
+    fringes: dict[str, float] = {}
     if how.reaches("sky"):
+        frame, fringes = without_fringes(frame, given.fringe)
         sky = estimate_background(frame)
         sky = sky if how.subtract_sky else one_level(sky)
     measurements = {
@@ -59,6 +68,7 @@ def reduce_image(
         **measure_circumstance(identity, instrument, how),
         **measure_marked(frame),
         **measure_sky(frame, sky, facts["full_e"]),
+        **fringes,
     }
     flags, quality = judge(measurements, load_limits("images"))
     return ReducedImage(
@@ -69,3 +79,16 @@ def reduce_image(
         flags=flags,
         quality=quality,
     )
+
+
+def without_fringes(frame: Frame, fringe: Frame | None) -> tuple[Frame, dict[str, float]]:
+    """Return the image without its fringes, as far as there is a pattern, and their strength."""
+    if fringe is None:
+        return frame, {}
+    sky = estimate_background(frame, source_sigma=FRINGED_SIGMA)
+    frame, amplitude, error = subtract_fringe(frame, sky, fringe)
+    return frame, {
+        "fringe_amplitude_e": amplitude,
+        "fringe_error_e": error,
+        "fringe_residue": fringe_residue(frame, sky, fringe),
+    }
