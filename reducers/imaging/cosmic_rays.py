@@ -1,0 +1,180 @@
+"""Cosmic rays on images: L.A.Cosmic where there may be a hit; cores of stars are given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import astroscrappy
+import numpy as np
+from astroscrappy.utils import sepmedfilt5, sepmedfilt7, sepmedfilt9
+from scipy.ndimage import find_objects, label, maximum_filter
+
+from reducers.frame import UNUSABLE, Frame, Mask
+from reducers.imaging.star_cores import star_cores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Pixels along the edges of a window that its filters spoil.
+BORDER = 10
+#: Pixels around a suspect in which the search goes on: the filters' reach and the border.
+MARGIN_PX = 13
+#: Least steepness of a hit over the fine structure that a star's core has.
+CONTRAST = 5.0
+#: Neighbours of a hit are hit too above this fraction of the threshold.
+GROWTH = 0.3
+ROUNDS = 3
+#: Of the threshold, by how much a hit must stand above its four neighbours.
+SUMMIT = 0.5
+#: Pixels beside a hit are hit too where they stand out by so much of the noise and fine structure.
+BESIDE_SIGMA, BESIDE_FINE = 3.0, 2.0
+
+
+def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -> Frame:
+    """Mask cosmic rays (data stay as they are).
+
+    Parameters
+    ----------
+    frame : Frame
+        Electrons on native pixels, sky included; saturated and bled pixels are in its mask.
+    read_noise_e
+        Electrons; the least noise that a pixel may have.
+    sigma
+        Threshold, in units of the noise.
+
+    Notes
+    -----
+    van Dokkum (2001, PASP 113, 1420) as in astroscrappy (separable medians), with the variance
+    plane smoothed by a median, so that a hit does not raise its own threshold. Only the
+    surroundings of what is steep are searched: there is nothing to find elsewhere. What is as
+    wide as a star in both directions is given back (`star_cores`).
+    """
+    unusable = (frame.mask & np.uint16(UNUSABLE)) != 0
+    unusable |= ~np.isfinite(frame.data) | ~np.isfinite(frame.variance)
+    if unusable.all():
+        return frame.after("cosmic rays: no pixel to search")
+    level = np.median(frame.data[~unusable][::7])
+    data = _mirrored(np.where(np.isfinite(frame.data), frame.data, level))
+    least = np.float32(read_noise_e**2)
+    variance = np.maximum(np.where(np.isfinite(frame.variance), frame.variance, 0), least)
+    planes = data, _mirrored(unusable), sepmedfilt7(_mirrored(variance))
+    hits = _searched_windows(planes, sigma)
+    hits = _beside_summits(hits, data, planes[2], sigma)[BORDER:-BORDER, BORDER:-BORDER]
+    hits &= ~unusable
+    # The flat top of a saturated star is as steep as a hit at its rim.
+    saturated = (frame.mask & np.uint16(Mask.SATURATED)) != 0
+    hits &= ~maximum_filter(saturated, 5)
+    hits &= ~star_cores(frame, hits)
+    mask = frame.mask.copy()
+    mask[hits] |= np.uint16(Mask.COSMIC)
+    done = f"cosmic rays: {int(hits.sum())} pixels masked at {sigma:g} sigma"
+    return frame.after(done, mask=mask)
+
+
+def _mirrored(image: NDArray[Any]) -> NDArray[Any]:
+    """Continue an image past its edges by its mirror image: the search skips a border."""
+    return np.pad(image, BORDER, mode="reflect")
+
+
+def _searched_windows(
+    planes: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]], sigma: float
+) -> NDArray[np.bool_]:
+    """Return the hits of data, unusable pixels and variance, window by window."""
+    data, unusable, variance = planes
+    suspects = _suspects(data, np.sqrt(variance), sigma) & ~unusable
+    hits = np.zeros(data.shape, bool)
+    for window in find_objects(label(maximum_filter(suspects, 2 * MARGIN_PX + 1))[0]):
+        cuts = [np.ascontiguousarray(plane[window]) for plane in planes]
+        found = _searched(cuts[0], cuts[1], cuts[2], sigma)
+        inner = np.s_[BORDER:-BORDER, BORDER:-BORDER]
+        hits[window][inner] |= found[inner]
+    return hits
+
+
+def _beside_summits(
+    hits: NDArray[np.bool_],
+    data: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    sigma: float,
+) -> NDArray[np.bool_]:
+    """Return the hits within two pixels of one that outshines the mean of its four neighbours.
+
+    On the steep flanks of very bright stars separable medians see structure where there is none.
+    """
+    rows, columns = np.nonzero(hits)
+    inside = (rows > 0) & (rows < data.shape[0] - 1) & (columns > 0) & (columns < data.shape[1] - 1)
+    rows, columns = rows[inside], columns[inside]
+    around = data[rows - 1, columns] + data[rows + 1, columns]
+    around += data[rows, columns - 1] + data[rows, columns + 1]
+    above = data[rows, columns] - around / 4 > SUMMIT * sigma * np.sqrt(variance[rows, columns])
+    summits = np.zeros(hits.shape, bool)
+    summits[rows[above], columns[above]] = True
+    return hits & maximum_filter(summits, 5)
+
+
+def _suspects(
+    data: NDArray[np.float32], noise: NDArray[np.float32], sigma: float
+) -> NDArray[np.bool_]:
+    """Return what is steep and holds a pixel steeper than its fine structure allows.
+
+    The sum is the Laplacian of an image of half pixels, negative values left out; the median
+    that L.A.Cosmic subtracts from it can only lower it. What is steep hangs together along a
+    track, which is eaten from its ends.
+    """
+    middle = 2 * data[1:-1, 1:-1]
+    steep = np.zeros_like(middle)
+    for along in (data[:-2, 1:-1], data[2:, 1:-1]):
+        for across in (data[1:-1, :-2], data[1:-1, 2:]):
+            steep += np.maximum(middle - along - across, 0)
+    steep = np.pad(steep / 8, 1)
+    candidates = steep > 0.97 * sigma * noise
+    rim = np.ones(data.shape, bool)
+    rim[4:-4, 4:-4] = False
+    rows, columns = np.nonzero(candidates & ~rim)
+    fine = np.maximum(_fine_structure(data, rows, columns), 0.01 * noise[rows, columns])
+    sharp = steep[rows, columns] > 0.9 * CONTRAST * fine
+    pieces, number = label(maximum_filter(candidates, 3))
+    chosen = np.zeros(number + 1, bool)
+    chosen[pieces[rows[sharp], columns[sharp]]] = True
+    return np.asarray(candidates & chosen[pieces])
+
+
+def _fine_structure(
+    data: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Return the median over 5x5 less its own median over 9x9, at a few pixels."""
+    smooth = sepmedfilt5(data)
+    around = np.arange(-4, 5)
+    stamps = smooth[rows[:, None, None] + around[:, None], columns[:, None, None] + around]
+    level = np.median(np.partition(stamps, 4, axis=2)[:, :, 4], axis=1)
+    return np.asarray(smooth[rows, columns] - level)
+
+
+def _searched(
+    data: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
+    variance: NDArray[np.float32],
+    sigma: float,
+) -> NDArray[np.bool_]:
+    if unusable.all():
+        return unusable & False
+    hits, clean = astroscrappy.detect_cosmics(
+        data,
+        inmask=unusable,
+        invar=variance,
+        gain=1.0,
+        satlevel=np.inf,
+        sigclip=sigma,
+        sigfrac=GROWTH,
+        objlim=CONTRAST,
+        niter=ROUNDS,
+        fsmode="median",
+        sepmed=True,
+        cleantype="medmask",
+    )
+    # Beside a hit found late, L.A.Cosmic grows no more.
+    smooth = sepmedfilt5(clean)
+    fine = np.maximum(smooth - sepmedfilt9(smooth), 0)
+    bright = data - smooth > BESIDE_SIGMA * np.sqrt(variance) + BESIDE_FINE * fine
+    beside = maximum_filter(hits, 3) & bright & ~unusable
+    return np.asarray(hits | beside, bool)
