@@ -1,0 +1,58 @@
+"""Draw the sources of an image from their point spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reducers.imaging.stamps import stamps_around
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from reducers.frame import Vector
+    from reducers.imaging.plane import Plane
+    from reducers.imaging.point_spread import PointSpread
+
+#: Light per pixel, in sigma of the sky, below which a star is no longer drawn.
+FAINTEST_SIGMA = 0.15
+#: Half-widths in which bright stars are drawn, in units of that of the faint ones.
+WIDER = (1.0, 2.5, 6.0)
+
+
+def draw_sources(
+    plane: Plane, psf: PointSpread, x: Vector, y: Vector, flux: Vector, half: int
+) -> NDArray[np.float64]:
+    """Return the (ny, nx) light of stars of the point spread at x, y, electrons.
+
+    Faint ones are drawn within the half-width `half`, bright ones as far as they stand out of
+    the noise of the sky.
+    """
+    rows, columns = plane.shape
+    places, values = [], []
+    if len(x):
+        sample = plane.sky_variance[::9, ::9]
+        noise = float(np.sqrt(np.median(sample[np.isfinite(sample)])))
+        reach = visible_radius(psf, np.maximum(flux, 0), FAINTEST_SIGMA * noise)
+        edges = [half * wider for wider in WIDER]
+        kind = np.searchsorted(edges[:-1], reach)
+        for number, edge in enumerate(edges):
+            chosen = kind == number
+            if chosen.any():
+                stamps = stamps_around(x[chosen], y[chosen], int(np.ceil(edge)), plane.shape)
+                drawn = psf.values(stamps, x[chosen], y[chosen]) * flux[chosen, None, None]
+                places.append((stamps.rows * columns + stamps.columns)[stamps.inside])
+                values.append(drawn[stamps.inside])
+    if not places:
+        return np.zeros(plane.shape)
+    light = np.bincount(np.concatenate(places), np.concatenate(values), rows * columns)
+    return np.asarray(light.reshape(rows, columns), float)
+
+
+def visible_radius(psf: PointSpread, flux: Vector, level: float) -> Vector:
+    """Return the distance (pixels) at which a star falls below a level of light per pixel."""
+    alpha_2 = (psf.fwhm_px / 2) ** 2 / (2 ** (1 / psf.beta) - 1)
+    peak = flux * (psf.beta - 1) / (np.pi * alpha_2)
+    ratio = np.maximum(peak / max(level, 1e-12), 1.0)
+    return np.asarray(np.sqrt(alpha_2 * (ratio ** (1 / psf.beta) - 1)))

@@ -1,0 +1,68 @@
+"""What photometry looks at: light above the sky, the noise of the sky, usable pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reducers.frame import Frame, Image
+from reducers.imaging.sky_noise import photon_slope, sky_variance
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """An image made ready to be measured.
+
+    Attributes
+    ----------
+    light : (ny, nx) float32
+        Electrons above the sky; 0 where not usable.
+    sky_variance : (ny, nx) float32
+        Variance of the sky alone.
+    source_variance : (ny, nx) float32
+        The frame's variance less that of the sky: the photon noise of the sources.
+    good : (ny, nx) bool
+        Pixels that may be used.
+    mask : (ny, nx) uint16
+        Bits of `Mask`.
+    photon_slope : float
+        Variance per unit of light of a source.
+    """
+
+    light: Image
+    sky_variance: Image
+    source_variance: Image
+    good: NDArray[np.bool_]
+    mask: NDArray[np.uint16]
+    photon_slope: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.light.shape[0], self.light.shape[1]
+
+
+def plane_of(frame: Frame, background: Image, *, photon_gain: float | None = None) -> Plane:
+    """Return what is to be measured of a frame.
+
+    Parameters
+    ----------
+    frame : Frame
+        Electrons, sky included; for a mean of N frames, too.
+    background : (ny, nx) float32
+        The sky, in the unit of the frame.
+    photon_gain : float, optional
+        Variance per unit of light: 1 for one frame in electrons, 1/N for a mean of N. Taken from
+        the variance itself where it was made from counts, else 1.
+    """
+    slope = photon_gain
+    if slope is None:
+        seen = photon_slope(frame)
+        slope = seen if seen > 0.02 else 1.0
+    sky = sky_variance(frame, background)
+    good = frame.good & np.isfinite(frame.data) & np.isfinite(sky)
+    light = np.where(good, frame.data - background, 0).astype(np.float32)
+    source = np.where(good, np.maximum(frame.variance - sky, 0), 0).astype(np.float32)
+    return Plane(light, sky, source, good, frame.mask, float(slope))

@@ -1,0 +1,228 @@
+"""Fluxes and places of all sources of an image at once, by the point spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reducers.frame import Vector
+from reducers.imaging.model_image import draw_sources
+from reducers.imaging.psf_system import (
+    Linearised,
+    core_chi2,
+    covariance_errors,
+    excess_width,
+    groups,
+)
+from reducers.imaging.stamps import stamps_around
+
+if TYPE_CHECKING:
+    from reducers.imaging.plane import Plane
+    from reducers.imaging.point_spread import PointSpread
+
+#: Half-width of the squares fitted, in FWHM.
+FITTED_FWHM = 1.6
+#: Sources nearer than this many FWHM are fitted together.
+LINK_FWHM = 2.2
+#: Gauss-Newton steps that move sources, and the furthest that one may come from its start.
+ROUNDS = 4
+FURTHEST_PX = 1.5
+#: A source whose flux is below this many sigma stays where it was seen.
+MOVING_SNR = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PsfPhotometry:
+    """What the fit of the point spread gave, in the order of the places asked for.
+
+    Attributes
+    ----------
+    x, y, x_error, y_error : (n,) float64
+        0-based pixels; the error of a fixed place is 0.
+    flux, flux_error : (n,) float64
+        Electrons; NaN where no pixel was usable.
+    chi2 : (n,) float64
+        Reduced chi2 of the pixels within one FWHM.
+    sharpness, sharpness_error : (n,) float64
+        Width beyond that of a star, as the relative change of the FWHM that the residuals ask
+        for: 0 for a star, above for a galaxy, below for a cosmic ray.
+    group, group_size : (n,) int64
+        Blends that were fitted together.
+    good_fraction : (n,) float64
+        Share of the light that fell on usable pixels.
+    near_limit : (n,) bool
+        Moved as far as it was allowed: the place is not to be trusted.
+    residual : (ny, nx) float32
+        The image without its sources; masked pixels are 0.
+    """
+
+    x: Vector
+    y: Vector
+    x_error: Vector
+    y_error: Vector
+    flux: Vector
+    flux_error: Vector
+    chi2: Vector
+    sharpness: Vector
+    sharpness_error: Vector
+    group: NDArray[np.int64]
+    group_size: NDArray[np.int64]
+    good_fraction: Vector
+    near_limit: NDArray[np.bool_]
+    residual: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The sources while they are fitted, and what is left of the image without them."""
+
+    x: Vector
+    y: Vector
+    flux: Vector
+    model: NDArray[np.float64]
+
+
+def psf_photometry(
+    plane: Plane,
+    psf: PointSpread,
+    x: Vector,
+    y: Vector,
+    flux: Vector,
+    *,
+    fixed: NDArray[np.bool_] | None = None,
+    sky: Vector | None = None,
+) -> PsfPhotometry:
+    """Fit flux and place of every source, blends jointly.
+
+    Every step solves the normal equations of all sources together, those of a blend coupled
+    through their common pixels (Stetson 1987, PASP 99, 191, section III.D); weights come from
+    the model. A place at which only the flux is asked for (`fixed`) is never moved: that is
+    forced photometry, in the light of all other sources.
+
+    Parameters
+    ----------
+    plane : Plane
+        The image.
+    psf : PointSpread
+        Its point spread.
+    x, y, flux : (n,) float
+        Start values.
+    fixed : (n,) bool, optional
+        Sources that keep their place; none.
+    sky : (n,) float, optional
+        Light per pixel still below each source, electrons.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    held = np.zeros(len(x), bool) if fixed is None else np.asarray(fixed)
+    local = np.zeros(len(x)) if sky is None else np.asarray(sky, float)
+    half = int(np.clip(np.ceil(FITTED_FWHM * psf.fwhm_px), 3, 30))
+    start = np.where(np.isfinite(flux), np.maximum(flux, 0), 0).astype(float)
+    state = State(x, y, start, draw_sources(plane, psf, x, y, start, half))
+    for step in range(ROUNDS):
+        last = step == ROUNDS - 1
+        fit = _linearised(plane, psf, state, half, local)
+        weak = state.flux < MOVING_SNR * fit.flux_noise
+        solved = fit.solved(held | weak | last)
+        state = _moved(plane, psf, state, solved, (x, y), half)
+    return _result(plane, psf, state, half, local, held, (x, y))
+
+
+def _linearised(plane: Plane, psf: PointSpread, state: State, half: int, sky: Vector) -> Linearised:
+    """Return the fit about a state."""
+    stamps = stamps_around(state.x, state.y, half, plane.shape)
+    design = psf.design(stamps, state.x, state.y)
+    design[1:] *= np.maximum(state.flux, 1.0)[None, :, None, None]
+    good = stamps.of(plane.good) & stamps.inside
+    light = stamps.of(state.model)
+    residual = stamps.of(plane.light) - light - sky[:, None, None]
+    photons = plane.photon_slope * np.maximum(light, 0)
+    variance = stamps.of(plane.sky_variance) + photons
+    wrong = psf.model_error * light
+    weight = np.where(good, 1 / (variance + wrong**2), 0.0)
+    return Linearised(
+        stamps=stamps,
+        design=design,
+        residual=np.where(good, residual, 0.0),
+        weight=weight,
+        link_px=LINK_FWHM * psf.fwhm_px,
+        x=state.x,
+        y=state.y,
+    )
+
+
+def _moved(
+    plane: Plane,
+    psf: PointSpread,
+    state: State,
+    step: NDArray[np.float64],
+    start: tuple[Vector, Vector],
+    half: int,
+) -> State:
+    """Return the state after a step, every source within reach of its start."""
+    x = state.x + np.clip(step[:, 1], -0.5, 0.5)
+    y = state.y + np.clip(step[:, 2], -0.5, 0.5)
+    x = np.clip(x, start[0] - FURTHEST_PX, start[0] + FURTHEST_PX)
+    y = np.clip(y, start[1] - FURTHEST_PX, start[1] + FURTHEST_PX)
+    flux = state.flux + step[:, 0]
+    return State(x, y, flux, draw_sources(plane, psf, x, y, flux, half))
+
+
+def _result(
+    plane: Plane,
+    psf: PointSpread,
+    state: State,
+    half: int,
+    sky: Vector,
+    held: NDArray[np.bool_],
+    start: tuple[Vector, Vector],
+) -> PsfPhotometry:
+    """Return the table of a finished fit."""
+    fit = _linearised(plane, psf, state, half, sky)
+    group, size = groups(fit)
+    errors = covariance_errors(fit, held, size)
+    unseen = np.einsum("nij,nij->n", fit.weight > 0, fit.design[0]) < 0.05
+    errors[unseen] = np.nan
+    chi2, good_fraction = core_chi2(fit)
+    sharpness, sharpness_error = excess_width(fit, state.flux)
+    moved = np.maximum(np.abs(state.x - start[0]), np.abs(state.y - start[1]))
+    flux = np.where(held, state.flux, without_search_gain(state.flux, errors[:, 0]))
+    return PsfPhotometry(
+        x=state.x,
+        y=state.y,
+        x_error=errors[:, 1],
+        y_error=errors[:, 2],
+        flux=np.where(unseen, np.nan, flux),
+        flux_error=errors[:, 0],
+        chi2=chi2,
+        sharpness=sharpness,
+        sharpness_error=sharpness_error,
+        group=group,
+        group_size=size,
+        good_fraction=good_fraction,
+        near_limit=moved > FURTHEST_PX - 1e-6,
+        residual=np.where(plane.good, plane.light - state.model, 0).astype(np.float32),
+    )
+
+
+def without_search_gain(flux: Vector, error: Vector) -> Vector:
+    """Return fluxes less what choosing the best place added to them.
+
+    The largest flux over two free coordinates exceeds that at the true place by error^2/flux on
+    average (the fit gains chi2 = 2, d(flux^2) = 2 error^2); at low signal to noise no more is
+    known than half of the error.
+    """
+    gain = error * np.minimum(error / np.maximum(flux, 1e-9), 0.5)
+    return np.asarray(flux - np.where(np.isfinite(gain), gain, 0))
+
+
+def with_fluxes_scaled(photometry: PsfPhotometry, factor: Any) -> PsfPhotometry:
+    """Return the photometry with every flux and its error times a factor."""
+    return replace(
+        photometry, flux=photometry.flux * factor, flux_error=photometry.flux_error * factor
+    )
