@@ -10,16 +10,23 @@ import pytest
 
 from reducers.errors import ProfileError
 from reducers.fits import read_raw
-from reducers.frame import Geometry
+from reducers.frame import Frame, Geometry
 from reducers.identify import identify
 from reducers.identity import FrameKind, Identity, Setup
+from reducers.imaging.astrometry import solve_astrometry
+from reducers.imaging.background import estimate_background
+from reducers.imaging.detection import detect
 from reducers.imaging.header_place import header_place
+from reducers.imaging.references import References
 from reducers.imaging.tangent_plane import from_plane, moved_tangent, onto_plane
 from reducers.profile_imaging import Distortion, Imaging
 from reducers.profiles import load_instrument
+from tests.reducers.star_lists import catalogue
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from reducers.instrument import Section
 
 ALFOSC = load_instrument("alfosc")
 
@@ -167,3 +174,51 @@ def test_efosc2_cards_and_profile_tell_the_same_place(realdata: Path):
         np.testing.assert_allclose((x, y), ([100, 900], [200, 800]), atol=2.5)  # scales: 0.3 %
         compared += 1
     assert compared >= 5
+
+
+@pytest.mark.realdata
+def test_the_offsets_of_three_efosc2_frames_are_those_that_their_headers_tell(realdata: Path):
+    """One frame's stars are the next one's catalogue: parity, rotation, scale of the header.
+
+    The telescope was moved 10 arcsec in RA and twice 5 in Dec. With the wrong parity, or half a
+    turn off, the first two frames would lie 20 arcsec from where their headers put them.
+    """
+    instrument = load_instrument("efosc2")
+    images = []
+    for path in sorted(realdata.glob("efosc2_raw/EFOSC.2022-01-28T0[45]*.fits.gz")):
+        raw = read_raw(path, instrument.detector)
+        identity = identify(raw.header, instrument)
+        detector = instrument.detector.image
+        frame, geometry = _electrons(raw.data, detector, instrument.detector.gain_e_per_adu)
+        background = estimate_background(frame)
+        found, _ = detect(frame, background.level, background.rms, threshold=8.0)
+        place = header_place(identity, frame.shape, geometry, instrument, raw.header)
+        assert place is not None
+        images.append((found, place))
+    first, first_place = images[0]
+    ra, dec = first_place.sky(first.x, first.y)
+    error = np.hypot(first.x_error, first.y_error) * 240
+    references = References(astrometric=catalogue(ra, dec, -np.log10(first.flux), error))
+    assert len(images) == 3
+    for found, place in images[1:]:
+        result = solve_astrometry(found, place, references, instrument, exposure_s=180.0)
+        assert result.solved
+        assert result.method == "prior"
+        assert result.matched > 40
+        assert result.facts["parity"] == -1
+        assert result.facts["offset_arcsec"] < 0.5
+        assert abs(result.facts["rotation_deg"]) < 0.05
+        assert result.facts["scale_ratio"] == pytest.approx(1, abs=1e-3)
+        assert max(result.ra_rms_mas, result.dec_rms_mas) < 100
+
+
+def _electrons(counts: Any, image: Section, gain: float) -> tuple[Frame, Geometry]:
+    rows = slice(image.y_start // 2, image.y_stop // 2)
+    columns = slice(image.x_start // 2, image.x_stop // 2)
+    data = (counts[rows, columns] - 200.0) * gain
+    geometry = Geometry(x0=image.x_start, y0=image.y_start, x_binning=2, y_binning=2)
+    mask = np.zeros(data.shape, np.uint16)
+    variance = np.maximum(data, 0) + 140.0
+    return Frame(
+        data=data, variance=variance, mask=mask, unit="electron", geometry=geometry
+    ), geometry
