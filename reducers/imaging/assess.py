@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reducers.identity import Identity
     from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
+    from reducers.imaging.references import References
+    from reducers.imaging.sky_map import Astrometry, SkyMap
     from reducers.imaging.sources import Detections
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
@@ -108,6 +110,38 @@ def measure_stars(detections: Detections, scale_arcsec: float) -> dict[str, floa
         measured["ellipticity"] = together
         measured["ellipticity_median"] = float(np.median(1 - ratio))
     return measured
+
+
+def measure_astrometry(
+    astrometry: Astrometry | None, references: References, identity: Identity, frame: Frame
+) -> dict[str, float]:
+    """Return how well the place on the sky is known, and whether the pointing lies on the image."""
+    listed = [
+        c for c in (references.astrometric, *references.photometric) if c is not None and len(c)
+    ]
+    if astrometry is None or not listed:
+        return {"astrometry_unchecked": 1.0}
+    measured = {
+        "astrometry_failed": float(not astrometry.solved),
+        "catalogue_uncovered": max(1.0 - listed[0].covered, 1.0 if listed[0].truncated else 0.0),
+    }
+    if astrometry.solved:
+        measured |= {
+            "astrometry_rms_mas": max(astrometry.ra_rms_mas, astrometry.dec_rms_mas),
+            "astrometry_matched": float(astrometry.matched),
+            "pointing_off_arcsec": astrometry.facts.get("offset_arcsec", math.nan),
+            "target_off_field": _off_field(astrometry.sky_map, identity, frame),
+        }
+    return measured
+
+
+def _off_field(sky_map: SkyMap, identity: Identity, frame: Frame) -> float:
+    """Return 1 where the position of the header lies off the image; NaN where there is none."""
+    if identity.ra_deg is None or identity.dec_deg is None:
+        return math.nan
+    x, y = sky_map.pixels(identity.ra_deg, identity.dec_deg)
+    rows, columns = frame.shape
+    return float(not (-0.5 <= float(x) <= columns - 0.5 and -0.5 <= float(y) <= rows - 0.5))
 
 
 def measure_circumstance(

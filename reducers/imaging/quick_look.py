@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reducers.frame import Frame, Image
-from reducers.imaging.assess import measure_sky
+from reducers.imaging.assess import measure_sky, measure_stars
 from reducers.imaging.background import estimate_background
-from reducers.imaging.header_place import header_place
+from reducers.imaging.detection import detect
 from reducers.imaging.preparation import image_electrons
-from reducers.imaging.sky_map import SkyMap
+from reducers.imaging.recipe import image_scale_arcsec, place_on_sky
+from reducers.imaging.references import References
+from reducers.imaging.sky_map import Astrometry, SkyMap
 from reducers.imaging.sources import Detections
 
 if TYPE_CHECKING:
+    from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations
-    from reducers.imaging.references import References
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
+
+#: Sigma above which a first look believes in a source.
+SURE = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +36,27 @@ class QuickLook:
         Flat-fielded electrons; cosmic rays not searched.
     background : (ny, nx) float32
         Sky model, electrons.
-    sky_map : SkyMap or None
-        Where it lies; None where neither header nor stars tell.
-    solved : bool
-        Whether stars confirm `sky_map`.
+    astrometry : Astrometry or None
+        Where it lies, as far as stars or else the header tell; None where neither does.
     measurements : mapping of str to float
         'seeing_arcsec', 'sky_e', 'stars', ..., as in `ReducedImage`.
     """
 
     image: Frame
     background: Image
-    detections: Detections | None = None
-    sky_map: SkyMap | None = None
-    solved: bool = False
+    detections: Detections
+    astrometry: Astrometry | None = None
     measurements: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sky_map(self) -> SkyMap | None:
+        """Where the image lies; the best guess where stars do not confirm it."""
+        return None if self.astrometry is None else self.astrometry.sky_map
+
+    @property
+    def solved(self) -> bool:
+        """Whether stars confirm the place."""
+        return self.astrometry is not None and self.astrometry.solved
 
 
 def quick_look(
@@ -62,15 +74,29 @@ def quick_look(
     """
     frame, facts = image_electrons(exposure, given, instrument)
     sky = estimate_background(frame)
-    place = header_place(
-        exposure.identity, frame.shape, frame.geometry, instrument, exposure.raw.header
+    sources, _ = detect(
+        frame, sky.level, sky.rms, fwhm_px=seeing_of_middle(frame, sky), threshold=SURE
     )
+    place = place_on_sky(sources, frame, exposure, references or References(), instrument)
     return QuickLook(
         image=frame,
         background=sky.level,
-        sky_map=place,
+        detections=sources,
+        astrometry=place,
         measurements={
             **facts,
             **measure_sky(frame, sky, facts["full_e"]),
+            **measure_stars(sources, image_scale_arcsec(frame, instrument)),
+            "astrometry_matched": float(place.matched) if place is not None else 0.0,
         },
     )
+
+
+def seeing_of_middle(frame: Frame, sky: Background) -> float:
+    """Return the FWHM (pixels) of the stars in the middle quarter of the image; NaN if none."""
+    ny, nx = frame.shape
+    cut = (slice(ny // 4, ny - ny // 4), slice(nx // 4, nx - nx // 4))
+    middle = frame.after(
+        "middle", data=frame.data[cut], variance=frame.variance[cut], mask=frame.mask[cut]
+    )
+    return detect(middle, sky.level[cut], sky.rms[cut], threshold=SURE)[0].fwhm_px

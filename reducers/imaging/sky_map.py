@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from reducers.frame import Vector
+if TYPE_CHECKING:
+    from reducers.frame import Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

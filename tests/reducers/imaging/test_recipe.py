@@ -69,6 +69,8 @@ def test_rows_that_were_not_read_out_break_the_image() -> None:
 def test_a_quick_look_knows_sky_and_place() -> None:
     look = quick_look(expose(FIELD, 9), NOTHING, ALFOSC)
     assert look.measurements["sky_e"] == pytest.approx(300.0, abs=2.0)
-    assert look.sky_map is None or look.sky_map.pixel_scale_arcsec == pytest.approx(
-        0.2138, rel=0.01
-    )
+    assert look.astrometry is not None
+    assert not look.astrometry.solved
+    assert look.astrometry.sky_map.pixel_scale_arcsec == pytest.approx(0.2138, rel=0.01)
+    assert look.measurements["stars"] > 20
+    assert look.measurements["seeing_arcsec"] == pytest.approx(4.0 * 0.2138, rel=0.1)
