@@ -59,6 +59,9 @@ class Rung:
 _QUAD_STARS, _QUAD_SOURCES, _QUAD_REACH = 60, 60, 1800.0
 _QUAD_FIRST_RADIUS = 5.0
 
+#: Of so many arcsec a side, so many vote.
+_CELL, _PER_CELL = 15.0, 2
+
 LADDER = (
     #    method  reach   turn step  bin  stars sources follow
     Rung("prior", 95.0, 1.0, 0.5, 1.5, 80, 120, 6),
@@ -96,7 +99,7 @@ def _by_votes(field: StarField, rung: Rung) -> list[Alignment]:
     parities = (np.eye(2), field.flip) if both else (np.eye(2),)
     return vote_for_offsets(
         _bright_stars(field, rung),
-        field.sources[: rung.sources],
+        spread(field.sources)[: rung.sources],
         [rotation(math.radians(angle)) @ parity for parity in parities for angle in angles],
         reach=rung.reach,
         bin_width=rung.bin_width,
@@ -106,7 +109,7 @@ def _by_votes(field: StarField, rung: Rung) -> list[Alignment]:
 def _by_quads(field: StarField, rung: Rung) -> list[Alignment]:
     return match_quads(
         _bright_stars(field, rung),
-        field.sources[: rung.sources],
+        spread(field.sources)[: rung.sources],
         scale_tolerance=0.02,
         tolerance=0.02,
         reach=rung.bin_width,
@@ -116,6 +119,21 @@ def _by_quads(field: StarField, rung: Rung) -> list[Alignment]:
 def _bright_stars(field: StarField, rung: Rung) -> NDArray[np.float64]:
     """Return the brightest stars that the rung can reach, as many per area as it asks for."""
     reach = min(rung.reach, field.margin)
-    near = field.stars[field.inside(field.stars, reach)]
+    near = spread(field.stars[field.inside(field.stars, reach)])
     count = rung.stars * (1 + reach / field.half_size) ** 2
     return near[: math.ceil(count)]
+
+
+def spread(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points without those that crowd: of each small cell the first ones stay.
+
+    A bled column, the pieces of a galaxy or a cluster would outvote all single stars.
+    """
+    cells = np.floor(points / _CELL).astype(np.int64)
+    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    cell = cell.ravel()
+    order = np.argsort(cell, kind="stable")
+    starts = np.searchsorted(cell[order], cell[order])
+    rank = np.empty(len(points), np.int64)
+    rank[order] = np.arange(len(points)) - starts
+    return points[rank < _PER_CELL]

@@ -16,10 +16,11 @@ from reducers.imaging.sip import as_tan_sip
 from reducers.imaging.tangent_plane import onto_plane
 from reducers.profile_imaging import Distortion
 from reducers.profiles import load_instrument
-from tests.reducers.star_lists import Lists, Sky, make_lists, map_error_mas
+from tests.reducers.star_lists import Lists, Sky, detections, make_lists, map_error_mas
 
 if TYPE_CHECKING:
     from reducers.imaging.sky_map import Astrometry
+    from reducers.imaging.sources import Detections
 
 ALFOSC = load_instrument("alfosc")
 
@@ -172,6 +173,27 @@ def test_no_image_is_placed_by_the_catalogue_of_another_field(sky: Sky):
         assert not found.solved
         assert found.method == "header"
         assert "do not match" in found.why
+
+
+def test_dirt_in_clumps_neither_hides_a_field_nor_feigns_one():
+    """Bled columns, ghosts and the pieces of galaxies lie close together; so do cluster stars."""
+    sky = Sky(**FAR, stars=60)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        lists, other = make_lists(sky, rng), make_lists(sky, rng)
+        dirty = replace(lists, detections=_with_bled_columns(lists.detections, rng))
+        assert _solve(dirty).solved
+        assert not _solve(replace(dirty, references=other.references)).solved
+
+
+def _with_bled_columns(found: Detections, rng: np.random.Generator) -> Detections:
+    centres = rng.uniform(100, 1900, (12, 2))
+    dirt = np.concatenate([centre + rng.normal(0, [3, 40], (25, 2)) for centre in centres])
+    flux = np.concatenate([found.flux, 10 ** rng.uniform(3.5, 6, len(dirt))])
+    places = np.concatenate([np.column_stack([found.x, found.y]), dirt])
+    error = np.concatenate([found.x_error, np.full(len(dirt), 0.05)])
+    order = np.argsort(-flux)
+    return detections(places[order], flux[order], error[order])
 
 
 @pytest.mark.slow
