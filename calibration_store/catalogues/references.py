@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from calibration_store.catalogues.coverage import date_of
-from calibration_store.catalogues.entries import Holding, at_epoch, pack
-from calibration_store.catalogues.motion import FASTEST_ARCSEC
-from calibration_store.catalogues.services import known_catalogues
-from calibration_store.catalogues.sky import Cone, cells_as_ranges, common, ranges_held, without
-from calibration_store.catalogues.tiles import TileStore
+import numpy as np
+
+from calibration_store.catalogues.entries import at_epoch
+from calibration_store.catalogues.hosts import Hosts
+from calibration_store.catalogues.local import WHOLE, LocalCatalogues, holding_of
+from calibration_store.catalogues.online import Answers, Services
+from calibration_store.catalogues.sky import MARGIN_DEG, Cone
+from calibration_store.catalogues.tiles import UnusableCatalogue
+from calibration_store.catalogues.wanted import Wanted, WantedList
 from reducers.imaging.references import ReferenceCatalogue, References
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from calibration_store.catalogues.entries import Rows
-    from calibration_store.catalogues.services import Facts, KnownCatalogues
-    from calibration_store.catalogues.sky import Region
+    from calibration_store.catalogues.online import Answer
+    from calibration_store.catalogues.services import KnownCatalogues
 
-#: A cone counts as covered when this much of it is: its border runs through pixels.
-WHOLE = 0.999
-#: Positions of a slow epoch are looked for no farther than this beyond the cone.
-_LONGEST_YEARS = 30.0
+#: Services are asked for so much more than an image needs: its neighbours are then on disc too.
+_WIDER_DEG = 0.05
 
 
 class ReferenceSource(Protocol):
@@ -43,41 +45,49 @@ class ReferenceSource(Protocol):
         ...
 
 
-class Catalogues:
+class Asker(Protocol):
+    """Whatever answers questions about the sky: the services, or a fake."""
+
+    def ask(self, needs: Sequence[Sequence[str]], cone: Cone, *, limit_s: float) -> Answers:
+        """Return what came of each choice of catalogues within the time."""
+        ...
+
+
+class Catalogues(LocalCatalogues):
     """The catalogues below a folder, and what services add to them.
 
     Parameters
     ----------
     folder
         Made when something is written.
+    online
+        Whether services may be asked.
+    limit_s
+        How long `references_for` may wait for them.
+    vizier_hosts
+        VizieR mirrors instead of the known ones.
+    services
+        Whom to ask instead of the services of the known catalogues.
     now
-        The time (UTC) that is written beside what services gave.
+        The time (UTC).
     """
 
     def __init__(
         self,
         folder: Path,
         *,
+        online: bool = False,
+        limit_s: float = 10.0,
+        vizier_hosts: Sequence[str] = (),
         known: KnownCatalogues | None = None,
+        services: Asker | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.tiles = TileStore(folder)
-        self.known = known or known_catalogues()
-        self._now = now
-
-    def cone(
-        self, name: str, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float
-    ) -> ReferenceCatalogue:
-        """Return what local disc holds of a cone, moved to an epoch.
-
-        Parameters
-        ----------
-        ra_deg, dec_deg, radius_deg
-            ICRS.
-        epoch_year
-            Julian year, e.g. of the middle of the exposure.
-        """
-        return self._local(name, Cone(ra_deg, dec_deg, radius_deg), epoch_year)[0]
+        super().__init__(folder, known=known, now=now)
+        self.wanted = WantedList(folder / "wanted")
+        self.hosts = Hosts(folder / "hosts.json", now)
+        self.online, self._limit_s = online, limit_s
+        self._services = services or Services(self.known, self.hosts, vizier_hosts=vizier_hosts)
 
     def references_for(
         self, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float, band: str
@@ -85,116 +95,166 @@ class Catalogues:
         """Return the catalogues that an image is compared with.
 
         Every catalogue that has entries there is given, the preferred first; what is missing,
-        partial or late stands in `reasons`.
+        partial or late stands in `reasons`, and is remembered as wanted. Nothing that fails
+        raises, and services are waited for no longer than was allowed.
 
         Parameters
         ----------
         band
             Short name of the filter ('V', 'g_SDSS', ''): it chooses the catalogues of magnitudes.
         """
-        cone = Cone(ra_deg, dec_deg, radius_deg)
-        reasons: list[str] = []
-        astrometric = self._first(self.known.astrometric(), cone, epoch_year, reasons)
-        chosen = [facts for facts in self.known.photometric(band) if facts.reaches(cone)]
-        photometric = []
-        for facts in chosen:
-            found, _ = self._local(facts.name, cone, epoch_year)
-            if len(found):
-                photometric.append(found)
-        if not photometric:
-            reasons.append(_none_of(chosen, band))
-        return References(
-            astrometric=astrometric, photometric=tuple(photometric), reasons=tuple(reasons)
+        if not np.isfinite([ra_deg, dec_deg, radius_deg, epoch_year]).all() or abs(dec_deg) > 90:
+            return References(reasons=("the position or time of the image is not known",))
+        cone = Cone(ra_deg % 360, dec_deg, radius_deg)
+        needs = self._needs(cone, band)
+        answers, passing = Answers(), dict[str, ReferenceCatalogue]()
+        if needs and self.online:
+            wider = replace(cone, radius_deg=radius_deg + _WIDER_DEG)
+            asked = [self._askable(choice) for choice in needs]
+            answers = self._services.ask(asked, wider, limit_s=self._limit_s)
+            left = self._keep_all(answers, wider)
+            passing = {a.catalogue: self._passing(a, cone, epoch_year) for a in left}
+            needs = [choice for choice in needs if not passing.keys() & set(choice)]
+            needs = [choice for choice in needs if not self.met(choice, cone)]
+        reasons = [self._why(choice, cone, answers) for choice in needs]
+        if needs:
+            with suppress(OSError):
+                self.wanted.note(self._wish(cone, needs, reasons))
+        found = {
+            name: passing.get(name) or self.read(name, cone, epoch_year)
+            for name in (*self._positions(), *self.serving(band, cone))
+        }
+        return self._references(found, self.serving(band, cone), reasons)
+
+    def fetch(self, names: Sequence[str], cone: Cone, *, limit_s: float) -> Answers:
+        """Ask the services for a cone of each catalogue, whatever local disc holds, and keep it."""
+        wider = replace(cone, radius_deg=cone.radius_deg + MARGIN_DEG)
+        answers = self._services.ask([(name,) for name in names], wider, limit_s=limit_s)
+        self._keep_all(answers, wider)
+        return answers
+
+    def fetch_wanted(self, *, limit_s: float, most: int = 20) -> tuple[Wanted, ...]:
+        """Try again what could not be had; return the wishes that are now fulfilled.
+
+        Ends early once no service can be reached. Images that were waiting can be calibrated
+        again: the fields returned are theirs.
+        """
+        fulfilled = []
+        for wish in self.wanted.everything()[:most]:
+            needs = [choice for choice in wish.needs if not self.met(choice, wish.cone)]
+            answers = Answers()
+            if needs:
+                wider = replace(wish.cone, radius_deg=wish.radius_deg + _WIDER_DEG)
+                answers = self._services.ask(needs, wider, limit_s=limit_s)
+                self._keep_all(answers, wider)
+                needs = [choice for choice in needs if not self.met(choice, wish.cone)]
+            if not needs:
+                self.wanted.forget(wish)
+                fulfilled.append(wish)
+                continue
+            reasons = [self._why(choice, wish.cone, answers) for choice in needs]
+            self.wanted.note(replace(wish, tried=self._stamp(), why="; ".join(reasons)))
+            if not answers.found:
+                break
+        return tuple(fulfilled)
+
+    # ------------------------------------------------------------ what is needed, and why not
+
+    def _needs(self, cone: Cone, band: str) -> list[tuple[str, ...]]:
+        """Return the choices of catalogues that local disc does not meet."""
+        choices = [
+            tuple(facts.name for facts in self.known.astrometric()),
+            self.serving(band, cone),
+        ]
+        return [choice for choice in choices if choice and not self.met(choice, cone)]
+
+    def _wish(self, cone: Cone, needs: Sequence[tuple[str, ...]], reasons: list[str]) -> Wanted:
+        stamp = self._stamp()
+        return Wanted(
+            ra_deg=cone.ra_deg,
+            dec_deg=cone.dec_deg,
+            radius_deg=cone.radius_deg,
+            needs=tuple(self._askable(choice) for choice in needs),
+            since=stamp,
+            tried=stamp,
+            why="; ".join(reasons),
         )
 
-    def write_cone(
+    def _askable(self, choice: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in choice if name in self.known.by_name)
+
+    def _why(self, choice: Sequence[str], cone: Cone, answers: Answers) -> str:
+        names = " or ".join(self.title(name) for name in choice)
+        where = f"{cone.ra_deg:.3f},{cone.dec_deg:+.3f},{cone.radius_deg:.2f}"
+        if not self.online:
+            return (
+                f"{names} is not on disc for this field and services are not asked: "
+                f"alfoscd catalogues fetch --region {where}"
+            )
+        said = [f"{host}: {why}" for host, why in answers.failed.items()]
+        said += [
+            f"{host} failed before and rests until {until} UT" for host, until in _others(answers)
+        ]
+        return f"{names} could not be had ({'; '.join(said) or 'no service has it'})"
+
+    def _stamp(self) -> str:
+        return self.now().isoformat(timespec="seconds")
+
+    # ------------------------------------------------------------ keeping and reading
+
+    def _references(
         self,
-        name: str,
-        columns: Mapping[str, Any],
-        region: Region | None = None,
-        *,
-        release: str = "",
-        retrieved: str | None = None,
-    ) -> int:
-        """Fill a piece of sky of one catalogue; what was held there before is replaced.
+        found: Mapping[str, ReferenceCatalogue],
+        serving: Sequence[str],
+        reasons: list[str],
+    ) -> References:
+        astrometric = [found[name] for name in self._positions()]
+        first = next((one for one in astrometric if len(one) or one.covered >= WHOLE), None)
+        magnitudes = tuple(found[name] for name in serving if len(found[name]))
+        for one in (*([first] if first else []), *magnitudes[:1]):
+            if one.truncated:
+                reasons.append(f"{self.title(one.name)}: only the brightest {len(one)} were given")
+            elif one.covered < WHOLE:
+                reasons.append(f"{self.title(one.name)} covers {one.covered:.0%} of the field")
+        if not magnitudes and not reasons:
+            names = ", ".join(self.title(name) for name in serving)
+            reasons.append(f"{names}: none has looked at this field")
+        return References(
+            astrometric=first, photometric=magnitudes, reasons=tuple(dict.fromkeys(reasons))
+        )
 
-        Parameters
-        ----------
-        columns
-            By the names of `entries.COLUMNS`; magnitudes by band ('G'), errors as 'G_error'.
-        region
-            What the columns cover; entries outside are left out. Coverage is kept in pixels of
-            26 arcsec that lie wholly inside: make it an arcmin wider than what will be asked for.
-        retrieved
-            ISO date; today by default.
+    def _positions(self) -> tuple[str, ...]:
+        return tuple(facts.name for facts in self.known.astrometric())
 
-        Returns
-        -------
-        int
-            Entries kept.
-        """
-        if region is None:
-            raise ValueError("say which piece of sky the entries cover")
-        facts = self.known.by_name.get(name)
-        bands = facts.bands if facts else _bands_in(columns)
-        rows = pack(columns, bands, epoch_year=facts.epoch_year if facts else 2000.0)
-        holding = Holding(name=name, bands=bands, limits=dict(facts.limits) if facts else {})
-        day = self._now().date().isoformat() if retrieved is None else retrieved
-        return self._keep(holding, rows, region, release=release, day=day)
+    def _keep_all(self, answers: Answers, region: Cone) -> list[Answer]:
+        """Keep on disc what services gave; return what could not be kept."""
+        left = []
+        for answer in answers.found:
+            holding = holding_of(self.known.by_name[answer.catalogue])
+            day = self.now().date().isoformat()
+            if answer.truncated:
+                # It says nothing about the faint rest of the region.
+                left.append(answer)
+                continue
+            try:
+                self.keep(holding, answer.rows, region, release=answer.release, day=day)
+            except (OSError, UnusableCatalogue):
+                left.append(answer)
+        return [answer for answer in left if len(answer.rows)]
 
-    def _keep(self, holding: Holding, rows: Rows, region: Region, *, release: str, day: str) -> int:
-        ranges = ranges_held(region)
-        facts = self.known.by_name.get(holding.name)
-        if facts is not None and facts.patchy:
-            # A cell without one entry is one that the survey has not looked at.
-            looked = cells_as_ranges(rows["pixel"])
-            beyond = without(ranges, looked)
-            ranges = common(ranges, looked)
-            self.tiles.merge(holding, rows[:0], beyond, release=None, retrieved=day)
-        return self.tiles.merge(holding, rows, ranges, release=release, retrieved=day)
-
-    def _first(
-        self, choice: tuple[Facts, ...], cone: Cone, epoch_year: float, reasons: list[str]
-    ) -> ReferenceCatalogue | None:
-        for facts in choice:
-            found, _ = self._local(facts.name, cone, epoch_year)
-            if found.covered > 0:
-                if found.covered < WHOLE:
-                    reasons.append(f"{facts.title} covers {found.covered:.0%} of the field")
-                return found
-        reasons.append(f"no positions: {choice[0].title} is not on local disc for this field")
-        return None
-
-    def _local(self, name: str, cone: Cone, epoch_year: float) -> tuple[ReferenceCatalogue, float]:
-        """Return what local disc holds, and the fraction that asking would not better."""
-        facts = self.known.by_name.get(name)
-        from_year = facts.epoch_year if facts else 2000.0
-        years = min(abs(epoch_year - from_year) + 1, _LONGEST_YEARS)
-        found = self.tiles.read(name, cone, pad_deg=FASTEST_ARCSEC * years / 3600)
-        holding = self.tiles.holding(name) or Holding(name=name, bands=())
-        days = found.cover["day"]
-        catalogue = at_epoch(
-            found.rows,
+    def _passing(self, answer: Answer, cone: Cone, epoch_year: float) -> ReferenceCatalogue:
+        """Return what a service gave as it is, for this time only."""
+        return at_epoch(
+            answer.rows,
             cone,
             epoch_year,
-            holding,
-            covered=found.covered,
-            retrieved=date_of(int(days.min())) if len(days) else "",
-            releases=[
-                label
-                for number, label in enumerate(holding.releases)
-                if number in found.cover["release"] and label
-            ],
+            holding_of(self.known.by_name[answer.catalogue]),
+            covered=1.0,
+            retrieved=self.now().date().isoformat(),
+            truncated=answer.truncated,
+            releases=[answer.release],
         )
-        return catalogue, found.asked
 
 
-def _bands_in(columns: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(name.removesuffix("_error") for name in columns if f"{name}_error" in columns)
-
-
-def _none_of(chosen: list[Facts], band: str) -> str:
-    names = ", ".join(facts.title for facts in chosen) or "no catalogue"
-    return (
-        f"no magnitudes for filter {band or 'unknown'}: {names} would serve, none is on local disc"
-    )
+def _others(answers: Answers) -> list[tuple[str, str]]:
+    return [(host, until) for host, until in answers.resting.items() if host not in answers.failed]

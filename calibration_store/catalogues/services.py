@@ -83,6 +83,7 @@ class Facts:
 class KnownCatalogues:
     """All known catalogues, and which serve a filter."""
 
+    source: Path
     by_name: Mapping[str, Facts]
     filters: Mapping[str, tuple[str, ...]]
 
@@ -114,7 +115,7 @@ def read_facts(path: Path) -> KnownCatalogues:
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     by_name = {name: _facts(name, given) for name, given in table["catalogues"].items()}
     filters = {letter: tuple(names) for letter, names in table["filters"].items()}
-    return KnownCatalogues(by_name=by_name, filters=filters)
+    return KnownCatalogues(source=path, by_name=by_name, filters=filters)
 
 
 def _facts(name: str, given: Mapping[str, Any]) -> Facts:

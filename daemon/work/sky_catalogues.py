@@ -12,4 +12,10 @@ if TYPE_CHECKING:
 
 def open_catalogues(config: Config) -> Catalogues:
     """Return the catalogues that images are compared with; nothing is read or asked yet."""
-    return Catalogues(config.catalogue_folder)
+    settings = config.catalogues
+    return Catalogues(
+        config.catalogue_folder,
+        online=settings.online,
+        limit_s=settings.limit_s,
+        vizier_hosts=settings.vizier_hosts,
+    )
