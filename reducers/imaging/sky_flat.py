@@ -62,10 +62,13 @@ def fit_members(frames: Sequence[Frame], names: Sequence[str], gain_e_per_adu: f
     passed = [i for i, reason in enumerate(reasons) if not reason]
     light = _median_light([frames[i] for i in passed], [levels[i] for i in passed])
     maps = {i: parts_of_field(frames[i].data) / levels[i] for i in passed}
+    # Corners that no light reaches hold noise about zero, whose ratios mean nothing.
+    lit = np.median(list(maps.values()), axis=0) > UNLIT_BELOW if maps else np.zeros(0, bool)
     kept, uneven = [], []
     for i in passed:
-        others = [maps[j] for j in passed if j != i]
-        uneven.append(spread(maps[i] / np.median(others, axis=0)) if others else 0.0)
+        others = [maps[j][lit] for j in passed if j != i]
+        compared = others and lit.any()
+        uneven.append(spread(maps[i][lit] / np.median(others, axis=0)) if compared else 0.0)
         if uneven[-1] > UNEVEN_LIMIT:
             percent = 100 * uneven[-1]
             reasons[i] = f"its light differs by {percent:.1f} % over the field from the others'"

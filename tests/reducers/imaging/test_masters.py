@@ -110,6 +110,13 @@ def test_where_no_light_falls_there_is_no_flat(given) -> None:
     assert np.median(image.data[50:200, 30:36]) == pytest.approx(500, rel=0.03)
 
 
+def test_parts_of_the_field_without_light_condemn_no_flat(given) -> None:
+    field = LIGHT * np.clip((X - 130) / 15.0, 0, 1)
+    built = build_sky_flat(twilight(field=field, n_stars=0), given, ALFOSC)
+    assert built.measurements["left_out"] == 0
+    assert built.measurements["unevenness"] < 0.01
+
+
 def test_dead_and_hot_pixels_of_a_flat_are_bad(given) -> None:
     field = LIGHT.copy()
     field[100:103, 50:52] = 0.2
