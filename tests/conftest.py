@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+#: As in the daemon's workers: threads that wait for each other on busy cores take forever.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
