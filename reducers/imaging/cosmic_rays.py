@@ -109,7 +109,7 @@ def _beside_summits(
     above = data[rows, columns] - around / 4 > SUMMIT * sigma * np.sqrt(variance[rows, columns])
     summits = np.zeros(hits.shape, bool)
     summits[rows[above], columns[above]] = True
-    return hits & maximum_filter(summits, 5)
+    return np.asarray(hits & maximum_filter(summits, 5))
 
 
 def _suspects(
