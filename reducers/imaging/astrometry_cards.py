@@ -1,4 +1,4 @@
-"""The place of an image in words that FITS readers and the quality limits understand."""
+"""The place of an image as FITS cards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from astropy.wcs import WCS
 
-    from reducers.identity import Identity
     from reducers.imaging.references import References
     from reducers.imaging.sky_map import Astrometry
 
@@ -26,33 +25,6 @@ class SkyStatus(IntEnum):
     SOLVED = 0
     NOT_MATCHED = 1
     NO_CATALOGUE = 4
-
-
-def measure_astrometry(
-    astrometry: Astrometry, references: References | None, identity: Identity
-) -> dict[str, float]:
-    """Return the numbers that `quality_images.toml` judges.
-
-    Without a catalogue nothing has failed: the place is unchecked.
-    """
-    status = sky_status(astrometry, references)
-    measured = {
-        "astrometry_unchecked": float(status is SkyStatus.NO_CATALOGUE),
-        "astrometry_failed": float(status is SkyStatus.NOT_MATCHED),
-    }
-    if not astrometry.solved:
-        return measured
-    measured |= {
-        "astrometry_rms_mas": max(astrometry.ra_rms_mas, astrometry.dec_rms_mas),
-        "astrometry_matched": float(astrometry.matched),
-        "astrometry_systematic_mas": astrometry.systematic_mas,
-        "astrometry_log_odds": astrometry.log_odds,
-        "pointing_off_arcsec": astrometry.facts["offset_arcsec"],
-        "pixel_scale_arcsec": astrometry.sky_map.pixel_scale_arcsec,
-    }
-    if identity.ra_deg is not None and identity.dec_deg is not None:
-        measured["target_off_field"] = float(not _shows(astrometry, identity))
-    return measured
 
 
 def sky_status(astrometry: Astrometry, references: References | None) -> SkyStatus:
@@ -119,10 +91,3 @@ def _map_cards(wcs: WCS) -> Iterator[Card]:
         yield f"{name}_ORDER", len(plane) - 1, "order of the SIP polynomial"
         for p, q in np.argwhere(plane):
             yield f"{name}_{p}_{q}", float(plane[p, q]), ""
-
-
-def _shows(astrometry: Astrometry, identity: Identity) -> bool:
-    """Tell whether the pointing lies on the image."""
-    x, y = astrometry.sky_map.pixels(identity.ra_deg, identity.dec_deg)
-    columns, rows = astrometry.sky_map.wcs.pixel_shape
-    return bool(-0.5 <= x < columns - 0.5 and -0.5 <= y < rows - 0.5)

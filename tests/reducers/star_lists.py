@@ -98,7 +98,8 @@ def make_lists(sky: Sky, rng: np.random.Generator) -> Lists:
     x = (rng.uniform(-(wide - 1) / 2, (1 + wide) / 2, total)) * columns
     y = (rng.uniform(-(wide - 1) / 2, (1 + wide) / 2, total)) * rows
     magnitude = 13 + np.log10(rng.uniform(0.0, 1.0, total) * (10 ** (0.25 * 8) - 1) + 1) / 0.25
-    catalogue = _catalogue(truth, x, y, magnitude, sky, rng)
+    listed = rng.random(total) > sky.missing
+    catalogue = _catalogue(truth, x[listed], y[listed], magnitude[listed], rng)
     inside = (x > 0) & (x < columns - 1) & (y > 0) & (y < rows - 1)
     seen = inside & (rng.random(total) > 2 * sky.missing)
     flux = 10 ** (0.4 * (25.7 - magnitude)) * sky.exposure_s
@@ -122,19 +123,18 @@ def make_lists(sky: Sky, rng: np.random.Generator) -> Lists:
         references=References(astrometric=catalogue),
         place=_header(sky, rng),
         truth=SkyMap(wcs=truth),
-        common=int(np.count_nonzero(seen)),
+        common=int(np.count_nonzero(seen & listed)),
     )
 
 
 def _catalogue(
-    truth: WCS, x: Any, y: Any, magnitude: Any, sky: Sky, rng: np.random.Generator
+    truth: WCS, x: Any, y: Any, magnitude: Any, rng: np.random.Generator
 ) -> ReferenceCatalogue:
     ra, dec = truth.all_pix2world(x, y, 0)
     error = np.interp(magnitude, [17, 19, 21], [0.05, 0.2, 0.6]) * 11  # a decade of proper motion
     dec = dec + rng.normal(size=len(dec)) * error / 3.6e6
     ra = ra + rng.normal(size=len(ra)) * error / 3.6e6 / np.cos(np.radians(dec))
-    there = rng.random(len(ra)) > sky.missing
-    return catalogue(ra[there] % 360, dec[there], magnitude[there], error[there])
+    return catalogue(ra % 360, dec, magnitude, error)
 
 
 def catalogue(ra: Any, dec: Any, magnitude: Any, error_mas: Any) -> ReferenceCatalogue:
