@@ -271,7 +271,7 @@ def _clear_lines(
     usable: NDArray[np.bool_],
     detector_y: Array,
 ) -> NDArray[np.bool_]:
-    """Return which lines stand clear of stronger company and of saturated rows."""
+    """Return which lines stand clear of stronger company and of saturated rows but their own."""
     apart = np.abs(expected[:, None] - expected[None, :]) + 1e9 * np.eye(len(expected))
     blended = (apart < 0.8 * profile.fwhm_px) & (strength[None, :] > 0.02 * strength[:, None])
     touched = apart < profile.fwhm_px
@@ -279,7 +279,9 @@ def _clear_lines(
     bad = detector_y[~usable]
     if len(bad) == 0:
         return np.asarray(~blended.any(axis=1))
-    near = np.abs(expected[:, None] - bad[None, :]) < profile.half_width_px + 3.0
+    away = np.abs(expected[:, None] - bad[None, :])
+    own = away < profile.half_width_px
+    near = (away < profile.half_width_px + 3.0) & ~(own & (own.sum(axis=0) == 1))
     return np.asarray(~blended.any(axis=1) & ~near.any(axis=1))
 
 

@@ -70,6 +70,12 @@ class LineProfile:
         return x * ndtr(z) + self.blur_px * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
 
 
+#: A line whose core is masked is centred on its wings where either holds this share of what its
+#: edge would tell if nothing were masked.
+LEAST_WING = 0.25
+#: What the profile is wrong by, of the peak: the least residual of a line that shows only wings.
+#: Lines of real arcs that are whole leave 0.025.
+WING_MISFIT = 0.03
 #: How far (px) a line that nobody sees may wander from where it is expected.
 HOLD_PX = 0.5
 #: Steps per pixel of a sampled profile: linear interpolation between them errs by 1e-4 of the peak.
@@ -127,12 +133,16 @@ def measure_lines(
 ) -> MeasuredLines:
     """Return line centres in `counts` (n_profiles, n_rows), starting from `expected` (n_p, n_l) px.
 
-    Every line is fitted on what the others leave, so neighbours that overlap do not pull.
+    Every line is fitted on what the others leave, so neighbours that overlap do not pull. Where the
+    core is not usable (saturated) the wings on both sides count, as far as they are symmetric; a
+    line without enough of them has an infinite error.
     """
     rows, inside = _windows(detector_y, expected, profile)
     picked = np.arange(len(counts))[:, None, None]
-    weight = (usable[picked, rows] & inside).astype(np.float64)
     y = detector_y[rows]
+    clean = usable[picked, rows] & inside
+    wings = _wings(y - expected[..., None], clean, inside, profile)
+    weight = wings.weight
     start = np.where(weight > 0, counts[picked, rows], 0.0).max(axis=2)
     peak = float(profile.value(np.zeros(1))[0])
     flux, shift = np.maximum(start, 0.0) / peak * 0.7, np.zeros_like(expected)
@@ -145,16 +155,44 @@ def measure_lines(
         model = np.bincount(flat.ravel(), lines.ravel(), counts.size)
         left = np.where(weight > 0, observed - model[flat] + lines, 0.0)
         floor = np.maximum(flux, 1e-6 + 1e-3 * flux.max())
-        solution, variance, misfit = _solve(value, -floor[..., None] * slope, left, weight, shift)
+        least = np.where(wings.only, WING_MISFIT * peak * flux, 0.0)
+        tilt = -floor[..., None] * slope
+        solution, variance, misfit = _solve(value, tilt, left, weight, shift, least)
         new_flux = np.maximum(solution[..., 0], 0.0)
         shift = np.clip(shift + np.clip(solution[..., 1], -0.7, 0.7), -4.0, 4.0)
         flux = 0.3 * flux + 0.7 * new_flux
     return MeasuredLines(
         centre=expected + shift,
-        error=np.sqrt(np.maximum(variance, 0.0)),
+        error=np.where(wings.enough, np.sqrt(np.maximum(variance, 0.0)), np.inf),
         flux=flux,
         misfit=misfit / np.maximum(flux * peak, 1e-9),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wings:
+    """Weight of every row of a window; lines that show wings only; lines that show enough."""
+
+    weight: Array
+    only: NDArray[np.bool_]
+    enough: NDArray[np.bool_]
+
+
+def _wings(
+    offset: Array, clean: NDArray[np.bool_], inside: NDArray[np.bool_], profile: LineProfile
+) -> _Wings:
+    """Mask the core of lines on both sides alike, as far out as any row of it is unusable."""
+    reach = np.abs(offset)
+    hit = inside & ~clean & (reach < profile.half_width_px)
+    core = np.where(hit, reach, -1.0).max(axis=-1)
+    kept = clean & (reach > core[..., None])
+    told = profile.slope(offset) ** 2
+    either = [(told * kept * (side * offset > 0)).sum(axis=-1) for side in (-1, 1)]
+    whole = 0.5 * (told * inside).sum(axis=-1)
+    only = hit.any(axis=-1)
+    enough = ~only | (np.minimum(*either) > LEAST_WING * whole)
+    weight = np.where(enough[..., None], kept, clean).astype(np.float64)
+    return _Wings(weight=weight, only=only & enough, enough=enough)
 
 
 def _windows(
@@ -169,12 +207,13 @@ def _windows(
 
 
 def _solve(
-    value: Array, slope: Array, left: Array, weight: Array, shift: Array
+    value: Array, slope: Array, left: Array, weight: Array, shift: Array, least: Array
 ) -> tuple[Array, Array, Array]:
     """Return (flux, step of the shift), variance of the shift and residual rms of every window.
 
     Weighted least squares of line, its slope and a constant; the constant is projected out first.
-    A line that drowns in the residuals of its window stays where it is expected.
+    A line that drowns in the residuals of its window stays where it is expected. Residuals below
+    `least` count as that.
     """
     count = np.maximum(weight.sum(axis=-1), 1.0)
 
@@ -193,7 +232,8 @@ def _solve(
     flux = (al - ab * step) / aa
     residual = rest - flux[..., None] * line - step[..., None] * tilt
     scatter = (residual**2).sum(axis=-1) / np.maximum(count - 3, 1.0)
-    return np.stack([flux, step], axis=-1), scatter / stiffness, np.sqrt(scatter)
+    variance = np.maximum(scatter, least**2) / stiffness
+    return np.stack([flux, step], axis=-1), variance, np.sqrt(scatter)
 
 
 def fit_profile(

@@ -123,6 +123,36 @@ def test_saturated_lines_do_not_carry_the_fit() -> None:
     assert truth_error_px(arc, 0.0, 0.0) < 0.1
 
 
+def saturated(place: float, seed: int, *, limit: float, pixel_px: float = 1.0) -> Any:
+    """Return a line of peak 900 kADU clipped at `limit` times that, its usable rows, its rows."""
+    rows = np.arange(480.0, 520.0, pixel_px)
+    profile = LineProfile(slit_px=4.6, blur_px=0.8, pixel_px=pixel_px)
+    counts = profile.value(rows - place) / profile.value(np.zeros(1)) * 9e5 + 200.0
+    counts = counts + np.random.default_rng(seed).normal(size=rows.size) * np.sqrt(counts / 1.44)
+    return np.minimum(counts, 1.2 * limit * 9e5), counts < limit * 9e5, rows, profile
+
+
+def test_a_saturated_line_is_centred_on_its_wings_with_an_honest_error() -> None:
+    pulls = []
+    for seed in range(40):
+        place = 500.0 + seed / 40
+        counts, usable, rows, profile = saturated(place, seed, limit=0.8)
+        assert not usable.all()
+        found = measure_lines(counts[None], usable[None], rows, np.array([[place + 0.3]]), profile)
+        assert 0.003 < found.error[0, 0] < 0.2
+        pulls.append((found.centre[0, 0] - place) / found.error[0, 0])
+    # The error allows for a profile that is not quite the line's; here it is the very one.
+    assert np.sqrt(np.mean(np.square(pulls))) < 1.0
+    assert np.abs(np.mean(pulls)) < 0.3
+
+
+def test_a_line_without_wings_on_both_sides_has_no_centre() -> None:
+    for place in np.linspace(500.0, 501.0, 9):
+        counts, usable, rows, profile = saturated(place, 1, limit=0.02, pixel_px=2.0)
+        found = measure_lines(counts[None], usable[None], rows, np.array([[place]]), profile)
+        assert np.isinf(found.error[0, 0])
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_noise_without_lines_is_refused(seed: int) -> None:
     counts = np.random.default_rng(seed).normal(100.0, 30.0, ROWS.size)
