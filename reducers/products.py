@@ -11,10 +11,12 @@ import math
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.time import Time
 from astropy.utils.exceptions import AstropyUserWarning
 
 from reducers.errors import UnreadableFile
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from reducers.identity import Identity
     from reducers.reduced import Built
 
 #: Layout version of the products, in the card that marks a file as ours.
@@ -86,6 +89,30 @@ def base_header(provenance: Sequence[Provenance], history: Sequence[str]) -> fit
     for step in history:
         header.add_history(printable(step, _LONGEST_TEXT))
     return header
+
+
+def time_cards(identity: Identity) -> list[tuple[str, Any, str]]:
+    """Return when an exposure began and ended, as cards; none where that is not known."""
+    if identity.observed_at is None:
+        return []
+    start = identity.observed_at
+    end = start + timedelta(seconds=max(identity.exposure_s, 0.0))
+    return [
+        ("DATE-OBS", start.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC start"),
+        ("DATE-END", end.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC end"),
+        ("MJD-OBS", round(float(Time(start).mjd), 8), "[d] start"),
+        ("MJD-END", round(float(Time(end).mjd), 8), "[d] end"),
+    ]
+
+
+def position_cards(identity: Identity) -> list[tuple[str, Any, str]]:
+    """Return where the telescope pointed, as cards."""
+    known = [
+        ("RA", identity.ra_deg, "[deg] pointing, J2000"),
+        ("DEC", identity.dec_deg, "[deg] pointing, J2000"),
+        ("AIRMASS", identity.airmass, "at start"),
+    ]
+    return [(key, value, comment) for key, value, comment in known if value is not None]
 
 
 def provenance_hdu(provenance: Sequence[Provenance]) -> fits.BinTableHDU:

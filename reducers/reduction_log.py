@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 WIDTH = 90
 
 
-def chosen_settings(settings: SpectrumSettings) -> dict[str, Any]:
-    """Return the settings that differ from the defaults, by name."""
-    usual = SpectrumSettings()
-    names = [field.name for field in fields(SpectrumSettings)]
+def chosen_settings(settings: Any, usual: Any) -> dict[str, Any]:
+    """Return the settings that differ from the usual ones, by name."""
+    names = [field.name for field in fields(usual)]
     return {
         name: getattr(settings, name)
         for name in names
@@ -56,30 +55,32 @@ def reduction_log(
         *_heading(reduced, exposure, item, settings or SpectrumSettings()),
         "",
         "WARNINGS",
-        *_warnings(reduced.flags),
+        *warning_lines(reduced.flags),
         "",
         "CALIBRATIONS",
-        *_calibrations(provenance, missing or {}),
+        *calibration_lines(provenance, missing or {}),
         "",
         "STEPS",
-        *(f"  {number:2d}. {step}" for number, step in enumerate(item.spectrum.history, start=1)),
+        *step_lines(item.spectrum.history),
         "",
         "OBJECT",
-        *_facts(_about(item)),
+        *fact_lines(_about(item)),
         "",
         "MEASUREMENTS (of the frame, and of OBJ1)",
-        *_facts({name: _number(value) for name, value in sorted(reduced.measurements.items())}),
+        *fact_lines({name: number(value) for name, value in sorted(reduced.measurements.items())}),
         "",
         "SETTINGS OTHER THAN THE DEFAULTS",
-        *_facts(chosen_settings(settings or SpectrumSettings())),
+        *fact_lines(chosen_settings(settings or SpectrumSettings(), SpectrumSettings())),
         "",
         "MADE WITH",
-        *_facts(dict(versions or {})),
+        *fact_lines(dict(versions or {})),
         "",
         "RAW FRAMES",
-        *_facts({item.file: f"sha256 {item.sha256}" for item in provenance if item.role == "RAW"}),
+        *fact_lines(
+            {item.file: f"sha256 {item.sha256}" for item in provenance if item.role == "RAW"}
+        ),
     ]
-    return "\n".join(folded for line in lines for folded in _fold(line)) + "\n"
+    return "\n".join(folded for line in lines for folded in fold(line)) + "\n"
 
 
 def _heading(
@@ -109,21 +110,23 @@ def _heading(
         else f"{settings.wavelengths} Angstrom, topocentric",
         "flux": item.spectrum.unit,
     }
-    return ["alfoscd: how this spectrum came about", "", *_facts(said, indent="")]
+    return ["alfoscd: how this spectrum came about", "", *fact_lines(said, indent="")]
 
 
-def _warnings(flags: Sequence[Flag]) -> list[str]:
+def warning_lines(flags: Sequence[Flag]) -> list[str]:
+    """Return every flag with its number, its limit and what to do."""
     lines = []
     for flag in flags:
         lines += [
             f"  {flag.name} (quality {flag.quality}): {flag.sentence}",
-            f"      measured {_number(flag.value)}, the limit is {_number(flag.threshold)}",
+            f"      measured {number(flag.value)}, the limit is {number(flag.threshold)}",
             f"      -> {flag.advice}",
         ]
     return lines or ["  none"]
 
 
-def _calibrations(provenance: Sequence[Provenance], missing: Mapping[str, str]) -> list[str]:
+def calibration_lines(provenance: Sequence[Provenance], missing: Mapping[str, str]) -> list[str]:
+    """Return every master that was used, and every one that was not there."""
     lines = []
     for item in provenance:
         if item.role == "RAW":
@@ -143,25 +146,38 @@ def _about(item: ExtractedObject) -> dict[str, str]:
     column = np.asarray(trace.columns, dtype=float)
     column = column[np.isfinite(column)]
     return {
-        "image column": _number(float(np.median(column)) if column.size else np.nan),
+        "image column": number(float(np.median(column)) if column.size else np.nan),
         "position": "assumed, nothing was found there" if trace.forced else "found and traced",
-        "trace rms": f"{_number(trace.rms_px)} px",
-        "FWHM": f"{_number(item.fwhm_px)} px along the slit",
-        "S/N": f"{_number(item.snr)} per pixel (median)",
+        "trace rms": f"{number(trace.rms_px)} px",
+        "FWHM": f"{number(item.fwhm_px)} px along the slit",
+        "S/N": f"{number(item.snr)} per pixel (median)",
         "usable pixels": f"{int(item.spectrum.good.sum())} of {item.spectrum.flux.size}",
     }
 
 
-def _facts(said: Mapping[str, Any], indent: str = "  ") -> list[str]:
+def step_lines(history: Sequence[str]) -> list[str]:
+    """Return the steps, numbered."""
+    return [f"  {number:2d}. {step}" for number, step in enumerate(history, start=1)]
+
+
+def raw_lines(provenance: Sequence[Provenance]) -> list[str]:
+    """Return the raw frames and their content."""
+    raw = [item for item in provenance if item.role == "RAW"]
+    return fact_lines({item.file: f"sha256 {item.sha256}" for item in raw})
+
+
+def fact_lines(said: Mapping[str, Any], indent: str = "  ") -> list[str]:
+    """Return names and values in two columns."""
     wide = max((len(name) for name in said), default=0)
     return [f"{indent}{name:<{wide}}  {value}" for name, value in said.items()] or ["  none"]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a number in six digits, or 'unknown'."""
     return f"{value:.6g}" if np.isfinite(value) else "unknown"
 
 
-def _fold(line: str) -> list[str]:
+def fold(line: str) -> list[str]:
     """Return the line made printable, continued on further ones where it is too wide."""
     line = printable(line, limit=2000)
     if len(line) <= WIDTH:

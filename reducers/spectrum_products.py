@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.time import Time
 
-from reducers.products import add_card, base_header, printable, provenance_hdu
+from reducers.products import (
+    add_card,
+    base_header,
+    position_cards,
+    printable,
+    provenance_hdu,
+    time_cards,
+)
 from reducers.quality import flag_bits, load_limits
 from reducers.recipes import RECIPE_VERSION
 from reducers.reduced import SpectrumSettings
@@ -127,12 +132,12 @@ def product_header(
         ("QFLAGS", flag_bits(reduced.flags), "reasons as bits"),
         ("QREASON", " ".join(flag.name for flag in reduced.flags), "reasons by name"),
     ]
-    cards += _time_cards(identity) + _position_cards(identity)
+    cards += time_cards(identity) + position_cards(identity)
     for name, (keyword, comment) in HEADER_MEASUREMENTS.items():
         value = reduced.measurements.get(name, math.nan)
         if math.isfinite(value):
             cards.append((keyword, value, comment))
-    chosen = chosen_settings(settings)
+    chosen = chosen_settings(settings, SpectrumSettings())
     cards.append(("NCHOSEN", len(chosen), "settings other than the defaults"))
     cards += [
         (f"CHOSEN{number}", f"{name} = {value}", "")
@@ -141,28 +146,6 @@ def product_header(
     for keyword, value, comment in cards:
         add_card(header, keyword, value, comment)
     return header
-
-
-def _time_cards(identity: Identity) -> list[tuple[str, Any, str]]:
-    if identity.observed_at is None:
-        return []
-    start = identity.observed_at
-    end = start + timedelta(seconds=max(identity.exposure_s, 0.0))
-    return [
-        ("DATE-OBS", start.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC start"),
-        ("DATE-END", end.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC end"),
-        ("MJD-OBS", round(float(Time(start).mjd), 8), "[d] start"),
-        ("MJD-END", round(float(Time(end).mjd), 8), "[d] end"),
-    ]
-
-
-def _position_cards(identity: Identity) -> list[tuple[str, Any, str]]:
-    known = [
-        ("RA", identity.ra_deg, "[deg] pointing, J2000"),
-        ("DEC", identity.dec_deg, "[deg] pointing, J2000"),
-        ("AIRMASS", identity.airmass, "at start"),
-    ]
-    return [(key, value, comment) for key, value, comment in known if value is not None]
 
 
 def spectrum_table(

@@ -10,12 +10,13 @@ from numpy.polynomial import polynomial
 from reducers.detector.grow import grown
 from reducers.errors import SetupMismatch
 from reducers.frame import Frame, Geometry, Image, Mask
+from reducers.instrument import Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reducers.identity import Setup
-    from reducers.instrument import Detector, Section
+    from reducers.instrument import Detector
 
 
 #: Columns and rows at the beginning of a window in which the readout settles.
@@ -112,6 +113,16 @@ def box(section: Section, frame: Frame) -> tuple[slice, slice]:
 
 def _inside(start: int, stop: int, origin: int, binning: int) -> tuple[int, int]:
     return -((origin - start) // binning), (stop - origin) // binning
+
+
+def cut_out(frame: Frame, setup: Setup) -> Frame:
+    """Return the part of a frame that a window reads out; all of it where it is no larger."""
+    x1, x2, y1, y2 = setup.window
+    window = Section(x_start=x1 - 1, x_stop=x2, y_start=y1 - 1, y_stop=y2)
+    rows, columns = box(window, frame)
+    if (rows.stop - rows.start, columns.stop - columns.start) == frame.shape:
+        return frame
+    return trim(frame, window)
 
 
 def trim(frame: Frame, image: Section) -> Frame:

@@ -9,7 +9,7 @@ import numpy as np
 
 from reducers.frame import Mask
 from reducers.imaging.background import NO_SKY
-from reducers.imaging.fringe import shows_fringes
+from reducers.setups import shows_fringes
 from reducers.spectroscopy.circumstances import measure_circumstances
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from reducers.frame import Frame, Image
     from reducers.imaging.background import Background
-    from reducers.instrument import Instrument
 
 #: Fewest exposures of one pattern, and how far they must lie apart on the sky.
 FEWEST_EXPOSURES, LEAST_DITHER_ARCSEC = 4, 5.0
@@ -33,12 +32,6 @@ COVERED_LIMIT = 0.05
 CLIP_SIGMA = 4.0
 #: An amplitude below this many of its errors is not subtracted.
 SURE_SIGMA = 5.0
-
-
-def shows_fringes(filter_name: str, instrument: Instrument) -> bool:
-    """Tell whether the profile knows fringes in this filter."""
-    parts = filter_name.split("+")
-    return any(instrument.filters.get(part, {}).get("fringes", False) for part in parts)
 
 
 def sky_structure(frame: Frame, background: Background) -> Frame:

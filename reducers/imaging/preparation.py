@@ -12,6 +12,7 @@ from reducers.detector.start import start_frame
 from reducers.detector.verify import compare_detector
 from reducers.frame import Frame, Mask
 from reducers.imaging.noise import model_variance
+from reducers.imaging.unknown_level import above_unknown_level
 from reducers.imaging.vignetting import mark_vignetted, unlit_by_sky
 from reducers.preparation import above_bias, gain_and_read_noise, own_read_noise
 
@@ -39,14 +40,18 @@ def image_electrons(
 
     Raises
     ------
-    SetupMismatch, NoOverscan
+    SetupMismatch
         If the frame cannot be placed on the detector, or a master has other pixels.
     """
     identity, detector = exposure.identity, instrument.detector
-    frame = above_bias(exposure, given.bias, instrument)
     gain, typical_noise = gain_and_read_noise(identity, given, instrument)
     started = start_frame(exposure.raw.data, identity.setup, detector)
     read_noise_adu = own_read_noise(started, typical_noise, detector)
+    level_known = given.bias is not None or has_overscan(started, detector)
+    if level_known or detector.overscan_mode == "trim":
+        frame = above_bias(exposure, given.bias, instrument)
+    else:
+        frame = above_unknown_level(exposure, instrument, gain, read_noise_adu)
     if given.dark is not None:
         frame = subtract_dark(frame, given.dark, identity.exposure_s)
     frame = apply_gain(model_variance(frame, gain, read_noise_adu), gain)

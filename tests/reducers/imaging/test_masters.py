@@ -10,12 +10,13 @@ import pytest
 from reducers.errors import NotEnoughFrames, SetupMismatch
 from reducers.frame import Mask
 from reducers.imaging.background import FRINGED_SIGMA, estimate_background
-from reducers.imaging.fringe import fit_amplitude, shows_fringes
+from reducers.imaging.fringe import fit_amplitude
 from reducers.imaging.masters import build_dark, build_fringe, build_sky_flat
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageCalibrations
 from reducers.recipes import build_bias
+from reducers.setups import shows_fringes
 from tests.reducers.imaging.small_camera import ALFOSC, RESPONSE, SETUP, SHAPE, expose, stars
 
 LIT = (slice(0, 262), slice(None))
