@@ -36,6 +36,7 @@ _CHECKS: dict[str, tuple[_Check, ...]] = {
     ),
     # Lamps age and exposure times differ; what is left out of the combination does not.
     "FLAT": (_Check(name="left_out", relative=0.0, absolute=3.0, only_above=True),),
+    "SKY_FLAT": (_Check(name="left_out", relative=0.0, absolute=3.0, only_above=True),),
     "ARC": (_Check(name="rms_px", relative=2.0, absolute=0.1, only_above=True),),
     # Thin cloud and a narrow slit lose light honestly; an order of magnitude is the wrong star.
     "RESPONSE": (_Check(name="peak_ab_zero_point", relative=0.0, absolute=2.5),),

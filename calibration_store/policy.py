@@ -5,18 +5,16 @@ Pure functions on records: no database, no clock. Whatever is decided comes with
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from calibration_store.ladders import LADDERS, apart_h, slit_unmoved
 from calibration_store.records import MasterRecord, MasterState
-from reducers.identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
-    from reducers.identity import Setup
+    from reducers.identity import Identity, Setup
     from reducers.instrument import SetRule
 
 #: What a master must share with the frame it serves. The wavelength solution lives in unbinned
@@ -26,13 +24,14 @@ HARD_KEYS: dict[str, tuple[str, ...]] = {
     "FLAT": ("detector", "grism", "slit"),
     "ARC": ("grism", "dispersion_axis"),
     "RESPONSE": ("grism",),
+    "DARK": ("detector",),
+    "SKY_FLAT": ("x_binning", "y_binning", "filter"),
+    "FRINGE": ("x_binning", "y_binning", "filter"),
 }
-#: Slit positions on the detector repeat this well when the wheel has not moved.
-SLIT_UNMOVED_PX = 0.5
-SAME_POINTING_DEG = 0.02
+#: Masters of which any window serves that holds the frame's: what they need is cut out.
+CUT_OUT = frozenset({"SKY_FLAT", "FRINGE"})
 #: So many responses of other nights make a median.
 MOST_RESPONSES = 5
-ON_OBJECT_WITHIN_H = 3.0
 _DETECTOR = ("x_binning", "y_binning", "window", "readout")
 _NAMES = {
     "x_binning": "x binning",
@@ -71,12 +70,6 @@ class Selection:
     refused: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rung:
-    name: str
-    fits: Callable[[Identity, MasterRecord, str], bool]
-
-
 def choose(
     role: str,
     identity: Identity,
@@ -111,7 +104,7 @@ def choose(
     for master in fitting:
         if master is not best:
             rejected.append((master.key, _why_worse(role, identity, night, master, best, number)))
-    age_h = _apart_h(identity, best)
+    age_h = apart_h(identity, best)
     companions = _companions(role, identity, night, fitting, best)
     together = f", median of {len(companions) + 1}" if companions else ""
     return Selection(
@@ -132,7 +125,7 @@ def _best(
 ) -> tuple[int, str, MasterRecord]:
     best = min(fitting, key=lambda m: _rank(role, identity, night, m))
     number = _rank(role, identity, night, best)[0]
-    name = _LADDERS[role][number].name.format(days=f"{rule.within_days:g}")
+    name = LADDERS[role][number].name.format(days=f"{rule.within_days:g}")
     return number, name, best
 
 
@@ -152,9 +145,9 @@ def _rank(
     role: str, identity: Identity, night: str, master: MasterRecord
 ) -> tuple[int, float, int, str]:
     """Order masters: rung of the ladder, distance in time, newest version; the key breaks ties."""
-    rungs = _LADDERS[role]
+    rungs = LADDERS[role]
     number = next(i for i, rung in enumerate(rungs) if rung.fits(identity, master, night))
-    return number, round(_apart_h(identity, master) or 0.0, 6), -master.version, master.key
+    return number, round(apart_h(identity, master) or 0.0, 6), -master.version, master.key
 
 
 def why_unfit(role: str, identity: Identity, master: MasterRecord) -> str:
@@ -168,12 +161,22 @@ def why_unfit(role: str, identity: Identity, master: MasterRecord) -> str:
         if wanted != has:
             name = _NAMES.get(field, field)
             return f"{name} {_plain(has)}, not {_plain(wanted)}"
+    if role in CUT_OUT and not holds(master.setup, identity.setup):
+        window, own = _plain(identity.setup.window), _plain(master.setup.window)
+        return f"its window {own} does not hold {window}"
     return ""
+
+
+def holds(outer: Setup, inner: Setup) -> bool:
+    """Tell whether every pixel of the inner window is one of the outer one."""
+    (x1, x2, y1, y2), (left, right, low, high) = inner.window, outer.window
+    aligned = (x1 - left) % outer.x_binning == 0 and (y1 - low) % outer.y_binning == 0
+    return aligned and left <= x1 and x2 <= right and low <= y1 and y2 <= high
 
 
 def pinned(role: str, identity: Identity, master: MasterRecord, who: str) -> Selection:
     """Return the choice of a person, which no rule weighs against others."""
-    age_h = _apart_h(identity, master)
+    age_h = apart_h(identity, master)
     reason = f"chosen by {who}, {_age_text(age_h)}"
     return Selection(role=role, master=master, rung="chosen by hand", reason=reason, age_h=age_h)
 
@@ -187,7 +190,7 @@ def _why_not(role: str, identity: Identity, master: MasterRecord, rule: SetRule)
     unfit = why_unfit(role, identity, master)
     if unfit:
         return unfit
-    age_h = _apart_h(identity, master)
+    age_h = apart_h(identity, master)
     if age_h is not None and age_h > rule.within_days * 24:
         return f"{age_h / 24:.1f} d away, limit {rule.within_days:g} d"
     return ""
@@ -202,7 +205,7 @@ def _why_worse(
     best_rung: int,
 ) -> str:
     number, apart, _, _ = _rank(role, identity, night, master)
-    best_apart = _apart_h(identity, best) or 0.0
+    best_apart = apart_h(identity, best) or 0.0
     if number > best_rung:
         return _demerit(role, identity, night, master)
     if apart > best_apart:
@@ -217,23 +220,15 @@ def _demerit(role: str, identity: Identity, night: str, master: MasterRecord) ->
         return f"slit {_plain(master.setup.slit)}, not {_plain(identity.setup.slit)}"
     if role == "RESPONSE" and master.setup.filter != identity.setup.filter:
         return f"filter {_plain(master.setup.filter)}, not {_plain(identity.setup.filter)}"
-    if role == "ARC" and not _slit_unmoved(identity, master):
+    if role == "ARC" and not slit_unmoved(identity, master):
         return f"slit moved ({_plain(master.aperture_y_px)} px, not {identity.aperture_y_px})"
+    if role in CUT_OUT:
+        return f"window {_plain(master.setup.window)}, not {_plain(identity.setup.window)}"
     return "not taken on the object"
 
 
 def _fields(keys: Iterable[str]) -> list[str]:
     return [field for key in keys for field in (_DETECTOR if key == "detector" else (key,))]
-
-
-def _apart_h(identity: Identity, master: MasterRecord) -> float | None:
-    if identity.observed_at is None:
-        return None
-    return abs(_seconds(identity.observed_at, master.observed_at)) / 3600
-
-
-def _seconds(start: datetime, stop: datetime) -> float:
-    return (stop - start).total_seconds()
 
 
 def _age_text(age_h: float | None) -> str:
@@ -248,97 +243,12 @@ def _plain(value: object) -> str:
     return str(value) if value not in ("", None) else "none"
 
 
-def _same_night(identity: Identity, master: MasterRecord, night: str) -> bool:
-    return master.night == night
-
-
-def _slit_unmoved(identity: Identity, master: MasterRecord) -> bool:
-    if identity.aperture_y_px is None or master.aperture_y_px is None:
-        return False
-    return abs(identity.aperture_y_px - master.aperture_y_px) <= SLIT_UNMOVED_PX
-
-
-def same_pointing(
-    first: tuple[float | None, float | None], second: tuple[float | None, float | None]
-) -> bool:
-    """Tell whether two (right ascension, declination) in degrees are the same target."""
-    ra_1, dec_1 = first
-    ra_2, dec_2 = second
-    if ra_1 is None or dec_1 is None or ra_2 is None or dec_2 is None:
-        return False
-    # Arcs are taken within arcminutes of the target; close to the pole right ascension is moot.
-    apart_ra = abs((ra_1 - ra_2 + 180) % 360 - 180)
-    return abs(dec_1 - dec_2) <= SAME_POINTING_DEG and (
-        apart_ra <= SAME_POINTING_DEG or abs(dec_1) > 88
-    )
-
-
-def _on_object(identity: Identity, master: MasterRecord, night: str) -> bool:
-    where = (master.measurements.get("ra_deg"), master.measurements.get("dec_deg"))
-    near = (_apart_h(identity, master) or 0.0) <= ON_OBJECT_WITHIN_H
-    return (
-        near
-        and _same_night(identity, master, night)
-        and _unmoved(identity, master, night)
-        and same_pointing(where, (identity.ra_deg, identity.dec_deg))
-    )
-
-
-def _same_slit(identity: Identity, master: MasterRecord, night: str) -> bool:
-    return master.setup.slit == identity.setup.slit
-
-
-def _same_filter(identity: Identity, master: MasterRecord, night: str) -> bool:
-    return master.setup.filter == identity.setup.filter
-
-
-def _anything(identity: Identity, master: MasterRecord, night: str) -> bool:
-    return True
-
-
-def _both(
-    *conditions: Callable[[Identity, MasterRecord, str], bool],
-) -> Callable[[Identity, MasterRecord, str], bool]:
-    return lambda identity, master, night: all(
-        condition(identity, master, night) for condition in conditions
-    )
-
-
-def _unmoved(identity: Identity, master: MasterRecord, night: str) -> bool:
-    return _same_slit(identity, master, night) and _slit_unmoved(identity, master)
-
-
-_SAME_NIGHT = _Rung(name="same night", fits=_same_night)
-_WITHIN = _Rung(name="within {days} days", fits=_anything)
-_LADDERS: dict[str, tuple[_Rung, ...]] = {
-    "BIAS": (_SAME_NIGHT, _WITHIN),
-    "FLAT": (_SAME_NIGHT, _WITHIN),
-    "ARC": (
-        _Rung(name="on the object, slit unmoved", fits=_on_object),
-        _Rung(name="same night, slit unmoved", fits=_both(_same_night, _unmoved)),
-        _Rung(name="same night, slit moved", fits=_both(_same_night, _same_slit)),
-        _Rung(name="within {days} days", fits=_same_slit),
-        # Grism and camera stay: another slit moves the lines along, which sky or star then tell.
-        _Rung(name="same night, another slit", fits=_same_night),
-        _Rung(name="within {days} days, another slit", fits=_anything),
-    ),
-    "RESPONSE": (
-        _Rung(name="same night, same slit", fits=_both(_same_night, _same_slit, _same_filter)),
-        _Rung(name="within {days} days, same slit", fits=_both(_same_slit, _same_filter)),
-        _Rung(name="same night, another slit", fits=_both(_same_night, _same_filter)),
-        _Rung(name="within {days} days, another slit", fits=_same_filter),
-        # A blocking filter changes the response near its cut-off, and what it blocks.
-        _Rung(name="same night, another filter", fits=_same_night),
-        _Rung(name="within {days} days, another filter", fits=_anything),
-    ),
-}
-
-
 def could_serve(role: str, setup: Setup, master: MasterRecord) -> bool:
     """Tell whether a master shares the hard keys of its role with a set-up."""
     return share_hard_keys(role, setup, master.setup)
 
 
 def share_hard_keys(role: str, one: Setup, other: Setup) -> bool:
-    """Tell whether a calibration of this role in one set-up can serve the other."""
-    return all(getattr(one, field) == getattr(other, field) for field in _fields(HARD_KEYS[role]))
+    """Tell whether a calibration of this role in the other set-up can serve the first."""
+    same = all(getattr(one, field) == getattr(other, field) for field in _fields(HARD_KEYS[role]))
+    return same and (role not in CUT_OUT or holds(other, one))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 from daemon.sections import (
     Calibration,
     Catalogues,
+    Image,
     Instruments,
     Paths,
     Range,
@@ -22,6 +23,7 @@ from daemon.sections import (
     Watch,
     Work,
 )
+from daemon.selection import Only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +33,7 @@ __all__ = [
     "Catalogues",
     "Config",
     "ConfigError",
+    "Image",
     "Instruments",
     "Paths",
     "Spectrum",
@@ -50,7 +53,13 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All settings of one daemon."""
+    """All settings of one daemon.
+
+    Attributes
+    ----------
+    only
+        What a batch is restricted to; never in the file.
+    """
 
     paths: Paths = field(default_factory=Paths)
     watch: Watch = field(default_factory=Watch)
@@ -58,8 +67,10 @@ class Config:
     calibration: Calibration = field(default_factory=Calibration)
     spectrum: Spectrum = field(default_factory=Spectrum)
     catalogues: Catalogues = field(default_factory=Catalogues)
+    image: Image = field(default_factory=Image)
     instrument: Instruments = field(default_factory=Instruments)
     source: Path | None = None
+    only: Only = field(default_factory=Only)
 
     @property
     def raw(self) -> tuple[Path, ...]:
@@ -83,13 +94,19 @@ class Config:
 
     @property
     def settings_digest(self) -> str:
-        """SHA-256 over the settings that change a product; it enters the product key."""
-        values = {name: _plain(getattr(self, name)) for name in _PRODUCT_SECTIONS}
+        """SHA-256 over the settings that change a spectrum; it enters the product key."""
+        return self._digest("spectrum")
+
+    @property
+    def image_digest(self) -> str:
+        """SHA-256 over the settings that change an image; it enters the product key."""
+        return self._digest("image")
+
+    def _digest(self, section: str) -> str:
+        values = {section: _plain(getattr(self, section))}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-#: Sections of which every setting changes what a product holds.
-_PRODUCT_SECTIONS: tuple[str, ...] = ("spectrum",)
 _SECTIONS: dict[str, type[Any]] = {
     "paths": Paths,
     "watch": Watch,
@@ -97,6 +114,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "calibration": Calibration,
     "spectrum": Spectrum,
     "catalogues": Catalogues,
+    "image": Image,
     "instrument": Instruments,
 }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.io.fits import HDUList
 
 #: Folders of a night that no target may take.
-RESERVED = frozenset({"calibrations", "plots", "report"})
+RESERVED = frozenset({"calibrations", "plots", "report", "quicklook"})
 _LONGEST = 60
 #: Names that `_replace` gives to files it has not finished.
 _VERSION = re.compile(r"_v(\d+)\.\w+$")
@@ -95,6 +95,10 @@ class Layout:
         """Return the path of a master, e.g. 'calibrations/master_bias_<label>.fits'."""
         name = f"master_{slug(role.lower())}_{slug(label)}{_v(version)}.fits"
         return self.calibrations(night) / name
+
+    def quick_look(self, night: str, stem: str, target: str) -> Path:
+        """Return the path of the small image that is there before the product."""
+        return self.night_folder(night) / "quicklook" / f"{slug(stem)}_{slug(target)}_quick.fits"
 
     def verify_plot(self, night: str, stem: str, target: str, *, version: int = 1) -> Path:
         """Return the path of the picture that verifies one spectrum."""

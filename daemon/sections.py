@@ -161,3 +161,29 @@ class Spectrum:
     mask_angstrom: tuple[Range, ...] = field(
         default=(), metadata=_doc("vacuum wavelengths that are left out, [[5570, 5585]]")
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """How images are reduced; a changed value reduces again what it was not made with.
+
+    The settings of `reducers.imaging.reduced_image.ImageSettings`, and whether the steps between
+    are kept.
+    """
+
+    subtract_sky: bool = field(default=True, metadata=_doc("take the sky off the product"))
+    divide_flat: bool = field(default=True, metadata=_doc("divide by the sky flat"))
+    find_cosmics: bool = field(default=True, metadata=_doc("search cosmic rays at all"))
+    find_trails: bool = field(default=True, metadata=_doc("search trails of satellites"))
+    use_catalogues: bool = field(
+        default=True, metadata=_doc("compare with catalogues: place on the sky and zero point")
+    )
+    cosmic_sigma: float = field(
+        default=4.5, metadata=_doc("threshold of the cosmic-ray search, sigma", at_least=0)
+    )
+    stop_after: Literal[
+        "", "detector", "cosmics", "sky", "detect", "astrometry", "photometry", "zeropoint"
+    ] = field(default="", metadata=_doc("the last stage that is done; empty does all"))
+    keep_intermediate: bool = field(
+        default=False, metadata=_doc("keep the full sky model beside the product")
+    )

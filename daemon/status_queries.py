@@ -226,7 +226,7 @@ def _product(reader: Reader, row: sqlite3.Row) -> ProductSummary:
         measurements=_numbers({line["name"]: line["value"] for line in measured}),
         choices={choice["role"]: choice["reason"] for choice in choices},
         paths=paths,
-        version=version_of(paths.get("spectrum", "")),
+        version=version_of(paths.get("spectrum") or paths.get("image", "")),
         latency_s=row["latency_s"],
         verdict=f"{row['verdict']} by {row['verdict_by']}" if row["verdict"] else "",
     )

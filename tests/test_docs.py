@@ -28,7 +28,7 @@ def settings() -> list[tuple[str, str]]:
     found = []
     for section in dataclasses.fields(config):
         values = getattr(config, section.name)
-        if dataclasses.is_dataclass(values):
+        if dataclasses.is_dataclass(values) and section.name != "only":
             found += [(section.name, item.name) for item in dataclasses.fields(values)]
     return found
 

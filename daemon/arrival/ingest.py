@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import stat
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -65,6 +66,8 @@ class Reception:
         Names of the instruments whose frames are wanted.
     hold_limit_s
         A file that has stayed incomplete and unchanged for so long is given up.
+    lenient
+        Try what was quarantined again, take files of any size, and those that end in zeros.
     """
 
     engine: Engine
@@ -74,6 +77,7 @@ class Reception:
     follow_up: FollowUp
     size_limit_bytes: int
     hold_limit_s: float
+    lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +115,8 @@ def ingest(sighting: Sighting, seen_at: datetime, reception: Reception) -> Outco
     """
     known = reception.archive.file_at(sighting.path)
     if known is not None and (known.size, known.mtime_ns) == sighting.stamp:
-        if known.state not in (FileState.HELD, FileState.MISSING):
+        retried = reception.lenient and known.state is FileState.QUARANTINED
+        if known.state not in (FileState.HELD, FileState.MISSING) and not retried:
             return Outcome(state=known.state, reason=known.reason)
     elif known is not None and _is_stale(sighting):
         return Outcome(state=known.state, reason="changed since; sighted anew")
@@ -144,7 +149,8 @@ def stem_of(path: Path) -> str:
 
 
 def _read(sighting: Sighting, reception: Reception) -> _Content:
-    path, limit = sighting.path, reception.size_limit_bytes
+    path = sighting.path
+    limit = sys.maxsize if reception.lenient else reception.size_limit_bytes
     _check_file(sighting, limit)
     structure = check_structure(path, size_limit_bytes=limit)
     header = read_header(path)
@@ -154,7 +160,7 @@ def _read(sighting: Sighting, reception: Reception) -> _Content:
     sha256, zeros = _hash(path)
     if _stamp(path) != sighting.stamp:
         raise _Changed
-    if zeros >= max(_FITS_BLOCK, sighting.size * _UNWRITTEN):
+    if zeros >= max(_FITS_BLOCK, sighting.size * _UNWRITTEN) and not reception.lenient:
         raise IncompleteFile(f"of which the last {zeros} are zeros: room without pixels yet")
     return _Content(sha256=sha256, instrument=instrument, identity=identity)
 

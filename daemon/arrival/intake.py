@@ -76,6 +76,7 @@ class Intake:
         watcher: Watcher,
         clock: Clock,
         scanner: Callable[..., Scan] = scan,
+        lenient: bool = False,
     ) -> None:
         self._folders = tuple(folders)
         self._names = names
@@ -86,6 +87,9 @@ class Intake:
         self._watcher = watcher
         self._clock = clock
         self._scanner = scanner
+        self._again = {FileState.HELD, FileState.MISSING}
+        if lenient:
+            self._again.add(FileState.QUARANTINED)
         self._tracker = SettleTracker(settings.settle_s, settings.hold_limit_s)
         self._handled: dict[str, Stamp] = {}
         self._first_seen: dict[Path, datetime] = {}
@@ -109,7 +113,7 @@ class Intake:
         for record in self._archive.files():
             stamp = (record.size, record.mtime_ns)
             # A held file is looked at again: its job may have been lost with its reason.
-            again = record.state in (FileState.HELD, FileState.MISSING)
+            again = record.state in self._again
             if not again or stamp == UNREACHED:
                 self._handled[str(record.path)] = stamp
 
@@ -290,6 +294,8 @@ class Intake:
             self._tracker.forget(path)
 
     def _observe(self, sighting: Sighting, now: float) -> None:
+        if not self._names.takes(sighting.path.name):
+            return
         if sighting.path in self._settled:
             if self._settled[sighting.path][0] == sighting:
                 return  # it waits for its batch; a scan meanwhile must not submit it twice

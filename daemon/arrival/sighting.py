@@ -64,14 +64,19 @@ def sighting_of(payload: Mapping[str, Any]) -> Sighting:
 class RawNames:
     """Tells raw names from others by shell patterns, without regard to case."""
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, patterns: Sequence[str], only: frozenset[str] | None = None) -> None:
         wanted = "|".join(fnmatch.translate(pattern) for pattern in patterns)
         self._wanted = re.compile(wanted, re.IGNORECASE)
         self.shown = " or ".join(patterns)
+        self._only = only
 
     def match(self, name: str) -> bool:
         """Whether a raw file may be called so."""
         return self._wanted.match(name) is not None and not is_temporary(name)
+
+    def takes(self, name: str) -> bool:
+        """Whether a file of this name is among those that are taken in at all."""
+        return self._only is None or name in self._only
 
 
 def is_temporary(name: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from daemon.publish.words import clean
-from daemon.work.plan import REDUCED
+from daemon.work.roles import MEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def find(archive: Archive, name: str, night: str | None = None) -> list[FrameRec
         one = archive.frame(int(name))
         found = [] if one is None else [one]
     if not found:
-        found = [frame for frame in _spectra(archive, night) if _is_called(frame, name)]
+        found = [frame for frame in _science(archive, night) if _is_called(frame, name)]
     return [frame for frame in found if night in (None, frame.night)]
 
 
@@ -47,8 +47,8 @@ def which(archive: Archive, name: str, found: Sequence[FrameRecord]) -> str:
     return f"no frame '{said}'; nearest: {', '.join(near) or 'none, the archive is empty'}"
 
 
-def _spectra(archive: Archive, night: str | None) -> list[FrameRecord]:
-    return [frame for kind in sorted(REDUCED) for frame in archive.current_frames(kind, night)]
+def _science(archive: Archive, night: str | None) -> list[FrameRecord]:
+    return [frame for kind in sorted(MEASURED) for frame in archive.current_frames(kind, night)]
 
 
 def _is_called(frame: FrameRecord, name: str) -> bool:

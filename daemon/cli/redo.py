@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.cli.image_options import add_image_options, image_settings_of
 from daemon.cli.options import add_config, configuration
 from daemon.publish.words import clean
 from daemon.status import SILENT_AFTER_S
@@ -32,6 +33,15 @@ _SETTINGS = (
     "cosmic_sigma",
     "clean_cosmics",
 )
+#: Those of images; `cosmic_sigma` they share.
+_IMAGE_SETTINGS = (
+    "cosmic_sigma",
+    "subtract_sky",
+    "divide_flat",
+    "find_cosmics",
+    "use_catalogues",
+    "stop_after",
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -49,6 +59,7 @@ def add_parser(subparsers: Any) -> None:
         help="stem, number or file name of the raw frame, its target, or its time HH_MM_SS",
     )
     _add_hints(parser)
+    add_image_options(parser)
     _add_calibrations(parser)
     _add_verdicts(parser)
     parser.add_argument("--night", metavar="N", help="which night, when the stem is ambiguous")
@@ -115,7 +126,7 @@ def _add_calibrations(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with which calibrations")
     group.add_argument(
         "--calibration", action="append", default=[], metavar="ROLE=MASTER",
-        help="use this master (file name or key) as BIAS, FLAT, ARC or RESPONSE",
+        help="use this master (file name or key) as BIAS, FLAT, ARC, RESPONSE, SKY_FLAT, ...",
     )  # fmt: skip
     group.add_argument(
         "--exclude", action="append", default=[], metavar="MASTER|FRAME",
@@ -159,12 +170,12 @@ def run(args: argparse.Namespace) -> int:
     if len(found) != 1:
         return refuse(which(archive, args.frame, found))
     frame = found[0]
-    from daemon.work.plan import REDUCED
+    from daemon.work.roles import MEASURED
 
-    if frame.identity.kind not in REDUCED:
+    if frame.identity.kind not in MEASURED:
         return refuse(
-            f"{frame.stem} is {frame.identity.kind}: only spectra of objects and standards are "
-            "reduced; a new calibration frame remakes its master by itself"
+            f"{frame.stem} is {frame.identity.kind}: only images and spectra of objects and "
+            "standards are reduced; a new calibration frame remakes its master by itself"
         )
     if args.accept or args.reject:
         from daemon.cli.verdict import judge
@@ -176,8 +187,8 @@ def run(args: argparse.Namespace) -> int:
 def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: FrameRecord) -> int:
     from daemon.cli.redo_request import Unusable, request_of
 
-    settings = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
     try:
+        settings = _settings(args, frame)
         if args.display:
             from daemon.cli.pick import pick
 
@@ -199,6 +210,28 @@ def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: Fram
 
         return reduce_here(config, frame, redo, args.local, Path(args.frame))
     return _submit(archive, frame, redo)
+
+
+def _settings(args: argparse.Namespace, frame: FrameRecord) -> dict[str, Any]:
+    """Return the settings that a person gives for this kind of frame.
+
+    Raises
+    ------
+    Unusable
+        If some are for the other kind.
+    """
+    from daemon.cli.redo_request import Unusable
+    from daemon.work.roles import IMAGED
+
+    image = frame.identity.kind in IMAGED
+    given = {name: getattr(args, name) for name in _SETTINGS if getattr(args, name) is not None}
+    given |= image_settings_of(args)
+    foreign = sorted(given.keys() - set(_IMAGE_SETTINGS if image else _SETTINGS))
+    if foreign or (image and (args.display or args.ab)):
+        what = "an image" if image else "a spectrum"
+        named = ", ".join(foreign) or "a place along the slit"
+        raise Unusable(f"{frame.stem} is {what}: it has no setting {named}")
+    return given
 
 
 def one_range(text: str) -> tuple[float, float]:

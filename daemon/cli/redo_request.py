@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from calibration_store.policy import HARD_KEYS, why_unfit
+from calibration_store.policy import why_unfit
 from calibration_store.records import MasterState
 from calibration_store.store import CalibrationStore
 from daemon.publish.words import clean
-from daemon.work.plan import REDUCED
 from daemon.work.redo import Redo
+from daemon.work.roles import NEEDS, REDUCED, product_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,8 +77,9 @@ def _partner(archive: Archive, frame: FrameRecord, name: str) -> str:
 def _pin(store: CalibrationStore, frame: FrameRecord, text: str) -> tuple[str, str]:
     role, equals, name = text.partition("=")
     role = role.strip().upper()
-    if not equals or role not in HARD_KEYS or not name.strip():
-        roles = ", ".join(HARD_KEYS)
+    known = NEEDS[product_of(frame.identity)]
+    if not equals or role not in known or not name.strip():
+        roles = ", ".join(known)
         raise Unusable(f"--calibration '{clean(text, 60)}': write ROLE=MASTER, ROLE one of {roles}")
     master = _master(store, name.strip(), role)
     if master is None:

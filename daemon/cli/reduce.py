@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.cli.image_options import add_image_options, image_settings_of
 from daemon.cli.options import add_config, configuration, paint
 from daemon.publish.words import clean, number, table
+from daemon.selection import Only
 from daemon.status import read_status
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ def add_parser(subparsers: Any) -> None:
         "--wavelengths", choices=("vacuum", "air"),
         help="in what the products tell wavelengths; by default what [spectrum] says",
     )  # fmt: skip
+    _add_selection(parser)
+    add_image_options(parser)
+    parser.add_argument(
+        "--keep-intermediate", action="store_true", help="keep the full sky model of images"
+    )
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -44,9 +51,10 @@ def run(args: argparse.Namespace) -> int:
     folder: Path = args.directory
     if not folder.is_dir():
         return _refuse(f"{folder} is not a directory")
-    config = configuration(args, folder)
-    if args.wavelengths:
-        config = replace(config, spectrum=replace(config.spectrum, wavelengths=args.wavelengths))
+    try:
+        config = _configured(args, folder)
+    except OSError as error:
+        return _refuse(f"--filelist {args.filelist}: {error.strerror or error}")
     from daemon.work.batch import reduce_directory
     from daemon.work.supervisor import AlreadyRunning
 
@@ -62,6 +70,58 @@ def run(args: argparse.Namespace) -> int:
     took = (datetime.now(UTC) - began).total_seconds()
     print(f"\n{outcome.done} jobs done, {outcome.failed} failed, in {took:.0f} s")
     return 1 if outcome.failed or bad or not outcome.finished else 0
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which frames (their calibrations are taken all the same)")
+    group.add_argument(
+        "--target", default="", metavar="TEXT", help="only targets whose name holds this"
+    )
+    for option, which in (("--from", "first"), ("--to", "last")):
+        group.add_argument(
+            option, dest=which, type=int, metavar="N",
+            help=f"{which} number at the end of the frame's name, inclusive: 200205 of ALDc200205",
+        )  # fmt: skip
+    group.add_argument(
+        "--filelist", type=Path, metavar="F",
+        help="take in only the raw files that F names, one a line; # begins a remark",
+    )  # fmt: skip
+    group.add_argument(
+        "--include-quarantined", action="store_true",
+        help="try files again that were quarantined, also those that end in zeros",
+    )  # fmt: skip
+
+
+def _configured(args: argparse.Namespace, folder: Path) -> Config:
+    """Return the configuration with what the options change.
+
+    Raises
+    ------
+    OSError
+        If the list of files cannot be read.
+    """
+    config = configuration(args, folder)
+    files = None if args.filelist is None else listed(args.filelist.read_text("utf-8"))
+    only = Only(
+        target=args.target,
+        first=args.first,
+        last=args.last,
+        files=files,
+        lenient=args.include_quarantined,
+    )
+    image = replace(config.image, **image_settings_of(args))
+    if args.keep_intermediate:
+        image = replace(image, keep_intermediate=True)
+    spectrum = replace(config.spectrum, clean_cosmics=False) if args.skip_cr else config.spectrum
+    if args.wavelengths:
+        spectrum = replace(spectrum, wavelengths=args.wavelengths)
+    return replace(config, only=only, image=image, spectrum=spectrum)
+
+
+def listed(text: str) -> frozenset[str]:
+    """Return the names of raw files in a list: the first word of every line, without its folder."""
+    lines = (line.partition("#")[0].split() for line in text.splitlines())
+    return frozenset(words[0].rsplit("/", 1)[-1] for words in lines if words)
 
 
 class Progress:
@@ -98,6 +158,10 @@ def describe(event: Event) -> str:
         "build_master": "master",
         "reduce_frame": "reduced",
         "review_products": "reviewed",
+        "combine_spectra": "combined",
+        "reduce_image": "image",
+        "show_image": "shown",
+        "stack_images": "stacked",
     }
     about = payload.get("role") or str(payload.get("path", "")).rsplit("/", 1)[-1]
     if event.job.kind == "review_products":

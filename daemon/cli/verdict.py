@@ -76,7 +76,7 @@ def _last_good(history: list[ProductRecord], rejected: ProductRecord) -> Product
 
 
 def _version(product: ProductRecord) -> int:
-    return version_of(product.paths.get("spectrum", ""))
+    return version_of(product.main_path)
 
 
 def _refuse(sentence: str) -> int:

@@ -40,6 +40,9 @@ class JobKind(StrEnum):
     REDUCE = "reduce_frame"
     REVIEW = "review_products"
     COMBINE = "combine_spectra"
+    IMAGE = "reduce_image"
+    LOOK = "show_image"
+    STACK = "stack_images"
 
 
 class ProductState(StrEnum):
@@ -51,6 +54,7 @@ class ProductState(StrEnum):
 
 
 #: Smaller runs first.
+PRIORITY_LOOK = 5
 PRIORITY_INGEST = 10
 PRIORITY_SCIENCE = 20
 PRIORITY_CALIBRATION = 30
@@ -154,7 +158,7 @@ class Choice:
     Attributes
     ----------
     role
-        'BIAS', 'FLAT', 'ARC', 'RESPONSE'.
+        'BIAS', 'FLAT', 'ARC', 'RESPONSE', 'DARK', 'SKY_FLAT', 'FRINGE'.
     master_key
         Key of the chosen master; '' when none fits.
     rung
@@ -228,6 +232,11 @@ class ProductRecord:
     recipe_digest: str = ""
     redo: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
+
+    @property
+    def main_path(self) -> str:
+        """The file that the product is about, the spectrum or the image; '' for none."""
+        return str(self.paths.get("spectrum") or self.paths.get("image") or "")
 
     @property
     def is_accepted(self) -> bool:

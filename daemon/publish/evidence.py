@@ -10,6 +10,7 @@ import numpy as np
 from daemon.publish.page import RED, Page, frame, percentiles, span
 from daemon.publish.strip import circumstances, write_strip
 from reducers.frame import Frame
+from reducers.imaging.reduced_image import ImageCalibrations
 from reducers.instrument import Instrument
 from reducers.preparation import direction_known, grism_of, slit_offset
 from reducers.reduced import Built, Exposure, SpectrumCalibrations
@@ -50,7 +51,7 @@ class Evidence:
 
     built: Built
     exposures: tuple[Exposure, ...]
-    given: SpectrumCalibrations
+    given: SpectrumCalibrations | ImageCalibrations
     instrument: Instrument
     verdict: str = ""
     notes: tuple[str, ...] = ()
@@ -92,7 +93,8 @@ def open_page(case: Evidence, kind: str, about: Sequence[str]) -> Page:
     names = stems[0] if len(stems) == 1 else f"{stems[0]} .. {stems[-1]}"
     write_strip(
         page,
-        name=f"{kind.capitalize()}  {first.identity.setup.grism} {first.identity.setup.slit}",
+        name=f"{kind[:1].upper()}{kind[1:]}  {first.identity.setup.grism} "
+        f"{first.identity.setup.slit}",
         badge="not used" if case.verdict else "used",
         colour=BAD_COLOUR if case.verdict else GOOD_COLOUR,
         about=[

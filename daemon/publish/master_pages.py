@@ -1,4 +1,4 @@
-"""One page per master: bias, flat, arc, response."""
+"""One page per master: bias, flat, arc, response, and those of images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from daemon.publish.arc_page import arc_page
 from daemon.publish.bias_page import bias_page
 from daemon.publish.failure_page import Failure, failure_page
 from daemon.publish.flat_page import flat_page
+from daemon.publish.image_master_pages import dark_page, fringe_page, sky_flat_page
 from daemon.publish.standard_page import standard_page
 
 if TYPE_CHECKING:
     from daemon.publish.evidence import Evidence
     from daemon.publish.page import Page, Picture
 
-_PAGES = {"BIAS": bias_page, "FLAT": flat_page, "ARC": arc_page, "RESPONSE": standard_page}
+_PAGES = {
+    "BIAS": bias_page,
+    "FLAT": flat_page,
+    "ARC": arc_page,
+    "RESPONSE": standard_page,
+    "DARK": dark_page,
+    "SKY_FLAT": sky_flat_page,
+    "FRINGE": fringe_page,
+}
 
 
 def master_page(case: Evidence | Failure) -> Page:

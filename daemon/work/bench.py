@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from daemon.memory.records import FrameRecord
     from daemon.work.plan import Step
 
 
@@ -51,6 +52,11 @@ class Bench:
             raise UnknownInstrument(
                 f"there is no profile of '{name}' in the configuration"
             ) from None
+
+    def wants(self, frame: FrameRecord) -> bool:
+        """Tell whether a frame is among those that a batch is restricted to."""
+        own = frame.identity
+        return self.config.only.wants(frame.stem, f"{own.target} {own.object_name}")
 
     def submit(self, steps: Iterable[Step], within: Session) -> None:
         """Submit jobs in the caller's transaction."""

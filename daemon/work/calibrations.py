@@ -13,11 +13,14 @@ from calibration_store.records import MasterState
 from daemon.memory.records import Choice, JobKind, JobState
 from daemon.work.bench import file_sha256
 from daemon.work.outcomes import TryLater
-from daemon.work.plan import NEEDS, master_request, pending_for, rule_of
+from daemon.work.plan import master_request, pending_for
 from daemon.work.redo import Redo
 from daemon.work.refused_arcs import arc_was_refused
+from daemon.work.roles import needs, rule_of
+from reducers.detector.start import cut_out
 from reducers.errors import UnreadableFile
 from reducers.fits import read_raw
+from reducers.imaging.reduced_image import ImageCalibrations
 from reducers.products import Provenance, read_master_frame, read_response, read_wavelengths
 from reducers.reduced import Exposure, SpectrumCalibrations
 from reducers.spectroscopy.response_history import median_response
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from calibration_store.records import MasterRecord
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
+    from reducers.identity import Setup
     from reducers.instrument import Instrument
     from reducers.spectroscopy.response import Response
 
@@ -49,7 +53,9 @@ def select_masters(
     What a person has chosen or left out in `how` comes before the rules.
     """
     how = how or Redo()
-    return tuple(_select(bench, frame, role, how) for role in NEEDS[product])
+    instrument = bench.instrument(frame.identity.instrument)
+    wanted = needs(product, frame.identity.setup, instrument)
+    return tuple(_select(bench, frame, role, how) for role in wanted)
 
 
 def _select(bench: Bench, frame: FrameRecord, role: str, how: Redo) -> Selection:
@@ -99,6 +105,67 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
     TryLater
         If the file of a master is gone or damaged; it is built anew.
     """
+    chosen, facts = chosen_masters(bench, selections)
+    wavelengths = None
+    for item in selections:
+        if item.refused:
+            # Half as bad where an arc of another night stands in.
+            facts["arc_gate_failed"] = 0.5 if item.master is not None else 1.0
+        if item.role == "ARC" and item.master is not None:
+            wavelengths = read_one(bench, item.master, read_wavelengths)
+            facts["arc_other_slit"] = float(item.other_slit)
+    bias, flat, response = chosen.get("BIAS"), chosen.get("FLAT"), chosen.get("RESPONSE")
+    return SpectrumCalibrations(
+        bias=read_one(bench, bias, read_master_frame) if bias else None,
+        flat=read_one(bench, flat, read_master_frame) if flat else None,
+        wavelengths=wavelengths,
+        response=(
+            read_one(bench, response, lambda _: read_responses(selections)) if response else None
+        ),
+        facts=facts,
+    )
+
+
+def read_image_calibrations(
+    bench: Bench, selections: Sequence[Selection], setup: Setup
+) -> ImageCalibrations:
+    """Read the masters chosen for an image of this set-up, and note how old they are.
+
+    Those of a larger window are cut to the image's.
+
+    Raises
+    ------
+    TryLater
+        If the file of a master is gone or damaged; it is built anew.
+    """
+    chosen, facts = chosen_masters(bench, selections)
+    planes = {
+        role: cut_out(read_one(bench, master, read_master_frame), setup)
+        for role, master in chosen.items()
+    }
+    renamed = {
+        name.replace("sky_flat_", "flat_", 1) if name.startswith("sky_flat_") else name: value
+        for name, value in facts.items()
+    }
+    return ImageCalibrations(
+        bias=planes.get("BIAS"),
+        dark=planes.get("DARK"),
+        flat=planes.get("SKY_FLAT"),
+        fringe=planes.get("FRINGE"),
+        facts=renamed,
+    )
+
+
+def chosen_masters(
+    bench: Bench, selections: Sequence[Selection]
+) -> tuple[dict[str, MasterRecord], dict[str, float]]:
+    """Return the chosen master of each role, and how old they are with what they measured.
+
+    Raises
+    ------
+    TryLater
+        If the file of one is gone; it is built anew.
+    """
     chosen = {item.role: item.master for item in selections if item.master is not None}
     for master in chosen.values():
         if not master.path.is_file():
@@ -108,25 +175,10 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
     }
     for role, master in chosen.items():
         facts |= {f"{role.lower()}_{name}": value for name, value in master.measurements.items()}
-    wavelengths = None
-    for item in selections:
-        if item.refused:
-            # Half as bad where an arc of another night stands in.
-            facts["arc_gate_failed"] = 0.5 if item.master is not None else 1.0
-        if item.role == "ARC" and item.master is not None:
-            wavelengths = _read(bench, item.master, read_wavelengths)
-            facts["arc_other_slit"] = float(item.other_slit)
-    bias, flat, response = chosen.get("BIAS"), chosen.get("FLAT"), chosen.get("RESPONSE")
-    return SpectrumCalibrations(
-        bias=_read(bench, bias, read_master_frame) if bias else None,
-        flat=_read(bench, flat, read_master_frame) if flat else None,
-        wavelengths=wavelengths,
-        response=_read(bench, response, lambda _: read_responses(selections)) if response else None,
-        facts=facts,
-    )
+    return chosen, facts
 
 
-def _read(bench: Bench, master: MasterRecord, reader: Callable[[Path], Read]) -> Read:
+def read_one(bench: Bench, master: MasterRecord, reader: Callable[[Path], Read]) -> Read:
     """Read a master; one that is damaged is built anew, one of another version left out."""
     try:
         return reader(master.path)

@@ -18,23 +18,18 @@ from daemon.publish.failure_page import Failure
 from daemon.work.bench import digest_of, file_sha256
 from daemon.work.calibrations import (
     provenance_of,
-    read_calibrations,
     read_exposure,
     select_masters,
     wait_for_masters,
 )
+from daemon.work.master_recipes import given_for, label_of, run_recipe, where_taken
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, remove_picture, save_picture
-from daemon.work.plan import KIND_OF, NEEDS, REDUCED, after_master, groups_of, members_of, rule_of
+from daemon.work.plan import after_master, groups_of, members_of
 from daemon.work.refused_arcs import spectra_look_again
+from daemon.work.roles import KIND_OF, MEASURED, NEEDS, rule_of
 from reducers.errors import ReductionError, UnreadableFile
 from reducers.products import master_hdus, read_response
-from reducers.recipes import (
-    RECIPE_VERSION,
-    build_arc,
-    build_bias,
-    build_flat,
-    build_response,
-)
+from reducers.recipes import RECIPE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +43,7 @@ if TYPE_CHECKING:
     from daemon.publish.page import Picture
     from daemon.work.bench import Bench
     from reducers.instrument import Instrument
-    from reducers.reduced import Built, Exposure, SpectrumCalibrations
+    from reducers.reduced import Built
     from reducers.spectroscopy.response import Response
 
     DrawMaster = Callable[[Evidence | Failure], Picture]
@@ -145,12 +140,16 @@ def _build_group(
     if known is not None and known.path.is_file() and not redo:
         return
     exposures = tuple(read_exposure(bench, frame) for frame in group)
-    given = read_calibrations(bench, selections)
+    given = given_for(role, bench, selections, first.identity.setup)
     plots = bench.layout.plots(first.night)
     of_failure = plots / f"failed_{role.lower()}_{slug(first.stem)}.png"
     try:
-        built = _run_recipe(role, exposures, given, instrument)
+        built = run_recipe(role, exposures, given, instrument)
     except ReductionError as error:
+        if role == "FRINGE":
+            # Most nights are not dithered enough; images then say that none was subtracted.
+            log.info("no fringe pattern from %s: %s", first.stem, error)
+            return
         if draw is not None:
             failure = Failure(
                 role=role,
@@ -163,10 +162,10 @@ def _build_group(
         raise
     remove_picture(of_failure)
     # A set of several masters (arcs, standards) is one set per master to the store.
-    own_set = key if role in ("BIAS", "FLAT") else f"{key}#{first.stem}"
+    own_set = f"{key}#{first.stem}" if role in ("ARC", "RESPONSE") else key
     versions = bench.store.versions(own_set, first.night, role)
     version = known.version if known else 1 + max((m.version for m in versions), default=0)
-    path = bench.layout.master(first.night, role, _label(role, first, master_key))
+    path = bench.layout.master(first.night, role, label_of(role, first, master_key))
     write_fits_atomically(path, master_hdus(built, provenance_of(group, selections)))
     earlier = _previous(bench, role, first)
     verdict = built.verdict or judge(role, built.measurements, earlier)
@@ -212,18 +211,6 @@ def _master_key(
     )
 
 
-def _run_recipe(
-    role: str, exposures: Sequence[Exposure], given: SpectrumCalibrations, instrument: Instrument
-) -> Built:
-    if role == "BIAS":
-        return build_bias(exposures, instrument)
-    if role == "FLAT":
-        return build_flat(exposures, given, instrument)
-    if role == "ARC":
-        return build_arc(exposures, given, instrument)
-    return build_response(exposures[0], given, instrument)
-
-
 def _record(
     role: str,
     group: Sequence[FrameRecord],
@@ -252,7 +239,7 @@ def _record(
         version=version,
         inputs=tuple((frame.sha256, frame.stem) for frame in group),
         parents=tuple((item.role, item.master.key) for item in selections if item.master),
-        measurements={**built.measurements, **_where(first)},
+        measurements={**built.measurements, **where_taken(first)},
         reason=verdict,
         aperture_y_px=first.identity.aperture_y_px,
         sha256=file_sha256(path),
@@ -292,7 +279,7 @@ def _served_by(bench: Bench, master: MasterRecord, session: Session) -> list[Fra
     instrument = bench.instrument(master.instrument)
     within_s = rule_of(master.role, instrument).within_days * 86400
     served = []
-    kinds = REDUCED | {kind for own, kind in KIND_OF.items() if master.role in NEEDS[own]}
+    kinds = MEASURED | {kind for own, kind in KIND_OF.items() if master.role in NEEDS[own]}
     frames = [
         frame
         for kind in sorted(kinds)
@@ -339,18 +326,3 @@ def _middle(group: Sequence[FrameRecord]) -> datetime:
     times = [frame.identity.observed_at or frame.arrived_at for frame in group]
     first, last = min(times), max(times)
     return first + (last - first) / 2
-
-
-def _where(frame: FrameRecord) -> dict[str, float]:
-    """Return where the telescope was: an arc on the object is worth more."""
-    own = frame.identity
-    facts = {"ra_deg": own.ra_deg, "dec_deg": own.dec_deg, "rotator_deg": own.rotator_deg}
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _label(role: str, first: FrameRecord, key: str) -> str:
-    """Name a master readably, and by its key: other content never takes the same name."""
-    setup = first.identity.setup
-    binning = f"{setup.x_binning}x{setup.y_binning}"
-    light = () if role == "BIAS" else (setup.grism, setup.slit)
-    return "_".join(part for part in (binning, *light, first.stem, key[:8]) if part)

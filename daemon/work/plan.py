@@ -10,17 +10,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from calibration_store.policy import same_pointing
+from calibration_store.ladders import same_pointing
 from calibration_store.sets import is_complete, set_key
 from daemon.clock import next_twilight
 from daemon.memory.records import (
     PRIORITY_CALIBRATION,
+    PRIORITY_LOOK,
     PRIORITY_SCIENCE,
     JobKind,
     JobRequest,
 )
-from reducers.identity import FrameKind
-from reducers.instrument import SetRule
+from daemon.work.roles import (
+    IMAGED,
+    KIND_OF,
+    MEASURED,
+    NEEDS,
+    SHOWN,
+    product_of,
+    role_of,
+    rule_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,31 +39,15 @@ if TYPE_CHECKING:
     from reducers.identity import Identity
     from reducers.instrument import Instrument
 
-#: Which master is made of which frames.
-ROLE_OF: dict[FrameKind, str] = {
-    FrameKind.BIAS: "BIAS",
-    FrameKind.SPEC_FLAT: "FLAT",
-    FrameKind.ARC: "ARC",
-    FrameKind.SPEC_STD: "RESPONSE",
-}
-KIND_OF: dict[str, FrameKind] = {role: kind for kind, role in ROLE_OF.items()}
-#: Which masters are applied to the frames of another.
-NEEDS: dict[str, tuple[str, ...]] = {
-    "BIAS": (),
-    "FLAT": ("BIAS",),
-    "ARC": ("BIAS",),
-    "RESPONSE": ("BIAS", "FLAT", "ARC"),
-    "SPECTRUM": ("BIAS", "FLAT", "ARC", "RESPONSE"),
-}
-REDUCED = frozenset({FrameKind.SPEC_OBJECT, FrameKind.SPEC_STD})
 #: What is applied to others is built before them.
-_ORDER = {"BIAS": 0, "FLAT": 1, "ARC": 1, "RESPONSE": 2}
+_ORDER = {
+    "BIAS": 0, "DARK": 1, "FLAT": 1, "ARC": 1, "SKY_FLAT": 1, "RESPONSE": 2, "FRINGE": 2,
+}  # fmt: skip
 #: Products that have one already wait until the masters that are due have been built.
 PRIORITY_UPGRADE = PRIORITY_CALIBRATION + 10
 #: Lamps of one arc are lit one after the other within so many minutes.
 _ONE_ARC_S = 600.0
 _SAME_SLIT_PX = 0.5
-_DEFAULT_DAYS = {"BIAS": 30.0, "FLAT": 30.0, "ARC": 7.0, "RESPONSE": 90.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +56,6 @@ class Step:
 
     request: JobRequest
     postpone: bool = False
-
-
-def rule_of(role: str, instrument: Instrument) -> SetRule:
-    """Return the set rule of a role; profiles may leave out those of single exposures."""
-    kind = KIND_OF[role]
-    return instrument.sets.get(kind) or SetRule(
-        kind=kind,
-        same=("detector", "grism", "slit"),
-        at_least=1,
-        closes_after_s=0.0,
-        within_days=_DEFAULT_DAYS[role],
-    )
 
 
 def follow_up(
@@ -104,10 +85,13 @@ def follow_up(
         Reduce science before its calibrations have come.
     """
     steps: list[Step] = []
-    role = ROLE_OF.get(frame.identity.kind)
+    role = role_of(frame.identity, instrument)
     if role is not None:
         steps.append(_grow_set(role, frame, members, instrument, now, quiet_s))
-    if frame.identity.kind in REDUCED:
+    shown = frame.identity.kind in SHOWN
+    if shown and (provisional or frame.identity.kind not in IMAGED):
+        steps.append(Step(request=look_request(frame, now)))
+    if frame.identity.kind in MEASURED:
         priority = PRIORITY_SCIENCE if provisional else PRIORITY_UPGRADE
         steps.append(Step(request=reduce_request(frame, priority=priority, now=now)))
     # Its own set, if it stays in it, is asked for already and may have to wait for more.
@@ -126,11 +110,12 @@ def after_master(
     """Return what a new master of `role` asks for: whatever it could serve looks again."""
     steps: dict[str, Step] = {}
     for frame in night:
-        own = ROLE_OF.get(frame.identity.kind)
+        own = role_of(frame.identity, instrument)
         if own is not None and role in NEEDS[own]:
             request = master_request(own, frame, instrument, now)
             steps[request.key] = Step(request=request)
-        if frame.identity.kind in REDUCED:
+        product = product_of(frame.identity)
+        if product and role in NEEDS[product]:
             request = reduce_request(frame, priority=PRIORITY_UPGRADE, now=now)
             steps[request.key] = Step(request=request)
     return list(steps.values())
@@ -165,11 +150,23 @@ def reduce_request(
     payload: dict[str, Any] = {"frame_id": frame.id, "night": frame.night}
     if redo:
         payload["redo"] = dict(redo)
+    image = frame.identity.kind in IMAGED
     return JobRequest(
-        kind=JobKind.REDUCE,
+        kind=JobKind.IMAGE if image else JobKind.REDUCE,
         key=f"reduce:{frame.sha256}",
         payload=payload,
         priority=priority,
+        not_before=now,
+    )
+
+
+def look_request(frame: FrameRecord, now: datetime) -> JobRequest:
+    """Return the job that shows an image before anything else is done with it."""
+    return JobRequest(
+        kind=JobKind.LOOK,
+        key=f"look:{frame.sha256}",
+        payload={"frame_id": frame.id, "night": frame.night},
+        priority=PRIORITY_LOOK,
         not_before=now,
     )
 
@@ -253,7 +250,7 @@ def _grow_set(
 
 def _set_of(frame: FrameRecord, instrument: Instrument, now: datetime) -> JobRequest | None:
     """Return the job of the set that a frame is or was in; None when it is in none."""
-    role = ROLE_OF.get(frame.identity.kind)
+    role = role_of(frame.identity, instrument)
     if role is None or frame.identity.instrument != instrument.name:
         return None
     return master_request(role, frame, instrument, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from astropy.io.fits import HDUList
 
@@ -14,7 +14,10 @@ from reducers.reduced import SpectrumSettings
 if TYPE_CHECKING:
     from daemon.memory.records import Job, ProductRecord
     from daemon.sections import Spectrum
+    from reducers.imaging.reduced_image import ReducedImage
     from reducers.reduced import ReducedSpectrum
+
+    Reduced = TypeVar("Reduced", ReducedSpectrum, ReducedImage)
 
 #: Quality of what a person has looked at and found usable.
 RECOVERED = 1
@@ -29,7 +32,7 @@ class Redo:
     user, at
         Who asked, and when (ISO 8601).
     settings
-        Fields of `SpectrumSettings` that differ from the configuration.
+        Fields of `SpectrumSettings`, or of `ImageSettings`, that differ from the configuration.
     pins
         Role -> key of the master that must be used.
     exclude
@@ -92,7 +95,7 @@ def settings_of(configured: Spectrum, redo: Redo) -> SpectrumSettings:
     return SpectrumSettings(**{**asdict(configured), **redo.settings})
 
 
-def recovered(reduced: ReducedSpectrum, redo: Redo) -> ReducedSpectrum:
+def recovered(reduced: Reduced, redo: Redo) -> Reduced:
     """Return the reduction with the quality that a person gave it, if one did."""
     if not redo.recover or reduced.quality <= RECOVERED:
         return reduced

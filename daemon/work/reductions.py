@@ -8,11 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astropy.io.fits import HDUList
-
-from daemon.layout import version_of, write_atomically, write_fits_atomically
 from daemon.memory.database import writing
-from daemon.memory.records import FlagRecord, FrameRecord, ProductRecord, ProductState
+from daemon.memory.records import FrameRecord, ProductRecord
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.calibrations import (
     choices_of,
@@ -25,14 +22,27 @@ from daemon.work.calibrations import (
 )
 from daemon.work.groups import after_product
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
-from daemon.work.plan import REDUCED, Step
+from daemon.work.plan import Step
+from daemon.work.product_files import (
+    flag_records,
+    is_settled,
+    is_whole,
+    last_generation,
+    next_version,
+    state_of,
+    target_of,
+    write_files,
+)
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_of, sign
+from daemon.work.roles import REDUCED
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
 from reducers.spectrum_products import spectrum_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from astropy.io.fits import HDUList
 
     from calibration_store.policy import Selection
     from daemon.config import Config
@@ -65,16 +75,16 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
         return
     before = bench.archive.current_product(frame.id)
     redo = asked_by(job)
-    if redo is None and _is_settled(before, frame):
+    if redo is None and (is_settled(before, frame) or not bench.wants(frame)):
         return
-    how = redo or carried_over(before)
+    how = redo or (carried_over(before) if before and before.recipe == RECIPE else Redo())
     if before is not None or not bench.config.calibration.provisional:
         wait_for_masters(bench, "SPECTRUM")
     selections = select_masters(bench, frame, "SPECTRUM", how)
     key = _product_key(bench, frame, selections, how)
-    if before is not None and before.key == key and redo is None and _is_whole(before):
+    if before is not None and before.key == key and redo is None and is_whole(before):
         return
-    made = Made(bench, frame, _version(bench, frame, before, redo=redo is not None))
+    made = Made(bench, frame, next_version(bench, frame, before, redo=redo is not None))
     reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
@@ -131,18 +141,13 @@ class Made:
         """Return where the file of this role lands."""
         own = self.frame
         return self.bench.layout.product(
-            own.night, _target(own), own.stem, _ending(role), version=self.version
+            own.night, target_of(own), own.stem, _ending(role), version=self.version
         )
 
     def write(self, products: Mapping[str, HDUList | str]) -> None:
         """Write every product, each whole or not at all."""
-        for role, content in products.items():
-            path = self.path_of(role)
-            if isinstance(content, HDUList):
-                write_fits_atomically(path, content)
-            else:
-                write_atomically(path, content.encode())
-            self.paths[role] = path
+        self.paths |= {role: self.path_of(role) for role in products}
+        write_files(products, self.paths)
 
     def draw(
         self, draw: Draw, reduced: ReducedSpectrum, exposure: Exposure, notes: Sequence[str]
@@ -151,7 +156,7 @@ class Made:
         own = self.frame
         for number, item in enumerate(reduced.objects):
             which = f":{item.name}" if number else ""
-            name = _target(own) + (f"_{item.name.lower()}" if number else "")
+            name = target_of(own) + (f"_{item.name.lower()}" if number else "")
             path = self.bench.layout.verify_plot(own.night, own.stem, name, version=self.version)
             if not save_picture(path, partial(draw, reduced, exposure, number, notes)):
                 self.measurements["plot_failed"] = 1.0
@@ -177,15 +182,15 @@ class Made:
             night=own.night,
             recipe=RECIPE,
             recipe_version=RECIPE_VERSION,
-            generation=1 + _last_generation(self.bench, own),
+            generation=1 + last_generation(self.bench, own),
             state=state_of(selections),
             quality=reduced.quality,
             flag_bits=flag_bits(reduced.flags),
-            target=_target(own),
+            target=target_of(own),
             paths=self.paths,
             hashes={role: file_sha256(path) for role, path in self.paths.items()},
             measurements={**reduced.measurements, **self.measurements},
-            flags=_flag_records(reduced),
+            flags=flag_records(reduced.flags),
             choices=choices_of(selections),
             created_at=now,
             # How long the first product took; an upgrade is not late.
@@ -197,20 +202,9 @@ class Made:
         )
 
 
-def state_of(selections: Sequence[Selection]) -> ProductState:
-    """Tell whether a better product is to be expected: a master is missing or borrowed."""
-    lacking = any(item.master is None or item.borrowed for item in selections)
-    return ProductState.PROVISIONAL if lacking else ProductState.FINAL
-
-
 def recipe_digest(config: Config, instrument: Instrument) -> str:
     """Return the digest of what makes a spectrum, whatever it is made from."""
     return digest_of(RECIPE, RECIPE_VERSION, config.settings_digest, instrument.digest)
-
-
-def _is_settled(product: ProductRecord | None, frame: FrameRecord) -> bool:
-    """Tell whether a person has accepted what was made from this very content."""
-    return product is not None and product.is_accepted and product.frame_sha256 == frame.sha256
 
 
 def _product_key(
@@ -228,52 +222,8 @@ def _product_key(
     )
 
 
-def _version(bench: Bench, frame: FrameRecord, before: ProductRecord | None, *, redo: bool) -> int:
-    """Return the number in the file names: what a person asks for never replaces a file.
-
-    An upgrade of a provisional product is written under its name.
-    """
-    if before is None:
-        return 1
-    if not redo and before.state is not ProductState.FINAL:
-        return version_of(before.paths.get("spectrum", ""))
-    history = bench.archive.product_history(frame.id)
-    return 1 + max(version_of(item.paths.get("spectrum", "")) for item in history)
-
-
-def _last_generation(bench: Bench, frame: FrameRecord) -> int:
-    history = bench.archive.product_history(frame.id)
-    return max((item.generation for item in history), default=0)
-
-
-def _is_whole(product: ProductRecord) -> bool:
-    """Tell whether every file of a product is still there as it was written."""
-    return all(
-        path.is_file() and file_sha256(path) == product.hashes.get(role)
-        for role, path in product.paths.items()
-    )
-
-
 def _ending(role: str) -> str:
     """Return the end of a file name; all but the target's own carry the object's name."""
     name, _, which = role.partition(":")
     ending = _ENDINGS.get(name, f"{name}.fits")
     return f"{which.lower()}_{ending}" if which else ending
-
-
-def _target(frame: FrameRecord) -> str:
-    return frame.identity.target or frame.identity.object_name or "unnamed"
-
-
-def _flag_records(reduced: ReducedSpectrum) -> tuple[FlagRecord, ...]:
-    return tuple(
-        FlagRecord(
-            name=flag.name,
-            bit=flag.bit,
-            quality=flag.quality,
-            value=flag.value,
-            threshold=flag.threshold,
-            sentence=flag.sentence,
-        )
-        for flag in reduced.flags
-    )

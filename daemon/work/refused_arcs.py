@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from calibration_store.policy import share_hard_keys
 from calibration_store.records import MasterState
 from daemon.memory.records import JobState
-from daemon.work.plan import PRIORITY_UPGRADE, REDUCED, Step, master_request, reduce_request
+from daemon.work.plan import PRIORITY_UPGRADE, Step, master_request, reduce_request
+from daemon.work.roles import REDUCED
 from reducers.identity import FrameKind
 
 if TYPE_CHECKING:

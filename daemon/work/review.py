@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from calibration_store.records import MasterState
 from daemon.memory.database import writing
 from daemon.memory.records import PRIORITY_BACKLOG
+from daemon.work.images import image_recipe_digest
 from daemon.work.plan import Step, master_request, reduce_request
 from daemon.work.reductions import recipe_digest
 from reducers.recipes import RECIPE_VERSION
@@ -27,7 +28,9 @@ def review_products(bench: Bench, job: Job) -> None:
     What a person accepted is left alone. When the recipes themselves are new, the masters are
     built anew first.
     """
-    today = {recipe_digest(bench.config, profile) for profile in bench.instruments.values()}
+    profiles = bench.instruments.values()
+    today = {recipe_digest(bench.config, profile) for profile in profiles}
+    today |= {image_recipe_digest(bench.config, profile) for profile in profiles}
     outdated = bench.archive.products_not_made_by(today)
     if not outdated:
         return

@@ -237,14 +237,16 @@ def open_intake(config: Config, engine: Engine, clock: Clock, wake: Callable[[],
         submit=lambda request, session: queue.submit(request, within=session),
         watcher=Watcher(config.raw, config.watch.polling, wake),
         clock=clock,
+        lenient=config.only.lenient,
     )
 
 
 def raw_names(config: Config) -> RawNames:
     """Return the patterns of raw names: the configured one, else those of the profiles."""
     if config.watch.pattern:
-        return RawNames([config.watch.pattern])
-    return RawNames([load_instrument(name).file_pattern for name in config.instrument.profiles])
+        return RawNames([config.watch.pattern], config.only.files)
+    patterns = [load_instrument(name).file_pattern for name in config.instrument.profiles]
+    return RawNames(patterns, config.only.files)
 
 
 def lock_path(config: Config) -> Path:

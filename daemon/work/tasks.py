@@ -11,14 +11,19 @@ from daemon.arrival.ingest import Reception, ingest
 from daemon.arrival.sighting import sighting_of
 from daemon.memory.records import FrameRecord, Job, JobKind
 from daemon.publish.figures import science_picture
+from daemon.publish.image_page import image_picture
+from daemon.publish.look_page import look_picture
 from daemon.publish.master_pages import master_picture
 from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
+from daemon.work.images import calibrate_image
+from daemon.work.looks import show_image
 from daemon.work.masters import build_master
 from daemon.work.outcomes import TryLater
-from daemon.work.plan import REDUCED, ROLE_OF, follow_up, rule_of
+from daemon.work.plan import follow_up
 from daemon.work.reductions import reduce_frame
 from daemon.work.review import review_products
+from daemon.work.roles import MEASURED, role_of, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +45,8 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.REDUCE: partial(reduce_frame, bench, draw=draw_plot),
         JobKind.REVIEW: partial(review_products, bench),
         JobKind.COMBINE: partial(combine_group, bench),
+        JobKind.IMAGE: partial(calibrate_image, bench, draw=image_picture),
+        JobKind.LOOK: partial(show_image, bench, draw=look_picture),
     }
 
 
@@ -67,6 +74,7 @@ def reception_of(bench: Bench) -> Reception:
         follow_up=partial(plan_frame, bench),
         size_limit_bytes=int(bench.config.watch.size_limit_mb * 1e6),
         hold_limit_s=bench.config.watch.hold_limit_s,
+        lenient=bench.config.only.lenient,
     )
 
 
@@ -85,7 +93,7 @@ def plan_frame(bench: Bench, frame: FrameRecord, instrument: Instrument, session
         provisional=settings.provisional,
     )
     bench.submit(steps, session)
-    if replaced and frame.identity.kind not in REDUCED:
+    if replaced and frame.identity.kind not in MEASURED:
         bench.archive.retire_product(frame.id, within=session)
 
 
@@ -93,7 +101,7 @@ def _set_around(
     bench: Bench, frame: FrameRecord, instrument: Instrument, session: Session
 ) -> list[FrameRecord]:
     """Return the frames of its calibration set; found by index, not by reading the night."""
-    role = ROLE_OF.get(frame.identity.kind)
+    role = role_of(frame.identity, instrument)
     if role is None:
         return []
     key = set_key(frame.identity, rule_of(role, instrument))

@@ -10,17 +10,16 @@ import pytest
 
 from calibration_store.sets import set_key
 from daemon.clock import next_twilight
-from daemon.memory.records import PRIORITY_SCIENCE, FrameRecord, JobKind
+from daemon.memory.records import PRIORITY_INGEST, PRIORITY_SCIENCE, FrameRecord, JobKind
 from daemon.work.plan import (
     PRIORITY_UPGRADE,
-    ROLE_OF,
     after_master,
     follow_up,
     groups_of,
     members_of,
     reduce_request,
-    rule_of,
 )
+from daemon.work.roles import needs, role_of, rule_of
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.profiles import load_instrument
 
@@ -35,6 +34,8 @@ SETUP = Setup(
     grism="Grism_#4",
     slit="Slit_1.0",
 )
+
+IMAGE = replace(SETUP, grism="", slit="", y_binning=1, filter="r_SDSS")
 
 
 def frame(number, kind, minutes=0.0, **changes):
@@ -64,7 +65,7 @@ def frame(number, kind, minutes=0.0, **changes):
 def asked(frames, new=None, **how):
     """Ask as the task does: with the set of the new frame and the exposure before it."""
     new = new or frames[-1]
-    role = ROLE_OF.get(new.identity.kind)
+    role = role_of(new.identity, ALFOSC)
     key = set_key(new.identity, rule_of(role, ALFOSC)) if role else ""
     members = members_of(role, key, frames, ALFOSC) if role else []
     before = [f for f in frames if f.identity.observed_at < new.identity.observed_at]
@@ -88,9 +89,43 @@ def test_a_standard_is_reduced_and_becomes_a_response():
     assert {step.request.kind for step in steps} == {JobKind.REDUCE, JobKind.MASTER}
 
 
-@pytest.mark.parametrize("kind", [FrameKind.UNKNOWN, FrameKind.FOCUS, FrameKind.ACQUISITION])
+@pytest.mark.parametrize("kind", [FrameKind.UNKNOWN, FrameKind.FLAT_TEST, FrameKind.SLITLESS])
 def test_other_frames_ask_for_nothing(kind):
     assert asked([frame(1, kind)]) == []
+
+
+@pytest.mark.parametrize("kind", [FrameKind.FOCUS, FrameKind.SLIT_IMAGE])
+@pytest.mark.parametrize("provisional", [True, False])
+def test_images_that_are_no_science_are_shown_and_not_reduced(kind, provisional):
+    (step,) = asked([frame(1, kind)], provisional=provisional)
+    assert step.request.kind is JobKind.LOOK
+
+
+@pytest.mark.parametrize("kind", [FrameKind.IMG_OBJECT, FrameKind.ACQUISITION])
+def test_an_image_is_shown_before_everything_else_and_then_calibrated(kind):
+    steps = {step.request.kind: step.request for step in asked([frame(1, kind, setup=IMAGE)])}
+    assert set(steps) == {JobKind.LOOK, JobKind.IMAGE}
+    assert steps[JobKind.LOOK].priority < PRIORITY_INGEST < steps[JobKind.IMAGE].priority
+
+
+def test_a_batch_looks_at_no_image_that_it_is_about_to_calibrate():
+    (step,) = asked([frame(1, FrameKind.IMG_OBJECT, setup=IMAGE)], provisional=False)
+    assert step.request.kind is JobKind.IMAGE
+
+
+def test_only_images_through_a_filter_with_fringes_make_a_fringe_pattern():
+    red = replace(IMAGE, filter="i_SDSS")
+    exposures = [frame(n, FrameKind.IMG_OBJECT, n, setup=red) for n in range(1, 6)]
+    (step,) = [s for s in asked(exposures) if s.request.kind is JobKind.MASTER]
+    assert step.request.payload["role"] == "FRINGE"
+    assert needs("IMAGE", red, ALFOSC) == ("BIAS", "DARK", "SKY_FLAT", "FRINGE")
+    assert needs("IMAGE", IMAGE, ALFOSC) == ("BIAS", "DARK", "SKY_FLAT")
+
+
+def test_a_new_sky_flat_concerns_images_and_no_spectra():
+    night = [frame(1, FrameKind.SPEC_OBJECT), frame(2, FrameKind.IMG_OBJECT, setup=IMAGE)]
+    (step,) = after_master("SKY_FLAT", night, ALFOSC, NOW)
+    assert step.request.key == f"reduce:{night[1].sha256}"
 
 
 def test_every_further_bias_puts_the_master_off_until_it_is_quiet():

@@ -1,0 +1,218 @@
+"""The task that calibrates one image."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daemon.memory.database import writing
+from daemon.memory.records import FrameRecord, ProductRecord, ProductState
+from daemon.work.bench import Bench, digest_of, file_sha256
+from daemon.work.calibrations import (
+    choices_of,
+    provenance_of,
+    read_exposure,
+    read_image_calibrations,
+    select_masters,
+    wait_for_masters,
+)
+from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
+from daemon.work.product_files import (
+    flag_records,
+    is_settled,
+    is_whole,
+    last_generation,
+    next_version,
+    state_of,
+    target_of,
+    write_files,
+)
+from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
+from daemon.work.references import digest_of_references, references_for
+from daemon.work.roles import IMAGED
+from reducers.imaging.image_products import Making, image_products
+from reducers.imaging.recipe import reduce_image
+from reducers.imaging.reduced_image import ImageSettings
+from reducers.imaging.references import References
+from reducers.quality import flag_bits
+from reducers.recipes import RECIPE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from calibration_store.policy import Selection
+    from daemon.config import Config
+    from daemon.memory.records import Job
+    from daemon.publish.page import Picture
+    from reducers.imaging.reduced_image import ReducedImage
+    from reducers.instrument import Instrument
+    from reducers.reduced import Exposure
+
+    #: Draws the page of an image.
+    DrawImage = Callable[[ReducedImage, Exposure, References, Sequence[str]], Picture]
+
+log = logging.getLogger(__name__)
+
+RECIPE = "image"
+_ENDINGS = {
+    "image": "image.fits",
+    "phot": "phot.fits",
+    "background": "background.fits",
+    "log": "log.txt",
+}
+
+
+def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
+    """Calibrate one image with the masters that fit now; nothing when that has been done."""
+    frame = bench.archive.frame(int(job.payload["frame_id"]))
+    if frame is None or frame.identity.kind not in IMAGED:
+        return
+    before, redo = bench.archive.current_product(frame.id), asked_by(job)
+    if redo is None and (is_settled(before, frame) or not bench.wants(frame)):
+        return
+    how = redo or (carried_over(before) if before and before.recipe == RECIPE else Redo())
+    if before is not None or not bench.config.calibration.provisional:
+        wait_for_masters(bench, "IMAGE")
+    selections = select_masters(bench, frame, "IMAGE", how)
+    settings = image_settings(bench.config, how)
+    references = references_for(bench, frame) if settings.use_catalogues else References()
+    key = _product_key(bench, frame, selections, references, how)
+    if before is not None and before.key == key and redo is None and is_whole(before):
+        return
+    version = next_version(bench, frame, before, redo=redo is not None)
+    made = MadeImage(bench, frame, version, references)
+    reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
+    record = made.record(key, reduced, selections, before, how)
+    with writing(bench.engine) as session:
+        bench.archive.record_product(record, within=session)
+        bench.queue.finish(job, within=session)
+
+
+@dataclass(slots=True)
+class MadeImage:
+    """One calibrated image as it is made, and its files as they are written."""
+
+    bench: Bench
+    frame: FrameRecord
+    version: int
+    references: References = field(default_factory=References)
+    paths: dict[str, Path] = field(default_factory=dict)
+    measurements: dict[str, float] = field(default_factory=dict)
+
+    def reduce(
+        self, selections: Sequence[Selection], how: Redo, draw: DrawImage | None
+    ) -> ReducedImage:
+        """Reduce the image, write every file and, with `draw`, its page."""
+        bench, frame = self.bench, self.frame
+        exposure = read_exposure(bench, frame)
+        given = read_image_calibrations(bench, selections, frame.identity.setup)
+        instrument = bench.instrument(frame.identity.instrument)
+        settings = image_settings(bench.config, how)
+        found = reduce_image(exposure, given, instrument, settings, self.references)
+        reduced = recovered(found, how)
+        making = Making(
+            provenance=provenance_of([frame], selections),
+            settings=settings,
+            references=self.references,
+            missing={item.role: item.reason for item in selections if item.master is None},
+            telescope=instrument.telescope,
+            keep_intermediate=bench.config.image.keep_intermediate,
+        )
+        files = image_products(reduced, exposure, making)
+        sign(files, how, found.quality)
+        self.paths |= {role: self.path_of(role) for role in files}
+        write_files(files, self.paths)
+        if draw is not None:
+            self._draw(partial(draw, reduced, exposure, self.references, notes_of(selections)))
+        return reduced
+
+    def path_of(self, role: str) -> Path:
+        """Return where the file of this role lands."""
+        own = self.frame
+        ending = _ENDINGS.get(role, f"{role}.fits")
+        layout = self.bench.layout
+        return layout.product(own.night, target_of(own), own.stem, ending, version=self.version)
+
+    def _draw(self, draw: Callable[[], Picture]) -> None:
+        own = self.frame
+        path = self.bench.layout.verify_plot(
+            own.night, own.stem, target_of(own), version=self.version
+        )
+        if save_picture(path, draw):
+            self.paths |= {"plot": path, "plot_facts": path.with_suffix(".json")}
+        else:
+            self.measurements["plot_failed"] = 1.0
+
+    def record(
+        self,
+        key: str,
+        reduced: ReducedImage,
+        selections: Sequence[Selection],
+        before: ProductRecord | None,
+        how: Redo,
+    ) -> ProductRecord:
+        """Return the product as the archive remembers it."""
+        own, now = self.frame, self.bench.clock.now()
+        return ProductRecord(
+            key=key,
+            frame_id=own.id,
+            frame_sha256=own.sha256,
+            stem=own.stem,
+            night=own.night,
+            recipe=RECIPE,
+            recipe_version=RECIPE_VERSION,
+            generation=1 + last_generation(self.bench, own),
+            state=_state(self.references, selections),
+            quality=reduced.quality,
+            flag_bits=flag_bits(reduced.flags),
+            target=target_of(own),
+            paths=self.paths,
+            hashes={role: file_sha256(path) for role, path in self.paths.items()},
+            measurements={**reduced.measurements, **self.measurements},
+            flags=flag_records(reduced.flags),
+            choices=choices_of(selections),
+            created_at=now,
+            latency_s=before.latency_s if before else (now - own.arrived_at).total_seconds(),
+            recipe_digest=image_recipe_digest(
+                self.bench.config, self.bench.instrument(own.identity.instrument)
+            ),
+            redo=how.to_json(),
+        )
+
+
+def image_settings(config: Config, redo: Redo) -> ImageSettings:
+    """Return the settings in force for one image."""
+    configured = asdict(config.image)
+    configured.pop("keep_intermediate")
+    return ImageSettings(**{**configured, **redo.settings})
+
+
+def image_recipe_digest(config: Config, instrument: Instrument) -> str:
+    """Return the digest of what makes an image, whatever it is made from."""
+    return digest_of(RECIPE, RECIPE_VERSION, config.image_digest, instrument.digest)
+
+
+def _state(references: References, selections: Sequence[Selection]) -> ProductState:
+    """Tell whether a better product is to be expected: a master or a catalogue is missing."""
+    return ProductState.PROVISIONAL if references.reasons else state_of(selections)
+
+
+def _product_key(
+    bench: Bench,
+    frame: FrameRecord,
+    selections: Sequence[Selection],
+    references: References,
+    how: Redo,
+) -> str:
+    return digest_of(
+        frame.sha256,
+        RECIPE,
+        RECIPE_VERSION,
+        {item.role: item.master.key if item.master else "" for item in selections},
+        digest_of_references(references),
+        [bench.config.image_digest, how.choices],
+        bench.instrument(frame.identity.instrument).digest,
+    )
