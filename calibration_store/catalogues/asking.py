@@ -1,7 +1,7 @@
 """Ask the services, in a process of its own that can be ended at any moment.
 
 `online.py` starts it, hands it a request on standard input and reads one line of JSON for
-everything that happens. astroquery is imported nowhere else.
+everything that happens.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import importlib
 import json
 import os
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,12 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration_store.catalogues.answers import (
-    Answered,
-    BrokenAnswer,
-    columns_wanted,
-    read_answer,
-)
+from calibration_store.catalogues.adapters import LIBRARIES, ask, in_words, knock
+from calibration_store.catalogues.answers import Answered, BrokenAnswer
 from calibration_store.catalogues.entries import pack
 from calibration_store.catalogues.hosts import host_of
 from calibration_store.catalogues.services import read_facts
@@ -42,84 +37,6 @@ _AT_ONCE = 2
 _SHARE = 0.5
 
 
-def ask(service: Service, host: str, cone: Cone, *, row_limit: int, limit_s: float) -> Answered:
-    """Ask one host for a cone, brightest first.
-
-    Raises
-    ------
-    BrokenAnswer, OSError
-        If it cannot be reached or sends no table.
-    """
-    content = _ADAPTERS[service.kind](service, host, cone, row_limit, limit_s)
-    return read_answer(content, service, row_limit=row_limit)
-
-
-def _ask_vizier(service: Service, host: str, cone: Cone, row_limit: int, limit_s: float) -> bytes:
-    from astropy import units
-    from astropy.coordinates import SkyCoord
-    from astroquery.vizier import VizierClass
-
-    class Mirror(VizierClass):  # type: ignore[misc]
-        """A VizieR that may also be given as a whole address."""
-
-        def _server_to_url(self, return_type: str = "votable") -> str:
-            base = host if "://" in host else f"https://{host}"
-            return f"{base}/viz-bin/{return_type}"
-
-    columns = [
-        f"+{name}" if name == service.brightest else name for name in columns_wanted(service)
-    ]
-    mirror = Mirror(
-        columns=columns,
-        column_filters=dict(service.filters),
-        row_limit=row_limit,
-        timeout=limit_s,
-        vizier_server=host,
-    )
-    answer = mirror.query_region_async(
-        SkyCoord(cone.ra_deg, cone.dec_deg, unit="deg"),
-        radius=cone.radius_deg * units.deg,
-        catalog=service.table,
-        cache=False,
-        frame="icrs",
-    )
-    if answer.status_code != 200:
-        raise BrokenAnswer(f"it answered HTTP {answer.status_code} {answer.reason}")
-    return bytes(answer.content)
-
-
-def _ask_tap(service: Service, host: str, cone: Cone, row_limit: int, limit_s: float) -> bytes:
-    from astroquery.utils.tap.core import TapPlus
-
-    # Asynchronous: synchronous answers are cut at 2000 rows by Gaia's archive.
-    with tempfile.TemporaryDirectory() as folder:
-        TapPlus(url=host).launch_job_async(
-            adql(service, cone, row_limit), output_file=f"{folder}/answer.gz", dump_to_file=True
-        )
-        found = sorted(Path(folder).iterdir())
-        if not found:
-            raise BrokenAnswer("the answer is empty")
-        return found[0].read_bytes()
-
-
-_ADAPTERS = {"vizier": _ask_vizier, "tap": _ask_tap}
-
-
-def adql(service: Service, cone: Cone, row_limit: int) -> str:
-    """Return the question for a cone, as services with TAP understand it."""
-    ra, dec = service.columns["ra_deg"], service.columns["dec_deg"]
-    where = (
-        f"1 = CONTAINS(POINT('ICRS', {ra}, {dec}), "
-        f"CIRCLE('ICRS', {cone.ra_deg:.8f}, {cone.dec_deg:.8f}, {cone.radius_deg:.8f}))"
-    )
-    if service.where:
-        where += f" AND {service.where}"
-    return (
-        f"SELECT TOP {row_limit} {', '.join(columns_wanted(service))} FROM {service.table} "
-        f"WHERE {where} ORDER BY {service.brightest}"
-    )
-
-
 class Errand:
     """One request: several needs, each with a choice of catalogues, each with several hosts."""
 
@@ -133,6 +50,7 @@ class Errand:
         self._resting = set(request["resting"])
         self._needs = [[self._known[name] for name in choice] for choice in request["needs"]]
         self._voice, self._lock = voice, threading.Lock()
+        self._import_lock = threading.Lock()
 
     def run(self) -> None:
         """Meet all needs as far as they can be met in time."""
@@ -168,6 +86,14 @@ class Errand:
             return None
         label = {"catalogue": facts.name, "host": host_of(address)}
         self._say("trying", **label)
+        with self._import_lock:
+            unreachable = knock(address, limit_s)
+            if unreachable is None:
+                # This takes seconds, which no host is to be blamed for.
+                importlib.import_module(LIBRARIES[service.kind])
+        if unreachable is not None:
+            self._fail(unreachable, limit_s, label)
+            return None
         future = _in_background(
             lambda: ask(service, address, self._cone, row_limit=self._row_limit, limit_s=limit_s)
         )
@@ -178,14 +104,18 @@ class Errand:
         if error is None and not len(future.result()) and not facts.patchy:
             error = BrokenAnswer("its answer has no entries, which is not believed", of_table=True)
         if error is not None:
-            of_table = isinstance(error, BrokenAnswer) and error.of_table
-            rests = f"{label['host']} {facts.name}" if of_table else label["host"]
-            self._resting.add(rests)
-            self._say("failed", why=_in_words(error, limit_s), rests=rests, **label)
+            self._fail(error, limit_s, label)
             return None
         answered = future.result()
         self._hand_over(facts, service, answered, label)
         return answered
+
+    def _fail(self, error: BaseException, limit_s: float, label: dict[str, str]) -> None:
+        """Report a failure, and ask the host, or its table, no more."""
+        of_table = isinstance(error, BrokenAnswer) and error.of_table
+        rests = f"{label['host']} {label['catalogue']}" if of_table else label["host"]
+        self._resting.add(rests)
+        self._say("failed", why=in_words(error, limit_s), rests=rests, **label)
 
     def _hand_over(
         self, facts: Facts, service: Service, answered: Answered, label: dict[str, str]
@@ -224,20 +154,6 @@ def _in_background(action: Any) -> Future[Answered]:
     return future
 
 
-def _in_words(error: BaseException, limit_s: float) -> str:
-    """Return why a host failed, as a person would say it."""
-    text = " ".join(str(error).split())[:160]
-    if isinstance(error, BrokenAnswer):
-        return text
-    if isinstance(error, TimeoutError) or "timed out" in text.casefold():
-        return f"it did not answer within {limit_s:.0f} s"
-    unreachable = ("name resolution", "connection refused", "unreachable", "newconnection")
-    plain = f"{type(error).__name__} {text}".casefold()
-    if isinstance(error, ConnectionError) or any(word in plain for word in unreachable):
-        return "it cannot be reached"
-    return f"it failed: {text or type(error).__name__}"
-
-
 def main() -> None:
     """Serve one request, then end at once, whatever threads still wait for a host."""
     request = json.load(sys.stdin)
@@ -249,9 +165,6 @@ def main() -> None:
         watch = threading.Timer(left_s + 5, os._exit, (1,))
         watch.daemon = True
         watch.start()
-        # This takes seconds, which no host is to be blamed for.
-        importlib.import_module("astroquery.vizier")
-        importlib.import_module("astroquery.utils.tap.core")
         Errand(request, voice).run()
     voice.flush()
     os._exit(0)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Rows asked for: the densest fields of Gaia have a million stars to the square degree.
 ROW_LIMIT = 60_000
 
+#: Stands for a host when not even the process that asks came so far as to ask one.
+HERE = "this machine"
 #: The process that asks stops by itself so long before it would be ended.
 _GOODBYE_S = 0.3
 
@@ -61,6 +63,17 @@ class Answers:
     failed: Mapping[str, str] = field(default_factory=dict)
     resting: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def in_words(self) -> str:
+        """Why something did not come; hosts with the same fate together."""
+        fates: dict[str, list[str]] = {}
+        for host, why in self.failed.items():
+            fates.setdefault(f": {why}", []).append(host)
+        for host, until in self.resting.items():
+            if host not in self.failed:
+                fates.setdefault(f" failed before, not asked until {until} UT", []).append(host)
+        return "; ".join(f"{', '.join(hosts)}{fate}" for fate, hosts in fates.items())
+
 
 class Services:
     """The services of the known catalogues.
@@ -84,7 +97,14 @@ class Services:
         self._known, self._hosts = known, hosts
         self._vizier_hosts, self._row_limit = tuple(vizier_hosts), row_limit
 
-    def ask(self, needs: Sequence[Sequence[str]], cone: Cone, *, limit_s: float) -> Answers:
+    def ask(
+        self,
+        needs: Sequence[Sequence[str]],
+        cone: Cone,
+        *,
+        limit_s: float,
+        even_resting: bool = False,
+    ) -> Answers:
         """Ask for a cone of several catalogues; return what came within the time.
 
         Parameters
@@ -93,10 +113,12 @@ class Services:
             Each a choice of catalogues, of which the first with entries is enough.
         limit_s
             Whatever has not come by then is given up; the process that asks is ended.
+        even_resting
+            Ask also hosts that failed lately.
         """
-        resting = self._hosts.resting()
+        resting = {} if even_resting else self._hosts.resting()
         until = {host: rest.until[11:16] for host, rest in resting.items()}
-        if not self._anyone_left(needs, set(resting)) or limit_s <= 0:
+        if HERE in resting or not self._anyone_left(needs, set(resting)) or limit_s <= 0:
             return Answers(resting=until)
         with tempfile.TemporaryDirectory(prefix="alfoscd-catalogues-") as folder:
             request = {
@@ -113,6 +135,8 @@ class Services:
                 "folder": folder,
             }
             events = _converse(json.dumps(request), limit_s)
+            if not events:
+                events = [_never_began(limit_s)]
             found = tuple(self._answer(event) for event in events if event["event"] == "answered")
         failed, rests = _failures(events, limit_s)
         with contextlib.suppress(OSError):
@@ -171,6 +195,11 @@ def _converse(request: str, limit_s: float) -> list[dict[str, Any]]:
     # The last line may have been cut off by the end.
     lines = said.decode(errors="replace").split("\n")[:-1]
     return [json.loads(line) for line in lines]
+
+
+def _never_began(limit_s: float) -> dict[str, Any]:
+    why = f"it was too busy to ask anyone within {limit_s:.0f} s"
+    return {"event": "failed", "host": HERE, "catalogue": "", "why": why, "rests": HERE}
 
 
 def _failures(

@@ -48,7 +48,14 @@ class ReferenceSource(Protocol):
 class Asker(Protocol):
     """Whatever answers questions about the sky: the services, or a fake."""
 
-    def ask(self, needs: Sequence[Sequence[str]], cone: Cone, *, limit_s: float) -> Answers:
+    def ask(
+        self,
+        needs: Sequence[Sequence[str]],
+        cone: Cone,
+        *,
+        limit_s: float,
+        even_resting: bool = False,
+    ) -> Answers:
         """Return what came of each choice of catalogues within the time."""
         ...
 
@@ -126,14 +133,19 @@ class Catalogues(LocalCatalogues):
         }
         return self._references(found, self.serving(band, cone), reasons)
 
-    def fetch(self, names: Sequence[str], cone: Cone, *, limit_s: float) -> Answers:
+    def fetch(
+        self, names: Sequence[str], cone: Cone, *, limit_s: float, even_resting: bool = False
+    ) -> Answers:
         """Ask the services for a cone of each catalogue, whatever local disc holds, and keep it."""
         wider = replace(cone, radius_deg=cone.radius_deg + MARGIN_DEG)
-        answers = self._services.ask([(name,) for name in names], wider, limit_s=limit_s)
+        needs = [(name,) for name in names]
+        answers = self._services.ask(needs, wider, limit_s=limit_s, even_resting=even_resting)
         self._keep_all(answers, wider)
         return answers
 
-    def fetch_wanted(self, *, limit_s: float, most: int = 20) -> tuple[Wanted, ...]:
+    def fetch_wanted(
+        self, *, limit_s: float, most: int = 20, even_resting: bool = False
+    ) -> tuple[Wanted, ...]:
         """Try again what could not be had; return the wishes that are now fulfilled.
 
         Ends early once no service can be reached. Images that were waiting can be calibrated
@@ -145,7 +157,9 @@ class Catalogues(LocalCatalogues):
             answers = Answers()
             if needs:
                 wider = replace(wish.cone, radius_deg=wish.radius_deg + _WIDER_DEG)
-                answers = self._services.ask(needs, wider, limit_s=limit_s)
+                answers = self._services.ask(
+                    needs, wider, limit_s=limit_s, even_resting=even_resting
+                )
                 self._keep_all(answers, wider)
                 needs = [choice for choice in needs if not self.met(choice, wish.cone)]
             if not needs:
@@ -191,11 +205,7 @@ class Catalogues(LocalCatalogues):
                 f"{names} is not on disc for this field and services are not asked: "
                 f"alfoscd catalogues fetch --region {where}"
             )
-        said = [f"{host}: {why}" for host, why in answers.failed.items()]
-        said += [
-            f"{host} failed before and rests until {until} UT" for host, until in _others(answers)
-        ]
-        return f"{names} could not be had ({'; '.join(said) or 'no service has it'})"
+        return f"{names} could not be had ({answers.in_words or 'no service has it'})"
 
     def _stamp(self) -> str:
         return self.now().isoformat(timespec="seconds")
@@ -254,7 +264,3 @@ class Catalogues(LocalCatalogues):
             truncated=answer.truncated,
             releases=[answer.release],
         )
-
-
-def _others(answers: Answers) -> list[tuple[str, str]]:
-    return [(host, until) for host, until in answers.resting.items() if host not in answers.failed]

@@ -91,6 +91,12 @@ class KnownCatalogues:
         """Return the catalogues of positions, the best first."""
         return tuple(facts for facts in self.by_name.values() if facts.astrometric)
 
+    def usual(self) -> tuple[str, ...]:
+        """Return the names of the catalogues that serve filters of the visible."""
+        visible = [names for letter, names in self.filters.items() if letter not in "JHK"]
+        wanted = {name for names in visible for name in names}
+        return tuple(n for n, facts in self.by_name.items() if facts.astrometric or n in wanted)
+
     def photometric(self, band: str) -> tuple[Facts, ...]:
         """Return the catalogues that can calibrate a filter, the best first.
 

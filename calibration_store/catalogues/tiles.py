@@ -82,6 +82,15 @@ class Found:
     damaged: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One file of a catalogue: which pixels it knows, how many entries, how large."""
+
+    cover: Cover
+    entries: int
+    size_bytes: int
+
+
 class TileStore:
     """The catalogues below one folder.
 
@@ -197,13 +206,17 @@ class TileStore:
             shutil.rmtree(self.folder / name, ignore_errors=True)
         return True
 
-    def tiles(self, name: str) -> Iterator[tuple[int, Cover, int]]:
-        """Yield every tile with its coverage and its size in bytes."""
+    def tiles(self, name: str) -> Iterator[Tile]:
+        """Yield every tile that can be read."""
+        holding = self.holding(name)
+        kind = row_type(holding.bands if holding else ())
         for path in sorted((self.folder / name).glob("*.cover.npy")):
             entries = path.with_name(path.name.replace(".cover", ""))
             with contextlib.suppress(OSError, ValueError, EOFError):
-                size = entries.stat().st_size if entries.exists() else 0
-                yield int(path.name.split(".")[0]), _cover(path), size
+                rows = _mapped(entries, kind)
+                size = path.stat().st_size + (0 if rows is None else rows.nbytes)
+                count = 0 if rows is None else len(rows)
+                yield Tile(cover=_cover(path), entries=count, size_bytes=size)
 
     def _tile(self, name: str, tile: int) -> Path:
         return self.folder / name / f"{tile:05d}.npy"

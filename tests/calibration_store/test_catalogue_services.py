@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from calibration_store.catalogues.adapters import adql, ask
 from calibration_store.catalogues.answers import BrokenAnswer, read_answer
-from calibration_store.catalogues.asking import Errand, adql, ask
+from calibration_store.catalogues.asking import Errand
 from calibration_store.catalogues.entries import pack
 from calibration_store.catalogues.hosts import Hosts
-from calibration_store.catalogues.online import Answer, Answers
+from calibration_store.catalogues.online import HERE, Answer, Answers
 from calibration_store.catalogues.references import Catalogues
 from calibration_store.catalogues.services import known_catalogues
 from calibration_store.catalogues.sky import Cone, separation_deg
@@ -227,6 +228,17 @@ def test_mirrors_are_asked_in_order_until_one_answers(
     ]
 
 
+def test_a_host_that_drips_loses_its_turn(
+    tmp_path: Path, known: KnownCatalogues, servers: list[CatalogueServer]
+) -> None:
+    servers[0].manner = "drip"
+    events = errand(tmp_path, known, ("ps1",), until=time.monotonic() + 6.0)
+    assert [event["event"] for event in events[:2]] == ["trying", "failed"]
+    assert events[1]["host"] == servers[0].host
+    assert events[1]["why"].startswith("it did not answer within")
+    assert servers[1].asked
+
+
 def test_a_host_that_rests_is_not_asked(
     tmp_path: Path, known: KnownCatalogues, servers: list[CatalogueServer]
 ) -> None:
@@ -311,26 +323,26 @@ def test_what_was_fetched_once_is_there_without_any_network(
 def test_a_host_that_drips_is_given_up_in_time_and_rests(
     tmp_path: Path, known: KnownCatalogues, servers: list[CatalogueServer]
 ) -> None:
-    for server in servers:
-        server.manner = "drip"
-    clock = Clock()
-    catalogues = Catalogues(tmp_path / "c", online=True, limit_s=8.0, known=known, now=clock)
+    server, clock = servers[0], Clock()
+    server.manner = "drip"
+    alone = served_by(tmp_path, server)
+    catalogues = Catalogues(tmp_path / "c", online=True, limit_s=5.0, known=alone, now=clock)
     start = time.monotonic()
     found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "r")
-    assert time.monotonic() - start < 8.0 + 2.0
+    assert time.monotonic() - start < 5.0 + 2.0
     assert found.astrometric is None
     assert found.photometric == ()
     assert "Gaia DR3 could not be had" in found.reasons[0]
-    assert {server.host for server in servers} <= set(catalogues.hosts.resting())
-    asked = [sum(server.asked.values()) for server in servers]
+    # On a machine that is too busy to start asking in time, it is not the host that rests.
+    assert set(catalogues.hosts.resting()) in ({server.host}, {HERE})
+    asked = sum(server.asked.values())
     rested = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "r")
-    assert "failed before and rests until 20:01 UT" in rested.reasons[0]
-    assert [sum(server.asked.values()) for server in servers] == asked
+    assert "failed before, not asked until 20:01 UT" in rested.reasons[0]
+    assert sum(server.asked.values()) == asked
     # The link comes back.
     (wish,) = catalogues.wanted.everything()
     assert wish.needs == (("gaia",), ("ps1", "refcat2", "sdss", "skymapper"))
-    for server in servers:
-        server.manner = "well"
+    server.manner = "well"
     clock.time += timedelta(minutes=5)
     assert catalogues.fetch_wanted(limit_s=PATIENT_S) == (wish,)
     assert catalogues.wanted.everything() == []
@@ -343,7 +355,14 @@ class Given:
     def __init__(self, *found: Answer) -> None:
         self.found, self.asked = found, 0
 
-    def ask(self, needs: Sequence[Sequence[str]], cone: Cone, *, limit_s: float) -> Answers:
+    def ask(
+        self,
+        needs: Sequence[Sequence[str]],
+        cone: Cone,
+        *,
+        limit_s: float,
+        even_resting: bool = False,
+    ) -> Answers:
         self.asked += 1
         return Answers(found=self.found)
 
