@@ -14,8 +14,9 @@ from scipy.spatial import cKDTree
 from reducers.frame import UNUSABLE, Frame, Image, Mask, Vector
 from reducers.imaging.centroids import windowed_centroids
 from reducers.imaging.fill import fill_masked
+from reducers.imaging.prominence import Smoothed, stands_out
 from reducers.imaging.seeing import NO_SEEING, Seeing, seeing_from
-from reducers.imaging.sky_noise import sky_variance
+from reducers.imaging.sky_noise import sky_noise
 from reducers.imaging.sources import Detections
 
 #: Sigma of the filtered image above which a source is one.
@@ -94,11 +95,22 @@ def detect(
     """
     given = fwhm_px if fwhm_px is not None and np.isfinite(fwhm_px) else None
     scene = scene_of(frame, background, rms, given or FIRST_FWHM_PX)
-    width = given if given is not None else first_seeing(scene).fwhm_px
+    stars = NO_SEEING if given is not None else first_seeing(scene)
+    width = given if given is not None else stars.fwhm_px
     kernel_fwhm = float(np.clip(width if np.isfinite(width) else FIRST_FWHM_PX, 1.5, 20))
     # A Gaussian a tenth wider than a Moffat star loses half a per cent of its signal to noise.
     found, segments = _extract(scene, FILTER_FWHM * kernel_fwhm, threshold)
     kept = ~_sharper_than_a_star(scene, found, kernel_fwhm) & _first_of_saturated(scene, found)
+    kernel = gaussian_kernel(FILTER_FWHM * kernel_fwhm)
+    smoothed = Smoothed(scene.light, scene.noise, kernel, smoothed_noise(scene, kernel))
+    kept[kept] = stands_out(
+        smoothed,
+        found["xcpeak"][kept].astype(float),
+        found["ycpeak"][kept].astype(float),
+        kernel_fwhm,
+        stars.beta,
+        threshold,
+    )
     found = found[kept]
     detections, order = _measured(scene, found, kernel_fwhm, float(width))
     labels = np.zeros(len(kept) + 1, np.int32)
@@ -112,7 +124,7 @@ def scene_of(frame: Frame, background: Image, rms: Image, fwhm_px: float) -> Sce
     The noise is the larger of what the variance says of the sky and what the sky shows.
     """
     hidden = ((frame.mask & np.uint16(HIDDEN)) != 0) | ~np.isfinite(frame.data)
-    variance = sky_variance(frame, background)
+    variance = sky_noise(frame, background).variance
     hidden |= ~np.isfinite(variance)
     light, unknown = fill_masked(frame.data - background, hidden, fwhm_px)
     noise = np.sqrt(np.maximum(variance, np.square(np.nan_to_num(rms))))
@@ -169,15 +181,13 @@ def measure_seeing(frame: Frame, background: Image, rms: Image, detections: Dete
     """
     if not np.isfinite(detections.fwhm_px) or not len(detections):
         return NO_SEEING
-    scene = scene_of(frame, background, rms, detections.fwhm_px)
     bright = detections.flux > 20 * detections.flux_error
     usable = bright & (detections.mask_bits & np.uint16(UNUSABLE) == 0) & ~detections.deblended
     chosen = np.flatnonzero(usable)
     chosen = chosen[_lonely(detections.x[chosen], detections.y[chosen], 4 * detections.fwhm_px)]
-    good = scene.unsaturated & ~scene.hidden
-    variance = scene.noise.astype(float) ** 2
     x, y = detections.x[chosen], detections.y[chosen]
-    return seeing_from(scene.light, variance, good, x, y, detections.fwhm_px)
+    light = frame.data - background
+    return seeing_from(light, np.square(rms), frame.good, x, y, detections.fwhm_px)
 
 
 def _extract(scene: Scene, fwhm_px: float, threshold: float) -> tuple[Any, NDArray[np.int32]]:
@@ -194,9 +204,9 @@ def _extract(scene: Scene, fwhm_px: float, threshold: float) -> tuple[Any, NDArr
         minarea=1,
         filter_kernel=kernel,
         filter_type="conv",
-        deblend_nthresh=32,
+        deblend_nthresh=64,
         deblend_cont=0.005,
-        clean=True,
+        clean=False,
         segmentation_map=True,
     )
     return found, segments

@@ -31,23 +31,27 @@ def draw_sources(
     """
     rows, columns = plane.shape
     places, values = [], []
-    if len(x):
-        sample = plane.sky_variance[::9, ::9]
-        noise = float(np.sqrt(np.median(sample[np.isfinite(sample)])))
-        reach = visible_radius(psf, np.maximum(flux, 0), FAINTEST_SIGMA * noise)
-        edges = [half * wider for wider in WIDER]
-        kind = np.searchsorted(edges[:-1], reach)
-        for number, edge in enumerate(edges):
-            chosen = kind == number
-            if chosen.any():
-                stamps = stamps_around(x[chosen], y[chosen], int(np.ceil(edge)), plane.shape)
-                drawn = psf.values(stamps, x[chosen], y[chosen]) * flux[chosen, None, None]
-                places.append((stamps.rows * columns + stamps.columns)[stamps.inside])
-                values.append(drawn[stamps.inside])
+    halves = drawn_halves(plane, psf, flux, half)
+    for reach in np.unique(halves):
+        chosen = halves == reach
+        stamps = stamps_around(x[chosen], y[chosen], int(reach), plane.shape)
+        drawn = psf.values(stamps, x[chosen], y[chosen]) * flux[chosen, None, None]
+        places.append((stamps.rows * columns + stamps.columns)[stamps.inside])
+        values.append(drawn[stamps.inside])
     if not places:
         return np.zeros(plane.shape)
     light = np.bincount(np.concatenate(places), np.concatenate(values), rows * columns)
     return np.asarray(light.reshape(rows, columns), float)
+
+
+def drawn_halves(plane: Plane, psf: PointSpread, flux: Vector, half: int) -> NDArray[np.intp]:
+    """Return the half-width in which each source is drawn."""
+    sample = plane.sky_variance[::9, ::9]
+    sample = sample[np.isfinite(sample)]
+    noise = float(np.sqrt(np.median(sample))) if len(sample) else 1.0
+    reach = visible_radius(psf, np.maximum(flux, 0), FAINTEST_SIGMA * noise)
+    edges = np.array([int(np.ceil(half * wider)) for wider in WIDER])
+    return edges[np.searchsorted(edges[:-1], reach)]
 
 
 def visible_radius(psf: PointSpread, flux: Vector, level: float) -> Vector:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reducers.frame import Frame, Image
-from reducers.imaging.sky_noise import photon_slope, sky_variance
+from reducers.imaging.sky_noise import sky_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Plane:
         Pixels that may be used.
     mask : (ny, nx) uint16
         Bits of `Mask`.
-    photon_slope : float
+    photon_gain : float
         Variance per unit of light of a source.
     """
 
@@ -36,7 +36,7 @@ class Plane:
     source_variance: Image
     good: NDArray[np.bool_]
     mask: NDArray[np.uint16]
-    photon_slope: float
+    photon_gain: float
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,15 +54,19 @@ def plane_of(frame: Frame, background: Image, *, photon_gain: float | None = Non
     background : (ny, nx) float32
         The sky, in the unit of the frame.
     photon_gain : float, optional
-        Variance per unit of light: 1 for one frame in electrons, 1/N for a mean of N. Taken from
-        the variance itself where it was made from counts, else 1.
+        Variance per unit of light: 1 for one frame in electrons, 1/N for a mean of N; read off
+        the bright pixels of the frame's variance unless given.
     """
-    slope = photon_gain
-    if slope is None:
-        seen = photon_slope(frame)
-        slope = seen if seen > 0.02 else 1.0
-    sky = sky_variance(frame, background)
+    noise = sky_noise(frame, background)
+    sky = noise.variance
     good = frame.good & np.isfinite(frame.data) & np.isfinite(sky)
     light = np.where(good, frame.data - background, 0).astype(np.float32)
     source = np.where(good, np.maximum(frame.variance - sky, 0), 0).astype(np.float32)
-    return Plane(light, sky, source, good, frame.mask, float(slope))
+    return Plane(
+        light=light,
+        sky_variance=sky,
+        source_variance=source,
+        good=good,
+        mask=frame.mask,
+        photon_gain=noise.photon_gain if photon_gain is None else photon_gain,
+    )

@@ -160,7 +160,7 @@ def _stars_at(plane: Plane, x: Vector, y: Vector, half: int) -> Stars:
         light=np.where(usable, stamps.of(plane.light), 0.0).astype(float),
         sky=np.where(usable, stamps.of(plane.sky_variance), 1.0).astype(float),
         usable=usable,
-        slope=plane.photon_slope,
+        slope=plane.photon_gain,
     )
 
 

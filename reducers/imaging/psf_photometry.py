@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reducers.frame import Vector
+from reducers.imaging.local_sky import LocalSky, local_sky
 from reducers.imaging.model_image import draw_sources
 from reducers.imaging.psf_system import (
     Linearised,
@@ -55,8 +56,18 @@ class PsfPhotometry:
         Share of the light that fell on usable pixels.
     near_limit : (n,) bool
         Moved as far as it was allowed: the place is not to be trusted.
+    sky, sky_error : (n,) float64
+        Light per pixel found below each source beyond the sky's model, and its error.
+    sky_share : (n,) float64
+        Fraction of the flux's variance that comes from the sky.
+    sky_area : (n,) float64
+        Pixels of sky that enter the flux: its change per unit of `sky`.
     residual : (ny, nx) float32
         The image without its sources; masked pixels are 0.
+    drawn_flux : (n,) float64
+        Flux of each source in that subtraction.
+    half_px : int
+        Half-width of the squares fitted.
     """
 
     x: Vector
@@ -72,7 +83,13 @@ class PsfPhotometry:
     group_size: NDArray[np.int64]
     good_fraction: Vector
     near_limit: NDArray[np.bool_]
+    sky: Vector
+    sky_error: Vector
+    sky_share: Vector
+    sky_area: Vector
     residual: NDArray[np.float32]
+    drawn_flux: Vector
+    half_px: int
 
     def __len__(self) -> int:
         return len(self.x)
@@ -96,7 +113,7 @@ def psf_photometry(
     flux: Vector,
     *,
     fixed: NDArray[np.bool_] | None = None,
-    sky: Vector | None = None,
+    occupied: NDArray[np.bool_] | None = None,
 ) -> PsfPhotometry:
     """Fit flux and place of every source, blends jointly.
 
@@ -115,22 +132,26 @@ def psf_photometry(
         Start values.
     fixed : (n,) bool, optional
         Sources that keep their place; none.
-    sky : (n,) float, optional
-        Light per pixel still below each source, electrons.
+    occupied : (ny, nx) bool, optional
+        Pixels of sources, kept out of the rings that tell the sky below each source; without it
+        no such sky is looked for.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
     held = np.zeros(len(x), bool) if fixed is None else np.asarray(fixed)
-    local = np.zeros(len(x)) if sky is None else np.asarray(sky, float)
+    below = LocalSky(np.zeros(len(x)), np.zeros(len(x)))
     half = int(np.clip(np.ceil(FITTED_FWHM * psf.fwhm_px), 3, 30))
     start = np.where(np.isfinite(flux), np.maximum(flux, 0), 0).astype(float)
     state = State(x, y, start, draw_sources(plane, psf, x, y, start, half))
     for step in range(ROUNDS):
         last = step == ROUNDS - 1
-        fit = _linearised(plane, psf, state, half, local)
+        if occupied is not None and step in (1, ROUNDS - 1):
+            left = plane.light - state.model
+            below = local_sky(plane, left, state.x, state.y, psf.fwhm_px, occupied)
+        fit = _linearised(plane, psf, state, half, below.level)
         weak = state.flux < MOVING_SNR * fit.flux_noise
         solved = fit.solved(held | weak | last)
         state = _moved(plane, psf, state, solved, (x, y), half)
-    return _result(plane, psf, state, half, local, held, (x, y))
+    return _result(plane, psf, state, half, below, held, (x, y))
 
 
 def _linearised(plane: Plane, psf: PointSpread, state: State, half: int, sky: Vector) -> Linearised:
@@ -141,7 +162,7 @@ def _linearised(plane: Plane, psf: PointSpread, state: State, half: int, sky: Ve
     good = stamps.of(plane.good) & stamps.inside
     light = stamps.of(state.model)
     residual = stamps.of(plane.light) - light - sky[:, None, None]
-    photons = plane.photon_slope * np.maximum(light, 0)
+    photons = plane.photon_gain * np.maximum(light, 0)
     variance = stamps.of(plane.sky_variance) + photons
     wrong = psf.model_error * light
     weight = np.where(good, 1 / (variance + wrong**2), 0.0)
@@ -178,16 +199,17 @@ def _result(
     psf: PointSpread,
     state: State,
     half: int,
-    sky: Vector,
+    below: LocalSky,
     held: NDArray[np.bool_],
     start: tuple[Vector, Vector],
 ) -> PsfPhotometry:
     """Return the table of a finished fit."""
-    fit = _linearised(plane, psf, state, half, sky)
+    fit = _linearised(plane, psf, state, half, below.level)
     group, size = groups(fit)
     errors = covariance_errors(fit, held, size)
     unseen = np.einsum("nij,nij->n", fit.weight > 0, fit.design[0]) < 0.05
     errors[unseen] = np.nan
+    errors[:, 0] = np.hypot(errors[:, 0], below.error * fit.sky_area)
     chi2, good_fraction = core_chi2(fit)
     sharpness, sharpness_error = excess_width(fit, state.flux)
     moved = np.maximum(np.abs(state.x - start[0]), np.abs(state.y - start[1]))
@@ -206,8 +228,22 @@ def _result(
         group_size=size,
         good_fraction=good_fraction,
         near_limit=moved > FURTHEST_PX - 1e-6,
+        sky=below.level,
+        sky_error=below.error,
+        sky_share=sky_share(fit, plane),
+        sky_area=fit.sky_area,
         residual=np.where(plane.good, plane.light - state.model, 0).astype(np.float32),
+        drawn_flux=state.flux,
+        half_px=half,
     )
+
+
+def sky_share(fit: Linearised, plane: Plane) -> Vector:
+    """Return which fraction of the variance of each flux comes from the sky."""
+    sky = np.where(fit.weight > 0, fit.stamps.of(plane.sky_variance), 0)
+    squared = fit.weight * fit.design[0] ** 2
+    whole = np.maximum(np.sum(squared, axis=(1, 2)), 1e-30)
+    return np.asarray(np.minimum(np.sum(squared * fit.weight * sky, axis=(1, 2)) / whole, 1.0))
 
 
 def without_search_gain(flux: Vector, error: Vector) -> Vector:

@@ -40,6 +40,12 @@ class Linearised:
         power = np.einsum("nij,nij,nij->n", self.weight, self.design[0], self.design[0])
         return np.asarray(1 / np.sqrt(np.maximum(power, 1e-30)))
 
+    @property
+    def sky_area(self) -> Vector:
+        """Return the change of each flux per unit of light below it, pixels."""
+        light = np.einsum("nij,nij->n", self.weight, self.design[0])
+        return np.asarray(light * self.flux_noise**2)
+
     def normal(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the (n, 3, 3) normal matrices and (n, 3) right sides of single sources."""
         columns = self.design[:3]

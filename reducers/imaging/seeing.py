@@ -218,6 +218,7 @@ def stars_of(shapes: Shapes) -> NDArray[np.bool_]:
         return plausible
     widths = np.log(np.where(plausible, shapes.fwhm_px, 1.0))
     centre = densest(widths[plausible])
+    centre = _narrowest_group(widths, plausible, centre)
     near = plausible & (np.abs(widths - centre) < 0.25)
     for _ in range(3):
         if not near.any():
@@ -227,6 +228,17 @@ def stars_of(shapes: Shapes) -> NDArray[np.bool_]:
         allowed = np.clip(3.5 * np.maximum(spread, shapes.width_error), 0.06, 0.25)
         near = plausible & (np.abs(widths - centre) < allowed)
     return near
+
+
+def _narrowest_group(widths: Vector, plausible: NDArray[np.bool_], centre: float) -> float:
+    """Return the centre of a narrower group than the densest: then that one is of galaxies."""
+    crowd = np.count_nonzero(plausible & (np.abs(widths - centre) < 0.15))
+    narrow = plausible & (widths < centre - 0.2)
+    if np.count_nonzero(narrow) < max(4, 0.3 * crowd):
+        return centre
+    other = densest(widths[narrow])
+    agreed = np.count_nonzero(narrow & (np.abs(widths - other) < 0.1))
+    return other if agreed >= max(4, 0.3 * crowd) else centre
 
 
 def seeing_from(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import sep
+from scipy.ndimage import uniform_filter
+
+from reducers.frame import Image
 
 if TYPE_CHECKING:
-    from reducers.frame import Frame, Image
+    from numpy.typing import NDArray
+
+    from reducers.frame import Frame
+
+#: Boxes of the mesh that bridges sources.
+MESH_PX = 64
 
 
 def photon_slope(frame: Frame) -> float:
@@ -44,8 +54,28 @@ def _spread(values: np.ndarray) -> float:
     return float(high - low) / 2
 
 
-def sky_variance(frame: Frame, background: Image) -> Image:
-    """Return the variance that each pixel would have without the sources on it.
+@dataclass(frozen=True, slots=True)
+class SkyNoise:
+    """The variance of a frame, taken apart.
+
+    Attributes
+    ----------
+    variance : (ny, nx) float32
+        What each pixel would have without a source on it; infinite where nothing is known.
+    photon_gain : float
+        Variance per unit of light of a source: 1 for one frame in electrons, 1/N for the mean
+        of N.
+    """
+
+    variance: Image
+    photon_gain: float
+
+
+def sky_noise(frame: Frame, background: Image) -> SkyNoise:
+    """Return the variance of the sky alone and what a source adds to it.
+
+    Between the sources it is the frame's own, freed of the noise of the counts where it was made
+    from them; under a source it is that of the surroundings, on a mesh.
 
     Parameters
     ----------
@@ -53,17 +83,36 @@ def sky_variance(frame: Frame, background: Image) -> Image:
         Sky included.
     background : (ny, nx) float32
         The sky, in the unit of the frame.
-
-    Returns
-    -------
-    (ny, nx) float32
-        The frame's variance less the photon noise of what lies above the sky; also free of the
-        noise that a variance made from counts has itself. Never below a tenth of its median;
-        infinite where the frame has no variance.
     """
     slope = photon_slope(frame)
-    variance = frame.variance - np.float32(slope) * (frame.data - background)
-    known = np.isfinite(variance) & (frame.variance > 0)
-    sample = variance[::7, ::7][known[::7, ::7]]
-    floor = 0.1 * float(np.median(sample)) if len(sample) else 1e-6
-    return np.where(known, np.maximum(variance, max(floor, 1e-12)), np.inf).astype(np.float32)
+    light = frame.data - background
+    known = frame.good & np.isfinite(frame.variance) & (frame.variance > 0) & np.isfinite(light)
+    if not known.any():
+        return SkyNoise(np.full(frame.shape, np.inf, np.float32), 1.0)
+    typical = float(
+        np.median(frame.variance[::7, ::7][known[::7, ::7]] if known[::7, ::7].any() else 1.0)
+    )
+    # A mean of 3 x 3 pixels three of its sigma above the sky belongs to a source.
+    mean = uniform_filter(np.where(known, light, 0), 3, mode="nearest")
+    source = mean > np.sqrt(typical)
+    variance = np.where(known, frame.variance - np.float32(slope) * light, np.float32(typical))
+    mesh = sep.Background(variance, mask=source | ~known, bw=MESH_PX, bh=MESH_PX).back(
+        dtype=np.float32
+    )
+    gain = _photon_gain(frame, light, mesh, known & (light > 10 * np.sqrt(typical)))
+    variance = np.where(source, mesh, variance)
+    variance = np.maximum(variance, np.float32(max(0.1 * typical, 1e-12)))
+    unknown = ~np.isfinite(frame.variance) | (frame.variance <= 0)
+    variance[unknown] = np.inf
+    return SkyNoise(variance, gain if gain is not None else slope if slope > 0.02 else 1.0)
+
+
+def _photon_gain(
+    frame: Frame, light: Image, mesh: Image, bright: NDArray[np.bool_]
+) -> float | None:
+    """Return the variance per light of bright pixels; None where there are too few."""
+    if np.count_nonzero(bright) < 50:
+        return None
+    signal = light[bright].astype(float)
+    excess = frame.variance[bright].astype(float) - mesh[bright]
+    return float(np.clip(np.median(excess / signal), 1e-4, 10))
