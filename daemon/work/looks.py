@@ -47,7 +47,7 @@ def show_image(bench: Bench, job: Job, draw: DrawLook) -> None:
         exposure,
         read_image_calibrations(bench, selections, frame.identity.setup),
         instrument,
-        references_for(bench, frame),
+        references_for(bench, frame, at_hand=True),
     )
     path = bench.layout.quick_look(frame.night, frame.stem, target_of(frame))
     write_fits_atomically(path, quick_hdus(seen, exposure, provenance_of([frame], selections)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,22 @@ _J2000 = 2451545.0
 _UNIX_EPOCH = 2440587.5
 
 
-def references_for(bench: Bench, frame: FrameRecord) -> References:
-    """Return the entries around an image's pointing at its epoch, and why any are missing."""
+def references_for(bench: Bench, frame: FrameRecord, *, at_hand: bool = False) -> References:
+    """Return the entries around an image's pointing at its epoch, and why any are missing.
+
+    Parameters
+    ----------
+    at_hand
+        Take what lies on local disc and wait for no service.
+    """
     own = frame.identity
     if own.ra_deg is None or own.dec_deg is None:
         return References(reasons=("the header tells no position",))
     middle = (own.observed_at or frame.arrived_at) + timedelta(seconds=own.exposure_s / 2)
-    return open_catalogues(bench.config).references_for(
+    config = bench.config
+    if at_hand:
+        config = replace(config, catalogues=replace(config.catalogues, online=False))
+    return open_catalogues(config).references_for(
         own.ra_deg,
         own.dec_deg,
         radius_deg(own, bench.instrument(own.instrument)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
+from reducers.imaging.astrometry_cards import sky_cards
 from reducers.imaging.image_log import image_log
 from reducers.imaging.reduced_image import ImageSettings
 from reducers.imaging.references import References
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from reducers.frame import Image
     from reducers.identity import Identity
     from reducers.imaging.reduced_image import ReducedImage
-    from reducers.imaging.sky_map import Astrometry
     from reducers.reduced import Exposure
 
 #: Every so many pixels of the sky model are kept: it is smooth over many more.
@@ -128,27 +128,11 @@ def image_header(reduced: ReducedImage, identity: Identity, making: Making) -> f
         (f"CHOSEN{number}", f"{name} = {value}", "")
         for number, (name, value) in enumerate(chosen.items(), start=1)
     ]
-    for keyword, value, comment in cards:
-        add_card(header, keyword, value, comment)
     if reduced.astrometry is not None:
-        _place(header, reduced.astrometry)
-    return header
-
-
-def _place(header: fits.Header, found: Astrometry) -> None:
-    """Write the map of the sky; where no star confirms it, it is the header's, and says so."""
-    wcs = found.sky_map.wcs
-    header.update(wcs.to_header(relax=True))
-    cards = (
-        ("WCSERR", 0 if found.solved else 4, "0 confirmed by stars, 4 as the raw header has it"),
-        ("WCSWAY", found.method, "how the place was found"),
-        ("WCSNREF", found.matched, "catalogue stars used"),
-        ("RADISP", found.ra_rms_mas / 1000, "[arcsec] scatter of the stars, right ascension"),
-        ("DEDISP", found.dec_rms_mas / 1000, "[arcsec] scatter of the stars, declination"),
-        ("WCSWHY", found.why, "why it is not confirmed"),
-    )
+        cards += sky_cards(reduced.astrometry, making.references)
     for keyword, value, comment in cards:
         add_card(header, keyword, value, comment)
+    return header
 
 
 def _image_hdus(reduced: ReducedImage, header: fits.Header, making: Making) -> fits.HDUList:

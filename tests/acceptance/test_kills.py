@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import SystemClock
-from daemon.config import Calibration, Config, Paths, Watch, Work
+from daemon.config import Calibration, Catalogues, Config, Paths, Watch, Work
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.records import FileState, JobState
@@ -50,6 +50,7 @@ def config_for(raw, root):
         watch=Watch(settle_s=0.2, rescan_s=1.0),
         work=Work(workers=2),
         calibration=Calibration(quiet_s=0.5),
+        catalogues=Catalogues(online=False),
     )
 
 

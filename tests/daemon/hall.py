@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon.arrival.sighting import Sighting
-from daemon.config import Config, Paths
+from daemon.config import Catalogues, Config, Paths
 from daemon.memory.records import JobKind, JobState, ProductRecord
 from daemon.publish.page import Picture
 from daemon.work.bench import open_bench
@@ -66,7 +66,9 @@ class Hall:
     def __init__(self, folder: Path, contents: Mapping[str, bytes], **sections: object) -> None:
         self.raw, self.contents, self.clock = folder / "raw", contents, FakeClock()
         self.raw.mkdir(exist_ok=True)
-        config = Config(paths=Paths(raw=(self.raw,), root=folder / "out"))
+        config = Config(
+            paths=Paths(raw=(self.raw,), root=folder / "out"), catalogues=Catalogues(online=False)
+        )
         self.bench = open_bench(replace(config, **sections), self.clock)
         self.done: list[Job] = []
 
