@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from reducers.imaging.plate_fit import Plate, fit_plate
+from reducers.imaging.plate_fit import Plate, PlateModel, fit_plate
 
 if TYPE_CHECKING:
     from scipy.spatial import cKDTree
@@ -23,6 +23,8 @@ _RADII = (2.0, 1.2, 0.8)
 #: Pairs closer than this many sigma, or this many arcsec, are of one star.
 _SIGMA, _LEAST_RADIUS = 5.0, 0.15
 _CLIP_ROUNDS = 4
+#: Times that a pair's weight follows its residual while the radius still shrinks.
+_REWEIGHTED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def refine(field: StarField, start: Alignment, first_radius: float) -> Solution 
         if len(star) < FEWEST:
             return None
         error = np.hypot(_error(field, source, star), radius / 3)
-        plate = fit_plate(points[source], field.stars[star], error, field.model)
+        plate = _robust_plate(points[source], field.stars[star], error, field.model)
         places = plate(points)
     for _ in range(2):
         reach = np.maximum(_SIGMA * field.source_error, _LEAST_RADIUS)
@@ -103,6 +105,21 @@ def refine(field: StarField, start: Alignment, first_radius: float) -> Solution 
             return None
         places = solution.plate(points)
     return solution
+
+
+def _robust_plate(
+    points: NDArray[np.float64],
+    stars: NDArray[np.float64],
+    error: NDArray[np.float64],
+    model: PlateModel,
+) -> Plate:
+    """Return a plate on which a chance pair among a few true ones has little weight (Cauchy's)."""
+    plate = fit_plate(points, stars, error, model)
+    for _ in range(_REWEIGHTED):
+        residual = np.hypot(*plate.left_out(points, stars - plate(points), error).T)
+        usual = max(float(np.median(residual)), 1e-3)
+        plate = fit_plate(points, stars, error * np.hypot(1.0, residual / usual), model)
+    return plate
 
 
 def _error(
