@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from reducers.frame import Frame, Mask
 from reducers.imaging.register import common_grid, place_by_stars
 from reducers.imaging.resample_image import Grid, displacement, noise_gain, resample
-from reducers.imaging.sky_map import SkyMap
 from reducers.imaging.sources import Detections
 from reducers.imaging.tangent_plane import sky_map
 from tests.reducers.star_images import exposed, field, random_stars, star
+
+if TYPE_CHECKING:
+    from reducers.imaging.sky_map import SkyMap
 
 SHAPE = (300, 320)
 SCALE = 0.2138
@@ -121,8 +125,8 @@ def test_a_common_grid_holds_all_images_across_zero_hours(north_up: bool) -> Non
     for one in maps:
         ra, dec = one.sky([0, SHAPE[1] - 1, 0, SHAPE[1] - 1], [0, 0, SHAPE[0] - 1, SHAPE[0] - 1])
         x, y = grid.sky_map.pixels(ra, dec)
-        assert (x > -1).all() and (x < grid.shape[1]).all()
-        assert (y > -1).all() and (y < grid.shape[0]).all()
+        for place, size in ((x, grid.shape[1]), (y, grid.shape[0])):
+            assert ((place > -1) & (place < size)).all()
     assert grid.shape[0] < SHAPE[0] + 40 / SCALE + 15
     assert grid.sky_map.pixel_scale_arcsec == pytest.approx(SCALE, rel=1e-3)
 
