@@ -13,7 +13,8 @@ ReductionError
 ├── NoOverscan
 ├── PoorWavelengthFit
 ├── NoTraceFound
-└── PoorResponse
+├── PoorResponse
+└── BadStackList
 """
 
 from __future__ import annotations
@@ -76,3 +77,7 @@ class NoTraceFound(ReductionError):
 
 class PoorResponse(ReductionError):
     """The standard star gave no usable response."""
+
+
+class BadStackList(ReductionError):
+    """The list of a stack's images cannot be understood."""
