@@ -79,9 +79,9 @@ def _fringes(filter_name: str) -> Any:
     # The thickness of the silicon wanders smoothly; each turn of the phase is one fringe.
     thickness = np.zeros(SHAPE, dtype=np.float32)
     for _ in range(FRINGE_WAVES):
-        kx, ky = rng.normal(0, 3.0, 2)
+        kx, ky = rng.normal(0, 6.0, 2)
         phase = kx * x + ky * y + rng.uniform(0, 2 * np.pi)
-        thickness += np.float32(rng.normal(0, 4.0)) * np.sin(phase, dtype=np.float32)
+        thickness += np.float32(rng.normal(0, 6.0)) * np.sin(phase, dtype=np.float32)
     pattern = np.cos(thickness) + np.float32(0.3) * np.cos(2.3 * thickness + np.float32(1.0))
     pattern -= pattern.mean()
     pattern /= pattern.std()
