@@ -97,7 +97,14 @@ class Catalogues(LocalCatalogues):
         self._services = services or Services(self.known, self.hosts, vizier_hosts=vizier_hosts)
 
     def references_for(
-        self, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float, band: str
+        self,
+        ra_deg: float,
+        dec_deg: float,
+        radius_deg: float,
+        epoch_year: float,
+        band: str,
+        *,
+        ask: bool = True,
     ) -> References:
         """Return the catalogues that an image is compared with.
 
@@ -109,13 +116,16 @@ class Catalogues(LocalCatalogues):
         ----------
         band
             Short name of the filter ('V', 'g_SDSS', ''): it chooses the catalogues of magnitudes.
+        ask
+            Whether what is missing may be asked for, and is wanted if it does not come; without,
+            only local disc counts and the answer is there at once.
         """
         if not np.isfinite([ra_deg, dec_deg, radius_deg, epoch_year]).all() or abs(dec_deg) > 90:
             return References(reasons=("the position or time of the image is not known",))
         cone = Cone(ra_deg % 360, dec_deg, radius_deg)
         needs = self._needs(cone, band)
         answers, passing = Answers(), dict[str, ReferenceCatalogue]()
-        if needs and self.online:
+        if needs and self.online and ask:
             wider = replace(cone, radius_deg=radius_deg + _WIDER_DEG)
             asked = [self._askable(choice) for choice in needs]
             answers = self._services.ask(asked, wider, limit_s=self._limit_s)
@@ -124,7 +134,7 @@ class Catalogues(LocalCatalogues):
             needs = [choice for choice in needs if not passing.keys() & set(choice)]
             needs = [choice for choice in needs if not self.met(choice, cone)]
         reasons = [self._why(choice, cone, answers) for choice in needs]
-        if needs:
+        if needs and ask:
             with suppress(OSError):
                 self.wanted.note(self._wish(cone, needs, reasons))
         found = {
@@ -144,32 +154,37 @@ class Catalogues(LocalCatalogues):
         return answers
 
     def fetch_wanted(
-        self, *, limit_s: float, most: int = 20, even_resting: bool = False
+        self, *, limit_s: float, most: int = 20, by_hand: bool = False
     ) -> tuple[Wanted, ...]:
         """Try again what could not be had; return the wishes that are now fulfilled.
 
-        Ends early once no service can be reached. Images that were waiting can be calibrated
-        again: the fields returned are theirs.
+        A wish that local disc meets by now is fulfilled without asking. Ends early once no service
+        answers. Images that were waiting can be calibrated again: the fields are theirs.
+
+        Parameters
+        ----------
+        most
+            Services are asked for no more wishes than this.
+        by_hand
+            Ask also when services are not to be asked by themselves, and those that failed lately.
         """
         fulfilled = []
-        for wish in self.wanted.everything()[:most]:
+        left = most if self.online or by_hand else 0
+        for wish in self.wanted.everything():
             needs = [choice for choice in wish.needs if not self.met(choice, wish.cone)]
-            answers = Answers()
-            if needs:
+            if needs and left > 0:
                 wider = replace(wish.cone, radius_deg=wish.radius_deg + _WIDER_DEG)
                 answers = self._services.ask(
-                    needs, wider, limit_s=limit_s, even_resting=even_resting
+                    needs, wider, limit_s=limit_s, even_resting=by_hand and left == most
                 )
                 self._keep_all(answers, wider)
                 needs = [choice for choice in needs if not self.met(choice, wish.cone)]
+                reasons = [self._why(choice, wish.cone, answers) for choice in needs]
+                self.wanted.note(replace(wish, tried=self._stamp(), why="; ".join(reasons)))
+                left = left - 1 if answers.found else 0
             if not needs:
                 self.wanted.forget(wish)
                 fulfilled.append(wish)
-                continue
-            reasons = [self._why(choice, wish.cone, answers) for choice in needs]
-            self.wanted.note(replace(wish, tried=self._stamp(), why="; ".join(reasons)))
-            if not answers.found:
-                break
         return tuple(fulfilled)
 
     # ------------------------------------------------------------ what is needed, and why not
@@ -200,7 +215,7 @@ class Catalogues(LocalCatalogues):
     def _why(self, choice: Sequence[str], cone: Cone, answers: Answers) -> str:
         names = " or ".join(self.title(name) for name in choice)
         where = f"{cone.ra_deg:.3f},{cone.dec_deg:+.3f},{cone.radius_deg:.2f}"
-        if not self.online:
+        if not (self.online or answers.failed or answers.resting):
             return (
                 f"{names} is not on disc for this field and services are not asked: "
                 f"alfoscd catalogues fetch --region {where}"

@@ -139,7 +139,7 @@ def _wanted(args: argparse.Namespace) -> int:
     if args.fetch:
         waiting = len(catalogues.wanted.everything())
         print(f"fetching {waiting} fields ...", flush=True)
-        came = catalogues.fetch_wanted(limit_s=60.0, most=waiting, even_resting=True)
+        came = catalogues.fetch_wanted(limit_s=60.0, most=waiting, by_hand=True)
         print(f"{len(came)} of {waiting} fields are now on disc")
     print("\n".join(wanted_lines(catalogues)))
     return 1 if catalogues.wanted.everything() else 0

@@ -43,6 +43,7 @@ class JobKind(StrEnum):
     IMAGE = "reduce_image"
     LOOK = "show_image"
     STACK = "stack_images"
+    FETCH = "fetch_catalogues"
 
 
 class ProductState(StrEnum):

@@ -32,6 +32,7 @@ from daemon.work.product_files import (
 )
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
 from daemon.work.references import digest_of_references, references_for
+from daemon.work.refetch import fetch_request
 from daemon.work.roles import IMAGED
 from reducers.imaging.image_products import Making, image_products
 from reducers.imaging.recipe import reduce_image
@@ -88,6 +89,8 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
+        if references.reasons:
+            bench.queue.submit(fetch_request(bench.clock.now()), within=session)
         bench.queue.finish(job, within=session)
 
 

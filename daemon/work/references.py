@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -36,15 +35,13 @@ def references_for(bench: Bench, frame: FrameRecord, *, at_hand: bool = False) -
     if own.ra_deg is None or own.dec_deg is None:
         return References(reasons=("the header tells no position",))
     middle = (own.observed_at or frame.arrived_at) + timedelta(seconds=own.exposure_s / 2)
-    config = bench.config
-    if at_hand:
-        config = replace(config, catalogues=replace(config.catalogues, online=False))
-    return open_catalogues(config).references_for(
+    return open_catalogues(bench.config).references_for(
         own.ra_deg,
         own.dec_deg,
         radius_deg(own, bench.instrument(own.instrument)),
         julian_year(middle),
         own.setup.filter,
+        ask=not at_hand,
     )
 
 

@@ -22,6 +22,7 @@ from daemon.work.masters import build_master
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import follow_up
 from daemon.work.reductions import reduce_frame
+from daemon.work.refetch import fetch_missing
 from daemon.work.review import review_products
 from daemon.work.roles import MEASURED, role_of, rule_of
 
@@ -46,6 +47,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.REVIEW: partial(review_products, bench),
         JobKind.COMBINE: partial(combine_group, bench),
         JobKind.IMAGE: partial(calibrate_image, bench, draw=image_picture),
+        JobKind.FETCH: partial(fetch_missing, bench),
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
     }
 
