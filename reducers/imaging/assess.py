@@ -9,16 +9,19 @@ import numpy as np
 
 from reducers.frame import Mask
 from reducers.imaging.background import NO_SKY
+from reducers.imaging.focus import clear_stars, common_ellipticity, donut_fraction
+from reducers.imaging.sources import NO_STAR
 from reducers.setups import shows_fringes
 from reducers.spectroscopy.circumstances import measure_circumstances
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from reducers.frame import Frame
     from reducers.identity import Identity
     from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
-    from reducers.imaging.references import References
-    from reducers.imaging.sky_map import Astrometry, SkyMap
+    from reducers.imaging.seeing import Seeing
     from reducers.imaging.sources import Detections
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
@@ -27,10 +30,10 @@ if TYPE_CHECKING:
 PIXELS_FOR_NOISE = 200_000
 #: A star: this much above its error, and nothing masked at its place.
 STAR_SNR = 10.0
-#: Bits that keep a source from telling the shape of stars.
-NO_STAR = np.uint16(
-    Mask.BAD | Mask.COSMIC | Mask.SATURATED | Mask.NEIGHBOUR | Mask.TRAIL | Mask.EDGE
-)
+#: Fewest stars whose shapes tell something.
+FEWEST_SHAPES = 3
+#: Stars more oblong than this are no longer what the fit of a round profile takes them for.
+LONG = 0.15
 
 
 def measure_calibrations(
@@ -92,56 +95,39 @@ def measure_marked(frame: Frame) -> dict[str, float]:
     }
 
 
-def measure_stars(detections: Detections, scale_arcsec: float) -> dict[str, float]:
-    """Return number, width and roundness of the stars."""
+def measure_stars(
+    frame: Frame,
+    background: Background,
+    detections: Detections,
+    segmentation: NDArray[np.int32],
+    seeing: Seeing | None = None,
+) -> dict[str, float]:
+    """Return number, width and roundness of the stars.
+
+    Parameters
+    ----------
+    detections, segmentation
+        As `detect` gave them.
+    seeing
+        The shape of the single stars, where it was measured.
+    """
     clear = (detections.mask_bits & NO_STAR) == 0
     sure = clear & (detections.flux > STAR_SNR * detections.flux_error)
+    light = frame.data - background.level
+    shapes = clear_stars(light, detections, segmentation)
     measured = {
         "sources": float(len(detections)),
         "stars": float(sure.sum()),
         "fwhm_px": detections.fwhm_px,
-        "seeing_arcsec": detections.fwhm_px * scale_arcsec,
+        "donut_fraction": donut_fraction(light, float(np.median(background.rms)), shapes),
+        "ellipticity": common_ellipticity(shapes),
     }
-    if sure.sum() >= 3:
-        ratio = detections.semiminor_px[sure] / np.maximum(detections.semimajor_px[sure], 1e-6)
-        # Noise makes every star a little oblong, along no direction in particular.
-        angle = np.exp(2j * detections.theta_rad[sure])
-        together = float(np.abs(np.mean((1 - ratio) * angle)))
-        measured["ellipticity"] = together
-        measured["ellipticity_median"] = float(np.median(1 - ratio))
+    if seeing is not None and seeing.stars >= FEWEST_SHAPES:
+        measured |= {"fwhm_px": seeing.fwhm_px, "fwhm_error_px": seeing.fwhm_error_px}
+        # Single stars are measured better one by one, as long as they are near to round.
+        if not measured["ellipticity"] > LONG:
+            measured["ellipticity"] = seeing.ellipticity
     return measured
-
-
-def measure_astrometry(
-    astrometry: Astrometry | None, references: References, identity: Identity, frame: Frame
-) -> dict[str, float]:
-    """Return how well the place on the sky is known, and whether the pointing lies on the image."""
-    listed = [
-        c for c in (references.astrometric, *references.photometric) if c is not None and len(c)
-    ]
-    if astrometry is None or not listed:
-        return {"astrometry_unchecked": 1.0}
-    measured = {
-        "astrometry_failed": float(not astrometry.solved),
-        "catalogue_uncovered": max(1.0 - listed[0].covered, 1.0 if listed[0].truncated else 0.0),
-    }
-    if astrometry.solved:
-        measured |= {
-            "astrometry_rms_mas": max(astrometry.ra_rms_mas, astrometry.dec_rms_mas),
-            "astrometry_matched": float(astrometry.matched),
-            "pointing_off_arcsec": astrometry.facts.get("offset_arcsec", math.nan),
-            "target_off_field": _off_field(astrometry.sky_map, identity, frame),
-        }
-    return measured
-
-
-def _off_field(sky_map: SkyMap, identity: Identity, frame: Frame) -> float:
-    """Return 1 where the position of the header lies off the image; NaN where there is none."""
-    if identity.ra_deg is None or identity.dec_deg is None:
-        return math.nan
-    x, y = sky_map.pixels(identity.ra_deg, identity.dec_deg)
-    rows, columns = frame.shape
-    return float(not (-0.5 <= float(x) <= columns - 0.5 and -0.5 <= float(y) <= rows - 0.5))
 
 
 def measure_circumstance(

@@ -83,9 +83,9 @@ def _brighter_than_the_side(
         (row + aside, column - distance),
     ):
         inside = (turned_column >= 0) & (turned_column < frame.shape[1])
-        inside &= 0 <= turned_row < frame.shape[0]
         value = np.full(rows.size, np.inf)
-        value[inside] = frame.data[turned_row, turned_column[inside]] - sky
+        if 0 <= turned_row < frame.shape[0]:
+            value[inside] = frame.data[turned_row, turned_column[inside]] - sky
         sides.append(value)
     side = np.minimum(*sides)
     noise = np.sqrt(np.maximum(frame.variance[rows, x], 0))

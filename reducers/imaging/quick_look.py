@@ -74,7 +74,7 @@ def quick_look(
     """
     frame, facts = image_electrons(exposure, given, instrument)
     sky = estimate_background(frame)
-    sources, _ = detect(
+    sources, segmentation = detect(
         frame, sky.level, sky.rms, fwhm_px=seeing_of_middle(frame, sky), threshold=SURE
     )
     place = place_on_sky(sources, frame, exposure, references or References(), instrument)
@@ -86,7 +86,8 @@ def quick_look(
         measurements={
             **facts,
             **measure_sky(frame, sky, facts["full_e"]),
-            **measure_stars(sources, image_scale_arcsec(frame, instrument)),
+            **measure_stars(frame, sky, sources, segmentation),
+            "seeing_arcsec": sources.fwhm_px * image_scale_arcsec(frame, instrument),
             "astrometry_matched": float(place.matched) if place is not None else 0.0,
         },
     )

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reducers.imaging.assess import (
-    measure_astrometry,
     measure_calibrations,
     measure_circumstance,
     measure_marked,
@@ -15,6 +14,7 @@ from reducers.imaging.assess import (
     measure_stars,
 )
 from reducers.imaging.astrometry import solve_astrometry
+from reducers.imaging.astrometry_cards import measure_astrometry
 from reducers.imaging.background import (
     FRINGED_SIGMA,
     estimate_background,
@@ -23,7 +23,7 @@ from reducers.imaging.background import (
 )
 from reducers.imaging.bleeding import mask_bleeding
 from reducers.imaging.cosmic_rays import find_cosmic_rays
-from reducers.imaging.detection import detect
+from reducers.imaging.detection import detect, measure_seeing
 from reducers.imaging.fringe import fringe_residue, subtract_fringe
 from reducers.imaging.header_place import header_place
 from reducers.imaging.preparation import image_electrons
@@ -74,9 +74,10 @@ def reduce_image(
         frame, fringes = without_fringes(frame, given.fringe)
         sky = estimate_background(frame)
         sky = sky if how.subtract_sky else one_level(sky)
-    sources = segmentation = astrometry = None
+    sources = segmentation = seeing = astrometry = None
     if how.reaches("detect"):
         sources, segmentation = detect(frame, sky.level, sky.rms)
+        seeing = measure_seeing(frame, sky.level, sky.rms, sources)
     if sources is not None and how.reaches("astrometry"):
         astrometry = place_on_sky(sources, frame, exposure, known, instrument)
     measurements = {
@@ -88,10 +89,12 @@ def reduce_image(
         **measure_sky(frame, sky, facts["full_e"]),
         **fringes,
     }
-    if sources is not None:
-        measurements |= measure_stars(sources, image_scale_arcsec(frame, instrument))
-    if how.reaches("astrometry"):
-        measurements |= measure_astrometry(astrometry, known, identity, frame)
+    if sources is not None and segmentation is not None:
+        measurements |= measure_stars(frame, sky, sources, segmentation, seeing)
+        scale_arcsec = image_scale_arcsec(frame, instrument)
+        measurements["seeing_arcsec"] = measurements["fwhm_px"] * scale_arcsec
+    if astrometry is not None:
+        measurements |= measure_astrometry(astrometry, known, identity)
     flags, quality = judge(measurements, load_limits("images"))
     return ReducedImage(
         image=frame,

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reducers.frame import Vector
+from reducers.frame import Mask, Vector
+
+#: Bits that keep a source from telling the shape of stars.
+NO_STAR = np.uint16(
+    Mask.BAD | Mask.COSMIC | Mask.SATURATED | Mask.NEIGHBOUR | Mask.TRAIL | Mask.EDGE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

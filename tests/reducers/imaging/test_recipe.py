@@ -74,3 +74,59 @@ def test_a_quick_look_knows_sky_and_place() -> None:
     assert look.astrometry.sky_map.pixel_scale_arcsec == pytest.approx(0.2138, rel=0.01)
     assert look.measurements["stars"] > 20
     assert look.measurements["seeing_arcsec"] == pytest.approx(4.0 * 0.2138, rel=0.1)
+
+
+def ring(places, electrons, radius_px):
+    """Return stars seen far out of focus: rings."""
+    y, x = np.indices((300, 300))
+    image = np.zeros((300, 300))
+    for at_x, at_y in places:
+        r = np.hypot(x - at_x, y - at_y)
+        image += electrons * np.exp(-0.5 * ((r - radius_px) / 2.0) ** 2) / (30 * radius_px)
+    return image
+
+
+@pytest.mark.parametrize("radius_px", [7.0, 12.0])
+def test_stars_that_are_rings_are_out_of_focus(radius_px) -> None:
+    places = [(60, 60), (200, 70), (120, 180), (230, 200), (50, 220)]
+    product = reduce_image(expose(300 + ring(places, 3e5, radius_px), 21), NOTHING, ALFOSC)
+    assert product.measurements["donut_fraction"] > 0.5
+    assert "FOCUS" in names(product)
+    assert product.quality >= 4
+
+
+def test_sharp_stars_are_in_focus() -> None:
+    product = reduce_image(expose(FIELD, 22), NOTHING, ALFOSC)
+    assert product.measurements["donut_fraction"] == 0.0
+    assert not names(product) & {"FOCUS", "SEEING", "TRAILED", "NO_STARS", "FEW_STARS"}
+
+
+def test_stars_drawn_out_together_are_trailed() -> None:
+    drift = sum(stars(PLACES + np.array([k * 0.7, k * 0.5]), 10**4.5 / 12) for k in range(12))
+    product = reduce_image(expose(300 + drift, 23), NOTHING, ALFOSC)
+    assert "TRAILED" in names(product)
+    assert product.measurements["ellipticity"] > 0.2
+
+
+def test_an_empty_sky_has_no_stars_and_is_no_failure() -> None:
+    product = reduce_image(expose(300.0, 24), NOTHING, ALFOSC)
+    assert "NO_STARS" in names(product)
+    assert product.quality == 4
+
+
+def test_one_star_is_few_stars() -> None:
+    product = reduce_image(expose(300.0 + stars([(150, 120)], 1e5), 25), NOTHING, ALFOSC)
+    assert product.measurements["stars"] == 1
+    assert "FEW_STARS" in names(product)
+    assert "NO_STARS" not in names(product)
+
+
+def test_a_sky_near_saturation_is_too_bright() -> None:
+    product = reduce_image(expose(60_000.0, 26), NOTHING, ALFOSC)
+    assert "BRIGHT_SKY" in names(product)
+
+
+def test_a_wholly_saturated_frame_breaks_nothing() -> None:
+    product = reduce_image(expose(2e5, 27, clip_adu=690_000), NOTHING, ALFOSC)
+    assert {"SATURATED", "NO_STARS"} <= names(product)
+    assert product.quality >= 4
