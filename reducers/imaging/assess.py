@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.frame import Mask
+from reducers.imaging.astrometry_cards import SkyStatus, sky_status
 from reducers.imaging.background import NO_SKY
 from reducers.imaging.focus import clear_stars, common_ellipticity, donut_fraction
 from reducers.imaging.sources import NO_STAR
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from reducers.identity import Identity
     from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
+    from reducers.imaging.references import References
     from reducers.imaging.seeing import Seeing
+    from reducers.imaging.sky_map import Astrometry, SkyMap
     from reducers.imaging.sources import Detections
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
@@ -128,6 +131,48 @@ def measure_stars(
         if not measured["ellipticity"] > LONG:
             measured["ellipticity"] = seeing.ellipticity
     return measured
+
+
+def measure_astrometry(
+    astrometry: Astrometry, references: References, identity: Identity, shape: tuple[int, int]
+) -> dict[str, float]:
+    """Return how well the place on the sky is known, and whether the pointing lies on the image.
+
+    Without a catalogue nothing has failed: the place is unchecked.
+    """
+    status = sky_status(astrometry, references)
+    measured = {
+        "astrometry_unchecked": float(status is SkyStatus.NO_CATALOGUE),
+        "astrometry_failed": float(status is SkyStatus.NOT_MATCHED),
+        "catalogue_uncovered": _uncovered(references),
+    }
+    if not astrometry.solved:
+        return measured
+    return measured | {
+        "astrometry_rms_mas": max(astrometry.ra_rms_mas, astrometry.dec_rms_mas),
+        "astrometry_matched": float(astrometry.matched),
+        "astrometry_systematic_mas": astrometry.systematic_mas,
+        "astrometry_log_odds": astrometry.log_odds,
+        "pointing_off_arcsec": astrometry.facts.get("offset_arcsec", math.nan),
+        "pixel_scale_arcsec": astrometry.sky_map.pixel_scale_arcsec,
+        "target_off_field": _off_field(astrometry.sky_map, identity, shape),
+    }
+
+
+def _uncovered(references: References) -> float:
+    """Return which part of the field the catalogue of positions leaves out; NaN without one."""
+    known = references.astrometric
+    if known is None:
+        return math.nan
+    return 1.0 if known.truncated else 1.0 - known.covered
+
+
+def _off_field(sky_map: SkyMap, identity: Identity, shape: tuple[int, int]) -> float:
+    """Return 1 where the position of the header lies off the image; NaN where there is none."""
+    if identity.ra_deg is None or identity.dec_deg is None:
+        return math.nan
+    x, y = sky_map.pixels(identity.ra_deg, identity.dec_deg)
+    return float(not (-0.5 <= float(x) < shape[1] - 0.5 and -0.5 <= float(y) < shape[0] - 0.5))
 
 
 def measure_circumstance(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reducers.imaging.assess import (
+    measure_astrometry,
     measure_calibrations,
     measure_circumstance,
     measure_marked,
@@ -14,7 +15,6 @@ from reducers.imaging.assess import (
     measure_stars,
 )
 from reducers.imaging.astrometry import solve_astrometry
-from reducers.imaging.astrometry_cards import measure_astrometry
 from reducers.imaging.background import (
     FRINGED_SIGMA,
     estimate_background,
@@ -29,6 +29,7 @@ from reducers.imaging.header_place import header_place
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.reduced_image import ImageSettings, ReducedImage
 from reducers.imaging.references import References
+from reducers.imaging.trails import find_trails
 from reducers.quality import judge, load_limits
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from reducers.imaging.reduced_image import ImageCalibrations
     from reducers.imaging.sky_map import Astrometry
     from reducers.imaging.sources import Detections
+    from reducers.imaging.trails import Trail
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
 
@@ -70,10 +72,13 @@ def reduce_image(
         frame = find_cosmic_rays(frame, facts["read_noise_e"], sigma=how.cosmic_sigma)
     sky = no_background(frame)
     fringes: dict[str, float] = {}
+    trails: tuple[Trail, ...] = ()
     if how.reaches("sky"):
         frame, fringes = without_fringes(frame, given.fringe)
         sky = estimate_background(frame)
         sky = sky if how.subtract_sky else one_level(sky)
+        if how.find_trails:
+            frame, trails = find_trails(frame, sky.level, sky.rms)
     sources = segmentation = seeing = astrometry = None
     if how.reaches("detect"):
         sources, segmentation = detect(frame, sky.level, sky.rms)
@@ -88,13 +93,14 @@ def reduce_image(
         **measure_marked(frame),
         **measure_sky(frame, sky, facts["full_e"]),
         **fringes,
+        "trails": float(len(trails)),
     }
     if sources is not None and segmentation is not None:
         measurements |= measure_stars(frame, sky, sources, segmentation, seeing)
         scale_arcsec = image_scale_arcsec(frame, instrument)
         measurements["seeing_arcsec"] = measurements["fwhm_px"] * scale_arcsec
     if astrometry is not None:
-        measurements |= measure_astrometry(astrometry, known, identity)
+        measurements |= measure_astrometry(astrometry, known, identity, frame.shape)
     flags, quality = judge(measurements, load_limits("images"))
     return ReducedImage(
         image=frame,
@@ -103,6 +109,7 @@ def reduce_image(
         detections=sources,
         segmentation=segmentation,
         astrometry=astrometry,
+        trails=trails,
         measurements=measurements,
         flags=flags,
         quality=quality,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reducers.frame import Frame, Image
 from reducers.imaging.sky_map import Astrometry
 from reducers.imaging.sources import Detections
+from reducers.imaging.trails import Trail
 from reducers.quality import Flag
 
 #: The stages of the recipe, in order, as `--stages` and `--stop-after` name them.
@@ -74,8 +75,10 @@ class ReducedImage:
         Flat-fielded electrons, sky included; variance with sky and read noise; nothing cleaned.
     background, background_rms : (ny, nx) float32
         Sky model and its scatter per pixel, electrons.
-    detections, astrometry
-        None where the recipe stopped before, or nothing was found.
+    detections, segmentation, astrometry
+        None where the recipe stopped before.
+    trails : tuple of Trail
+        Satellites and aircraft that crossed the image; they are masked.
     measurements : mapping of str to float
         Numbers of the product, by the names of `quality_images.toml`.
     """
@@ -86,6 +89,7 @@ class ReducedImage:
     detections: Detections | None = None
     segmentation: NDArray[np.int32] | None = None
     astrometry: Astrometry | None = None
+    trails: tuple[Trail, ...] = ()
     measurements: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     quality: int = 0
