@@ -10,6 +10,7 @@ import numpy as np
 import sep
 from scipy.ndimage import find_objects, label, maximum_filter
 
+from reducers.detector.grow import grown
 from reducers.frame import UNUSABLE, Frame, Mask
 from reducers.imaging.line_search import find_lines
 from reducers.imaging.line_shape import LineShape, measure_line
@@ -36,6 +37,11 @@ LONG_PX, FILLED = 60.0, 0.1
 COLUMN_PX = 3.3
 #: Side of the blocks in which lines are looked for; smaller frames have smaller ones.
 BLOCK_PX, SMALL_BLOCK_PX, SMALL_FRAME_PX = 8, 4, 1200
+#: So near to the edge of the field nothing is looked for.
+RIM_PX = 12
+#: Where stars are not masked, a trail must be so bright (sigma): the haloes of two bright stars
+#: make a line through both, of 0.2 to 0.4 sigma on real frames.
+LEAST_PEAK_AMONG_STARS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +96,16 @@ def find_trails(frame: Frame, background: Image, rms: Image) -> tuple[Frame, tup
     from it is a diffraction spike; what is one pixel wide along rows or columns is the detector's.
     """
     usable = (frame.mask & np.uint16(UNUSABLE | Mask.NEIGHBOUR)) == 0
-    usable &= np.isfinite(frame.data) & (rms > 0)
+    usable &= np.isfinite(frame.data) & (rms > 0) & ~near_edge(frame)
     signal = np.where(usable, (frame.data - background) / np.where(rms > 0, rms, 1), 0)
     signal = np.ascontiguousarray(signal, np.float32)
     trails: list[Trail] = []
     mask = frame.mask.copy()
-    for line in _lines(signal, usable):
+    for line, starless in _lines(signal, usable):
         shape = measure_line(signal, usable, line)
         if shape is None or _of_the_detector(shape) or _is_an_object(shape):
+            continue
+        if not starless and shape.peak < LEAST_PEAK_AMONG_STARS:
             continue
         if _is_spike(shape, _saturated_stars(frame)):
             continue
@@ -110,15 +118,24 @@ def find_trails(frame: Frame, background: Image, rms: Image) -> tuple[Frame, tup
     return frame.after(done, mask=mask), tuple(trails)
 
 
-def _lines(signal: Image, usable: NDArray[np.bool_]) -> Iterator[Line]:
-    """Yield lines in the image without its stars, then in all of it.
+def near_edge(frame: Frame) -> NDArray[np.bool_]:
+    """Return the pixels beside the frame's edge and the field's, where a rim of light may lie."""
+    beside = (frame.mask & np.uint16(Mask.VIGNETTED | Mask.EDGE)) != 0
+    beside[[0, -1]] = True
+    beside[:, [0, -1]] = True
+    return grown(beside, rows=RIM_PX, columns=RIM_PX)
+
+
+def _lines(signal: Image, usable: NDArray[np.bool_]) -> Iterator[tuple[Line, bool]]:
+    """Yield lines in the image without its stars (True), then in all of it (False).
 
     The stars go with whatever is as bright as they are: pieces of a bright trail too.
     """
     block_px = BLOCK_PX if min(signal.shape) > SMALL_FRAME_PX else SMALL_BLOCK_PX
     clipped = np.clip(signal, -MOST_PER_PIXEL, MOST_PER_PIXEL)
-    for pixels in (usable & ~_round_objects(signal, usable), usable):
-        yield from find_lines(clipped, pixels, block_px=block_px, limit=LIMIT, at_most=AT_MOST)
+    for pixels, starless in ((usable & ~_round_objects(signal, usable), True), (usable, False)):
+        for line in find_lines(clipped, pixels, block_px=block_px, limit=LIMIT, at_most=AT_MOST):
+            yield line, starless
 
 
 def _round_objects(signal: Image, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -120,6 +120,10 @@ def test_seeing_and_number_of_stars_agree_between_the_exposures(products) -> Non
     assert max(stars) < 1.2 * min(stars)
 
 
+def test_neither_the_rim_of_the_field_nor_two_bright_stars_make_a_trail(products) -> None:
+    assert [product.trails for product in products] == [(), (), ()]
+
+
 def test_sound_images_raise_no_flag_but_the_missing_catalogue(products) -> None:
     for product in products:
         names = {flag.name for flag in product.flags}
