@@ -21,7 +21,7 @@ from reducers.imaging.resample_image import (
     resample_rows,
 )
 from reducers.imaging.sky_map import SkyMap
-from reducers.imaging.stack_members import Choice, StackSettings
+from reducers.imaging.stack_members import Choice, Member, StackSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,9 @@ class Stacked:
     gain_s
         Electrons per unit of the image (seconds): its photon noise is that of so many.
     read_noise
-        Of a pixel, electrons per second; NaN where a read noise is not known.
+        Of a pixel, electrons per second; NaN where that of an image is not known.
+    zero_point_mag
+        Of one electron per second; NaN where no image has one.
     """
 
     image: Frame
@@ -96,6 +98,8 @@ class Stacked:
     noise_gain: float
     exposure_s: float
     gain_s: float
+    read_noise: float
+    zero_point_mag: float
     settings: StackSettings
 
 
@@ -142,7 +146,9 @@ def stack(
     data, variance, mask, count = (np.concatenate(planes) for planes in zip(*strips, strict=True))
     gains = [noise_gain(place, grid.shape) for place in places]
     total = weights / weights.sum()
-    photons = sum(w**2 * one.choice.scale for w, one in zip(total, used, strict=True))
+    scales = np.array([one.choice.scale for one in used])
+    noises = np.array([one.choice.member.read_noise_e for one in used])
+    members = [one.choice.member for one in used]
     return Stacked(
         image=Frame(
             data=data, variance=variance, mask=mask, unit="electron/s", history=_history(used, how)
@@ -158,8 +164,10 @@ def stack(
             for one, r, c in zip(used, rejected, covered, strict=True)
         ),
         noise_gain=float(np.average(gains, weights=total)),
-        exposure_s=float(sum(one.choice.member.exposure_s for one in used)),
-        gain_s=float(1 / photons),
+        exposure_s=float(sum(member.exposure_s for member in members)),
+        gain_s=float(1 / np.sum(total**2 * scales)),
+        read_noise=float(np.sqrt(np.sum((total * scales * noises) ** 2))),
+        zero_point_mag=_zero_point(members, scales),
         settings=how,
     )
 
@@ -221,6 +229,16 @@ def _median_variance(variance: NDArray[np.float32], kept: NDArray[np.bool_]) -> 
     table = np.array([1.0, *MEDIAN_VARIANCE, *[math.pi / 2] * max(len(kept), 1)], np.float32)
     mean = np.where(kept, variance, 0).sum(0) / np.maximum(count, 1) ** 2
     return np.asarray(mean * table[count], np.float32)
+
+
+def _zero_point(members: Sequence[Member], scales: NDArray[np.float64]) -> float:
+    """Return the zero point of the scaled images, the median of what each says, NaN if none."""
+    said = [
+        member.zero_point_mag + 2.5 * math.log10(scale * member.exposure_s)
+        for member, scale in zip(members, scales, strict=True)
+    ]
+    known = [value for value in said if math.isfinite(value)]
+    return float(np.median(known)) if known else math.nan
 
 
 def _history(used: Sequence[StackImage], how: StackSettings) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ class Member:
         Magnitude of one electron per second.
     sky_e, sky_sigma_e
         Level and noise per pixel of the sky, electrons.
+    read_noise_e
+        Of a pixel.
     placed
         Whether stars confirm its place on the sky.
     position_rms_arcsec
@@ -46,6 +48,7 @@ class Member:
     zero_point_error_mag: float = math.nan
     sky_e: float = math.nan
     sky_sigma_e: float = math.nan
+    read_noise_e: float = math.nan
     placed: bool = True
     position_rms_arcsec: float = math.nan
     quality: int = 0
