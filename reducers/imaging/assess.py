@@ -18,7 +18,7 @@ from reducers.spectroscopy.circumstances import measure_circumstances
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from reducers.frame import Frame
+    from reducers.frame import Frame, Image
     from reducers.identity import Identity
     from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
@@ -99,8 +99,8 @@ def measure_marked(frame: Frame) -> dict[str, float]:
 
 
 def measure_stars(
-    frame: Frame,
-    background: Background,
+    light: Image,
+    rms: Image,
     detections: Detections,
     segmentation: NDArray[np.int32],
     seeing: Seeing | None = None,
@@ -109,6 +109,8 @@ def measure_stars(
 
     Parameters
     ----------
+    light, rms : (ny, nx) electrons
+        Image above the sky, and the scatter of the sky.
     detections, segmentation
         As `detect` gave them.
     seeing
@@ -116,13 +118,12 @@ def measure_stars(
     """
     clear = (detections.mask_bits & NO_STAR) == 0
     sure = clear & (detections.flux > STAR_SNR * detections.flux_error)
-    light = frame.data - background.level
     shapes = clear_stars(light, detections, segmentation)
     measured = {
         "sources": float(len(detections)),
         "stars": float(sure.sum()),
         "fwhm_px": detections.fwhm_px,
-        "donut_fraction": donut_fraction(light, float(np.median(background.rms)), shapes),
+        "donut_fraction": donut_fraction(light, float(np.median(rms[::8, ::8])), shapes),
         "ellipticity": common_ellipticity(shapes),
     }
     if seeing is not None and seeing.stars >= FEWEST_SHAPES:

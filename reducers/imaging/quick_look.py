@@ -86,7 +86,7 @@ def quick_look(
         measurements={
             **facts,
             **measure_sky(frame, sky, facts["full_e"]),
-            **measure_stars(frame, sky, sources, segmentation),
+            **measure_stars(frame.data - sky.level, sky.rms, sources, segmentation),
             "seeing_arcsec": sources.fwhm_px * image_scale_arcsec(frame, instrument),
             "astrometry_matched": float(place.matched) if place is not None else 0.0,
         },

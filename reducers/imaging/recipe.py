@@ -26,6 +26,14 @@ from reducers.imaging.cosmic_rays import find_cosmic_rays
 from reducers.imaging.detection import detect, measure_seeing
 from reducers.imaging.fringe import fringe_residue, subtract_fringe
 from reducers.imaging.header_place import header_place
+from reducers.imaging.magnitudes import (
+    depth_of,
+    find_zero_point,
+    measure_limits,
+    measure_psf,
+    measure_zero_point,
+)
+from reducers.imaging.photometry import measure_sources
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.reduced_image import ImageSettings, ReducedImage
 from reducers.imaging.references import References
@@ -37,7 +45,6 @@ if TYPE_CHECKING:
     from reducers.imaging.reduced_image import ImageCalibrations
     from reducers.imaging.sky_map import Astrometry
     from reducers.imaging.sources import Detections
-    from reducers.imaging.trails import Trail
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
 
@@ -64,55 +71,70 @@ def reduce_image(
     """
     how = settings or ImageSettings()
     known = references if references is not None and how.use_catalogues else References()
-    identity = exposure.identity
     given = given if how.divide_flat else replace(given, flat=None)
-    frame, facts = image_electrons(exposure, given, instrument)
-    frame = mask_bleeding(frame)
-    if how.find_cosmics and how.reaches("cosmics"):
-        frame = find_cosmic_rays(frame, facts["read_noise_e"], sigma=how.cosmic_sigma)
-    sky = no_background(frame)
-    fringes: dict[str, float] = {}
-    trails: tuple[Trail, ...] = ()
+    image = in_electrons(exposure, given, instrument, how)
+    if how.reaches("cosmics"):
+        image = with_blemishes_masked(image, how)
     if how.reaches("sky"):
-        frame, fringes = without_fringes(frame, given.fringe)
-        sky = estimate_background(frame)
-        sky = sky if how.subtract_sky else one_level(sky)
-        if how.find_trails:
-            frame, trails = find_trails(frame, sky.level, sky.rms)
-    sources = segmentation = seeing = astrometry = None
+        image = with_sky(image, given.fringe, how)
     if how.reaches("detect"):
-        sources, segmentation = detect(frame, sky.level, sky.rms)
-        seeing = measure_seeing(frame, sky.level, sky.rms, sources)
-    if sources is not None and how.reaches("astrometry"):
-        astrometry = place_on_sky(sources, frame, exposure, known, instrument)
+        image = with_sources(image, instrument)
+    if how.reaches("astrometry"):
+        image = with_place(image, exposure, known, instrument)
+    if how.reaches("photometry"):
+        image = with_fluxes(image)
+    if how.reaches("zeropoint"):
+        image = with_magnitudes(image, exposure, given, known, instrument)
+    flags, quality = judge(image.measurements, load_limits("images"))
+    return replace(image, flags=flags, quality=quality)
+
+
+def in_electrons(
+    exposure: Exposure, given: ImageCalibrations, instrument: Instrument, how: ImageSettings
+) -> ReducedImage:
+    """Return the flat-fielded electrons of an exposure, and what is known before its sky is."""
+    frame, facts = image_electrons(exposure, given, instrument)
+    nothing = no_background(frame)
     measurements = {
         **facts,
         **measure_raw(exposure),
-        **measure_calibrations(given, identity, instrument),
-        **measure_circumstance(identity, instrument, how),
-        **measure_marked(frame),
-        **measure_sky(frame, sky, facts["full_e"]),
-        **fringes,
-        "trails": float(len(trails)),
+        **measure_calibrations(given, exposure.identity, instrument),
+        **measure_circumstance(exposure.identity, instrument, how),
     }
-    if sources is not None and segmentation is not None:
-        measurements |= measure_stars(frame, sky, sources, segmentation, seeing)
-        scale_arcsec = image_scale_arcsec(frame, instrument)
-        measurements["seeing_arcsec"] = measurements["fwhm_px"] * scale_arcsec
-    if astrometry is not None:
-        measurements |= measure_astrometry(astrometry, known, identity, frame.shape)
-    flags, quality = judge(measurements, load_limits("images"))
     return ReducedImage(
+        image=frame,
+        background=nothing.level,
+        background_rms=nothing.rms,
+        measurements=measurements,
+    )
+
+
+def with_blemishes_masked(image: ReducedImage, how: ImageSettings) -> ReducedImage:
+    """Mask bled columns and cosmic rays; no pixel is changed."""
+    frame = mask_bleeding(image.image)
+    if how.find_cosmics:
+        read_noise_e = image.measurements["read_noise_e"]
+        frame = find_cosmic_rays(frame, read_noise_e, sigma=how.cosmic_sigma)
+    return image.adding(image=frame)
+
+
+def with_sky(image: ReducedImage, fringe: Frame | None, how: ImageSettings) -> ReducedImage:
+    """Subtract the fringes, estimate the sky beside the sources, and mask what crossed it."""
+    frame, fringes = without_fringes(image.image, fringe)
+    sky = estimate_background(frame)
+    sky = sky if how.subtract_sky else one_level(sky)
+    frame, trails = find_trails(frame, sky.level, sky.rms) if how.find_trails else (frame, ())
+    return image.adding(
         image=frame,
         background=sky.level,
         background_rms=sky.rms,
-        detections=sources,
-        segmentation=segmentation,
-        astrometry=astrometry,
         trails=trails,
-        measurements=measurements,
-        flags=flags,
-        quality=quality,
+        measurements={
+            **fringes,
+            **measure_marked(frame),
+            **measure_sky(frame, sky, image.measurements["full_e"]),
+            "trails": float(len(trails)),
+        },
     )
 
 
@@ -129,6 +151,31 @@ def without_fringes(frame: Frame, fringe: Frame | None) -> tuple[Frame, dict[str
     }
 
 
+def with_sources(image: ReducedImage, instrument: Instrument) -> ReducedImage:
+    """Find everything that shines, and how wide and round the stars are."""
+    frame, level, rms = image.image, image.background, image.background_rms
+    sources, segmentation = detect(frame, level, rms)
+    seeing = measure_seeing(frame, level, rms, sources)
+    stars = measure_stars(frame.data - level, rms, sources, segmentation, seeing)
+    stars["seeing_arcsec"] = stars["fwhm_px"] * image_scale_arcsec(frame, instrument)
+    return image.adding(
+        detections=sources, segmentation=segmentation, seeing=seeing, measurements=stars
+    )
+
+
+def with_place(
+    image: ReducedImage, exposure: Exposure, known: References, instrument: Instrument
+) -> ReducedImage:
+    """Place the image on the sky by its stars, or say why it cannot be done."""
+    if image.detections is None:
+        return image
+    astrometry = place_on_sky(image.detections, image.image, exposure, known, instrument)
+    if astrometry is None:
+        return image.adding(measurements={"astrometry_unchecked": 1.0})
+    measured = measure_astrometry(astrometry, known, exposure.identity, image.image.shape)
+    return image.adding(astrometry=astrometry, measurements=measured)
+
+
 def place_on_sky(
     sources: Detections,
     frame: Frame,
@@ -142,6 +189,42 @@ def place_on_sky(
     if place is None:
         return None
     return solve_astrometry(sources, place, references, instrument, exposure_s=identity.exposure_s)
+
+
+def with_fluxes(image: ReducedImage) -> ReducedImage:
+    """Measure every source: point spread, blends, apertures, kind."""
+    if image.detections is None or image.segmentation is None or image.seeing is None:
+        return image
+    if not len(image.detections):
+        return image
+    photometry = measure_sources(
+        image.image, image.background, image.detections, image.segmentation, image.seeing
+    )
+    return image.adding(photometry=photometry, measurements=measure_psf(photometry))
+
+
+def with_magnitudes(
+    image: ReducedImage,
+    exposure: Exposure,
+    given: ImageCalibrations,
+    known: References,
+    instrument: Instrument,
+) -> ReducedImage:
+    """Turn electrons into magnitudes by the catalogue's stars, and say how deep the image goes."""
+    if image.photometry is None:
+        return image.adding(measurements={"no_zero_point": 1.0})
+    identity = exposure.identity
+    zero = find_zero_point(image.photometry, image.astrometry, known, identity, instrument)
+    scale_arcsec = image_scale_arcsec(image.image, instrument)
+    depth = depth_of(image.photometry, image.background, zero, identity, scale_arcsec)
+    return image.adding(
+        zero_point=zero,
+        depth=depth,
+        measurements={
+            **measure_zero_point(zero, known, given.facts),
+            **measure_limits(depth),
+        },
+    )
 
 
 def image_scale_arcsec(frame: Frame, instrument: Instrument) -> float:

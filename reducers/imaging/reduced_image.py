@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reducers.frame import Frame, Image
+from reducers.imaging.depth import Depth
+from reducers.imaging.photometry import Photometry
+from reducers.imaging.seeing import Seeing
 from reducers.imaging.sky_map import Astrometry
 from reducers.imaging.sources import Detections
 from reducers.imaging.trails import Trail
+from reducers.imaging.zero_point import ZeroPoint
 from reducers.quality import Flag
 
 #: The stages of the recipe, in order, as `--stages` and `--stop-after` name them.
@@ -27,7 +32,8 @@ class ImageCalibrations:
     fringe
         Fringe pattern of unit amplitude for the filter, mean zero.
     facts
-        Ages 'bias_age_h', 'flat_age_h', ..., and what the masters measured.
+        Ages 'bias_age_h', 'flat_age_h', ..., what the masters measured, and
+        'best_zero_point_mag', the best of the night in this filter, where it is known.
     """
 
     bias: Frame | None = None
@@ -79,6 +85,8 @@ class ReducedImage:
         None where the recipe stopped before.
     trails : tuple of Trail
         Satellites and aircraft that crossed the image; they are masked.
+    seeing, photometry, zero_point, depth
+        None where the recipe stopped before, or nothing was found.
     measurements : mapping of str to float
         Numbers of the product, by the names of `quality_images.toml`.
     """
@@ -90,6 +98,16 @@ class ReducedImage:
     segmentation: NDArray[np.int32] | None = None
     astrometry: Astrometry | None = None
     trails: tuple[Trail, ...] = ()
+    seeing: Seeing | None = None
+    photometry: Photometry | None = None
+    zero_point: ZeroPoint | None = None
+    depth: Depth | None = None
     measurements: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     quality: int = 0
+
+    def adding(
+        self, *, measurements: Mapping[str, float] | None = None, **found: Any
+    ) -> ReducedImage:
+        """Return the image with what one more step found."""
+        return replace(self, measurements={**self.measurements, **(measurements or {})}, **found)
