@@ -194,6 +194,6 @@ def star_of(raw: Mapping[str, Vector], service: Service) -> Vector | None:
     elif "_psf" in raw and "_kron" in raw:
         excess = raw["_psf"] - raw["_kron"]
         star = np.where(np.isnan(excess), np.nan, excess < float(rule["above_mag"]))
-    elif service.ruwe:
+    elif service.ruwe and "ra_deg" in raw:
         star = np.ones(len(raw["ra_deg"]))
     return star

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daemon.cli.simulated_sky import catalogue_files
+from daemon.cli.simulated_sky import catalogue_files, fetch_command
 from daemon.delivery import FAITHFUL, Style, deliver
 from reducers.profiles import load_instrument
 from reducers.simulate.frames import simulate, truth_as_json
@@ -91,8 +91,12 @@ def run(args: argparse.Namespace) -> int:
     )
     beside = truth_folder(into, args.truth)
     print(f"{count} frames in {into}; their truth in {beside}")
-    if (beside / "catalogues").is_dir():
-        print(f"catalogues of the fields in {beside / 'catalogues'}: load them before the images")
+    tables = sorted((beside / "catalogues").glob("*.fits"))
+    if tables:
+        print("No survey knows this sky. To have its stars at hand before images are reduced,")
+        print("with the same --root or --config as the daemon's:")
+    for table in tables:
+        print(f"  {fetch_command(table)}")
     return 0
 
 

@@ -18,7 +18,7 @@ MARGIN_DEG = 0.01
 
 
 def catalogue_files(plan: Sequence[PlannedExposure], folder: Path) -> tuple[Path, ...]:
-    """Write one FITS table for each survey and field of a plan; return them.
+    """Write one FITS table for each survey and field of a plan; return the files.
 
     The header says which survey (CATALOG), and which circle the table covers: RA_CEN, DEC_CEN and
     RADIUS, degrees.
@@ -39,6 +39,18 @@ def catalogue_files(plan: Sequence[PlannedExposure], folder: Path) -> tuple[Path
         Table(columns, meta=about).write(path, overwrite=True)
         written.append(path)
     return tuple(written)
+
+
+def fetch_command(path: Path) -> str:
+    """Return the command that takes one of these files into the catalogues on disc."""
+    from astropy.io import fits
+
+    about = fits.getheader(path, 1)
+    region = f"{about['RA_CEN']:.5f},{about['DEC_CEN']:.5f},{about['RADIUS'] - MARGIN_DEG:.3f}"
+    return (
+        f"alfoscd catalogues fetch --from {path} --catalogue {about['CATALOG']} "
+        f"--region {region} --release {RELEASE}"
+    )
 
 
 def hold_catalogues(plan: Sequence[PlannedExposure], folder: Path, *, retrieved: str) -> int:

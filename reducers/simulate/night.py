@@ -14,6 +14,7 @@ from reducers.simulate.night_images import (
 )
 from reducers.simulate.observer import IMAGE_WINDOW, Observer
 from reducers.simulate.records import WINDOW
+from reducers.simulate.scene import Scene
 from reducers.simulate.sky import Sky
 from reducers.simulate.targets import STANDARDS, science_targets
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from reducers.simulate.records import PlannedExposure
 
 FULL_FRAME = (1, 2148, 1, 2102)
-#: What the demo reads of its images: the middle of the field, 3.6 arcmin.
-DEMO_WINDOW = (551, 1550, 533, 1532)
+#: What the demo reads of its images: 3.9 arcmin with the slit's middle, and the overscan rows.
+DEMO_WINDOW = (501, 1600, 1001, 2102)
 SCALES = ("small", "full", "images", "demo")
 
 
@@ -58,8 +59,8 @@ def _demo(observer: Observer) -> None:
     image_biases(observer, 5, **how)
     observer.at(-5.0)
     sky_flats(observer, ("r_SDSS",), 3, **how)
-    _small(observer)
     sky = Sky(stars_per_deg2=120_000)
+    _spectra(observer, window=DEMO_WINDOW, scene=Scene(sky=sky))
     target_field(observer, bands=("r_SDSS",), exposure_s=60.0, exposures=2, sky=sky, **how)
 
 
@@ -76,16 +77,22 @@ def _images(observer: Observer) -> None:
 
 
 def _small(observer: Observer) -> None:
+    _spectra(observer, images=True)
+
+
+def _spectra(observer: Observer, *, images: bool = False, **acquired: Any) -> None:
+    """Take three targets and a standard; `acquired` says how their images are taken."""
     targets = science_targets(observer.rng)
     observer.biases(7)
     observer.at(-4.5)
     observer.arc()
     observer.flats(5)
     observer.at(-2.0)
-    observer.images("field r", ("g", "r"), 20.0, IMAGE_WINDOW)
-    observer.acquisition(targets[0])
+    if images:
+        observer.images("field r", ("g", "r"), 20.0, IMAGE_WINDOW)
+    observer.acquisition(targets[0], **acquired)
     observer.science(targets[0])
-    observer.acquisition(targets[1])
+    observer.acquisition(targets[1], **acquired)
     observer.science(targets[1])
     observer.at(2.0)
     observer.standard(STANDARDS[0])

@@ -16,6 +16,8 @@ from reducers.simulate.targets import StandardTarget, Target, star_field
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reducers.simulate.scene import Scene
+
 IMAGE_WINDOW = (851, 1250, 851, 1250)
 GRISM, SLIT = "Grism_#4", "Slit_1.0"
 SDSS = {"g": "g'_SDSS  480_145", "r": "r'_SDSS  618_148", "i": "i'_SDSS  771_171"}
@@ -175,8 +177,11 @@ class Observer:
                 **place,
             )
 
-    def acquisition(self, target: Target) -> None:
-        """Take the image on which the target is put onto the slit."""
+    def acquisition(
+        self, target: Target, *, window: Any = IMAGE_WINDOW, scene: Scene | None = None
+    ) -> None:
+        """Take the image on which the target is put onto the slit; stars are those of the scene."""
+        stars = star_field(self.rng, window) if scene is None else ()
         place = {"ra_deg": self.right_ascension(target.hour_angle_h), "dec_deg": target.dec_deg}
         self.take(
             FrameKind.ACQUISITION,
@@ -184,9 +189,10 @@ class Observer:
             "ALFOSC target acquisition",
             target=target.name,
             filter=SDSS["r"],
-            window=IMAGE_WINDOW,
+            window=window,
             x_binning=1,
             y_binning=1,
-            sources=(*star_field(self.rng, IMAGE_WINDOW), *target.sources),
+            sources=(*stars, *target.sources),
+            scene=scene,
             **place,
         )
