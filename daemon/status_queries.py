@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_SCIENCE = {"SPEC_OBJECT", "SPEC_STD", "IMG_OBJECT"}
+
+
 class Reader:
     """A read-only connection that gives rows by name."""
 
@@ -111,9 +114,9 @@ def frames(reader: Reader, night: str) -> dict[str, int]:
 
 
 def newest_science_night(reader: Reader) -> str:
-    """Return the last night with a spectrum of an object or a standard; '' without any."""
+    """Return the last night with a spectrum of an object or a standard, or an image; else ''."""
     for night in reversed(nights(reader)):
-        if not {"SPEC_OBJECT", "SPEC_STD"}.isdisjoint(frames(reader, night)):
+        if not _SCIENCE.isdisjoint(frames(reader, night)):
             return night
     return ""
 
@@ -165,7 +168,12 @@ def _state_of_frame(reader: Reader, row: sqlite3.Row) -> str:
     )
     if failed is not None:
         return f"failed: {failed}"
-    calibration = row["kind"] in ("BIAS", "ARC", "SPEC_FLAT")
+    shown = reader.value(
+        "SELECT 1 FROM job WHERE state = 'done' AND key = ?", f"look:{row['sha256']}"
+    )
+    if shown:
+        return "shown in quicklook/"
+    calibration = row["kind"] in ("BIAS", "ARC", "SPEC_FLAT", "IMG_FLAT", "DARK")
     return "waiting for its set" if calibration else "recorded"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.cli.image_options import add_image_options, image_settings_of
 from daemon.cli.options import add_config, configuration, paint
+from daemon.publish.image_lines import HEAD, image_row, images_of, spectra_of
 from daemon.publish.words import clean, number, table
 from daemon.selection import Only
 from daemon.status import read_status
@@ -180,10 +181,15 @@ def print_products(config: Config) -> int:
         for night in latest.nights
         for line in read_status(config.database, now=now, night=night, recent=_ALL).products[::-1]
     ]
-    rows = [_row(line) for line in products]
+    rows = [_row(line) for line in spectra_of(products)]
     head = ("frame", "object", "S/N", "rms A", "5577 A", "Q", "sec", "spectrum")
-    print(shown("PRODUCTS", "bold"))
+    print(shown("SPECTRA", "bold"))
     print("\n".join(table(head, rows, 200)) or "  none")
+    images = images_of(products)
+    if images:
+        print(shown("IMAGES", "bold"))
+        cells = [(*image_row(line)[:-1], line.paths.get("image", "none")) for line in images]
+        print("\n".join(table((*HEAD[:-1], "image"), cells, 220)))
     for line in products:
         for name, said in line.flags:
             print(f"  {line.stem}  {name}: {clean(said)}")

@@ -40,4 +40,6 @@ def text_of(config: Config, night: str | None = None) -> str:
     """Return the report of a night as text."""
     now = datetime.now(UTC)
     status = read_status(config.database, now=now, raw=config.raw, night=night, recent=_ALL)
-    return render_report(status, {rule.name: rule.advice for rule in load_limits().rules})
+    advice = {rule.name: rule.advice for rule in load_limits("images").rules}
+    advice |= {rule.name: rule.advice for rule in load_limits().rules}
+    return render_report(status, advice)

@@ -6,22 +6,32 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from daemon.publish.image_lines import (
+    IMAGE_KINDS,
+    REPORT_HEAD,
+    images_of,
+    report_row,
+    spectra_of,
+)
 from daemon.publish.status_text import combination_lines
 from daemon.publish.words import clean, clock, counted, last_line, number, table
 from daemon.status_words import advice_on, completeness, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from daemon.status_lines import ProductSummary, Status
 
 WIDTH = 90
-_SCIENCE = ("SPEC_OBJECT", "SPEC_STD")
+_SPECTRA = ("SPEC_OBJECT", "SPEC_STD")
 _CHECKS = {
     "BIAS": ("level_adu", "read_noise_adu"),
     "FLAT": ("level_adu",),
     "ARC": ("rms_px", "lines"),
     "RESPONSE": ("rms_mag", "points"),
+    "DARK": ("dark_e_per_hour",),
+    "SKY_FLAT": ("frames", "gain_e_per_adu"),
+    "FRINGE": ("frames", "amplitude"),
 }
 
 
@@ -46,10 +56,12 @@ def render_report(status: Status, advice: Mapping[str, str] | None = None) -> st
         "COMPLETENESS",
         f"  {completeness(status)}",
         f"  frames of the night: {counted(dict(status.frames))}",
-        f"  science {_science(status)}",
+        f"  spectra {_balance(status, _SPECTRA)}",
+        *_image_balance(status),
         "",
         *_spectra(status),
         "",
+        *_images(status),
         *_combinations(status),
         *_calibrations(status),
         "",
@@ -74,14 +86,14 @@ def verdict(status: Status) -> tuple[str, str]:
     if status.jobs.get("failed"):
         return "RED", f"{status.jobs['failed']} jobs failed"
     if bad:
-        return "AMBER", f"spectra of quality 3 or worse: {len(bad)}"
+        return "AMBER", f"products of quality 3 or worse: {len(bad)}"
     if any(line.state == "rejected" for line in status.masters):
         return "AMBER", "a master was rejected"
     if status.troubles:
         return "AMBER", f"{len(status.troubles)} files held or quarantined"
     if not status.frames:
         return "GREEN", "nothing was taken"
-    return "GREEN", "every frame accounted for, no spectrum worse than quality 2"
+    return "GREEN", "every frame accounted for, no product worse than quality 2"
 
 
 def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
@@ -114,9 +126,15 @@ def _plot_of(line: ProductSummary) -> str:
     return f"; see plots/{clean(path.rpartition('/')[2], 120)}" if path else ""
 
 
-def _science(status: Status) -> str:
-    total = sum(status.frames.get(kind, 0) for kind in _SCIENCE)
-    made = Counter(line.state for line in status.products)
+def _image_balance(status: Status) -> list[str]:
+    taken = any(status.frames.get(kind) for kind in IMAGE_KINDS)
+    return [f"  images {_balance(status, IMAGE_KINDS)}"] if taken else []
+
+
+def _balance(status: Status, kinds: tuple[str, ...]) -> str:
+    """Return the arithmetic that shows that no exposure of these kinds was forgotten."""
+    total = sum(status.frames.get(kind, 0) for kind in kinds)
+    made = Counter(line.state for line in status.products if line.kind in kinds)
     rest = total - sum(made.values())
     terms = f"{total} = final {made['final']} + provisional {made['provisional']}"
     return f"{terms} + not reduced {rest}"
@@ -124,10 +142,23 @@ def _science(status: Status) -> str:
 
 def _spectra(status: Status) -> list[str]:
     head = ("target", "frame", "UT", "exp", "air", "set-up", "Q", "S/N", "shift", "state")
-    lines = table(head, [_spectrum(line) for line in reversed(status.products)], WIDTH)
-    reasons = {name: said for line in status.products for name, said in line.flags}
-    notes = [f"  {name}: {clean(said, 80)}" for name, said in sorted(reasons.items())]
-    return ["SCIENCE", *(lines or ["  no spectrum yet"]), *notes]
+    spectra = spectra_of(status.products)
+    lines = table(head, [_spectrum(line) for line in reversed(spectra)], WIDTH)
+    return ["SPECTRA", *(lines or ["  no spectrum yet"]), *_reasons(spectra)]
+
+
+def _images(status: Status) -> list[str]:
+    images = images_of(status.products)
+    if not images:
+        return []
+    lines = table(REPORT_HEAD, [report_row(line) for line in reversed(images)], WIDTH)
+    return ["IMAGES", *lines, *_reasons(images), ""]
+
+
+def _reasons(products: Sequence[ProductSummary]) -> list[str]:
+    """Return every flag of these products once, with its sentence."""
+    reasons = {name: said for line in products for name, said in line.flags}
+    return [f"  {name}: {clean(said, 80)}" for name, said in sorted(reasons.items())]
 
 
 def _spectrum(line: ProductSummary) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daemon.publish.image_lines import HEAD as IMAGE_HEAD
+from daemon.publish.image_lines import image_row, images_of, spectra_of
 from daemon.publish.words import (
     VERDICT_COLOURS,
     Paint,
@@ -51,8 +53,9 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
         (f"MASTERS  of {shown}", _masters(status, width)),
         (
             f"PRODUCTS  of {shown}: {counted(dict(status.product_counts))}",
-            product_lines(status.products, width),
+            product_lines(spectra_of(status.products), width),
         ),
+        (_images_title(status, shown), image_lines(images_of(status.products), width)),
         ("COMBINATIONS" if status.combinations else "", combination_lines(status, width)),
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
         ("WORKERS", _workers(status, width)),
@@ -108,6 +111,21 @@ def product_lines(products: Sequence[ProductSummary], width: int) -> list[str]:
     lines = table(("frame", "target", "Q", "S/N", "rms A", "5577 A", "state"), rows, width)
     out = lines[:1]
     for text, line in zip(lines[1:], products, strict=True):
+        out.append(text)
+        out += [f"      {name}: {clean(said, width - 8 - len(name))}" for name, said in line.flags]
+    return out
+
+
+def _images_title(status: Status, night: str) -> str:
+    images = images_of(status.products)
+    return f"IMAGES  of {night}, the last {len(images)}" if images else ""
+
+
+def image_lines(images: Sequence[ProductSummary], width: int) -> list[str]:
+    """Return one line per image and one per flag, in words."""
+    lines = table(IMAGE_HEAD, [image_row(line) for line in images], width)
+    out = lines[:1]
+    for text, line in zip(lines[1:], images, strict=True):
         out.append(text)
         out += [f"      {name}: {clean(said, width - 8 - len(name))}" for name, said in line.flags]
     return out

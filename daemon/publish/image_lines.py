@@ -1,0 +1,85 @@
+"""Images as lines of a table: seeing, zero point, depth and how clear the sky was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.publish.words import clean, clock, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from daemon.status_lines import ProductSummary
+
+IMAGE_KINDS = ("IMG_OBJECT", "ACQUISITION")
+HEAD = ("frame", "target", "filter", "Q", "seeing", "stars", "zero pt", "5 sigma", "sky is",
+        "placed", "state")  # fmt: skip
+#: So many magnitudes below the best of the night, and the sky is called so.
+_SKIES = ((0.1, "clear"), (0.312, "thin cloud"), (1.5, "cloud"))
+
+
+def images_of(products: Iterable[ProductSummary]) -> list[ProductSummary]:
+    """Return the images among the products."""
+    return [line for line in products if line.kind in IMAGE_KINDS]
+
+
+def spectra_of(products: Iterable[ProductSummary]) -> list[ProductSummary]:
+    """Return the products that are no images."""
+    return [line for line in products if line.kind not in IMAGE_KINDS]
+
+
+def image_row(line: ProductSummary) -> tuple[str, ...]:
+    """Return one image as cells of `HEAD`."""
+    found = line.measurements
+    return (
+        line.stem,
+        clean(line.target, 18),
+        filter_of(line),
+        f"{line.quality}",
+        _with_unit(found.get("seeing_arcsec"), ".2f", '"'),
+        number(found.get("stars"), ".0f"),
+        number(found.get("zero_point_mag"), ".2f"),
+        number(found.get("limit_5_sigma_mag"), ".1f"),
+        sky_in_words(found),
+        place_in_words(found),
+        f"{line.state} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
+    )
+
+
+def report_row(line: ProductSummary) -> tuple[str, ...]:
+    """Return one image as the report lists it, with its time of day."""
+    cells = image_row(line)
+    return (clean(line.target, 12), cells[0], clock(line.observed_at)[:5], *cells[2:9],
+            f"{line.state[:5]} v{line.version}")  # fmt: skip
+
+
+REPORT_HEAD = ("target", "frame", "UT", *HEAD[2:9], "state")
+
+
+def filter_of(line: ProductSummary) -> str:
+    """Return the filter of a set-up in words, its binning left out."""
+    parts = line.setup.split()
+    return " ".join(parts[:-1]).replace("_SDSS", "'") or "none"
+
+
+def sky_in_words(found: Mapping[str, float]) -> str:
+    """Return how clear the sky was; '' where no star tells."""
+    lost = found.get("cloud_mag")
+    if lost is None:
+        return ""
+    word = next((name for limit, name in _SKIES if lost <= limit), "thick cloud")
+    return f"{word}, {100 * 10 ** (-0.4 * max(lost, 0.0)):.0f} %"
+
+
+def place_in_words(found: Mapping[str, float]) -> str:
+    """Return how well the stars place an image."""
+    if found.get("astrometry_unchecked"):
+        return "no catalogue"
+    if found.get("astrometry_failed"):
+        return "not found"
+    scatter = found.get("astrometry_rms_mas")
+    return "" if scatter is None else f"{scatter:.0f} mas"
+
+
+def _with_unit(value: float | None, form: str, unit: str) -> str:
+    return number(value, form) + (unit if value is not None else "")
