@@ -54,7 +54,9 @@ def test_every_setting_is_explained(readme: str, section: str, key: str) -> None
     assert f"| `{key}` |" in readme
 
 
-@pytest.mark.parametrize("flag", [rule.name for rule in load_limits().rules])
+@pytest.mark.parametrize(
+    "flag", [rule.name for of in ("spectra", "images") for rule in load_limits(of).rules]
+)
 def test_every_flag_is_explained(readme: str, flag: str) -> None:
     assert f"`{flag}`" in readme
 

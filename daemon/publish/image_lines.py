@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 IMAGE_KINDS = ("IMG_OBJECT", "ACQUISITION")
 HEAD = ("frame", "target", "filter", "Q", "seeing", "stars", "zero pt", "5 sigma", "sky is",
         "placed", "state")  # fmt: skip
-#: So many magnitudes below the best of the night, and the sky is called so.
-_SKIES = ((0.1, "clear"), (0.312, "thin cloud"), (1.5, "cloud"))
+#: So much of the light of a clear night or more, and the sky is called so.
+_SKIES = ((0.9, "clear"), (0.75, "thin cloud"), (0.25, "cloud"), (0.0, "thick cloud"))
 
 
 def images_of(products: Iterable[ProductSummary]) -> list[ProductSummary]:
@@ -64,11 +64,11 @@ def filter_of(line: ProductSummary) -> str:
 
 def sky_in_words(found: Mapping[str, float]) -> str:
     """Return how clear the sky was; '' where no star tells."""
-    lost = found.get("cloud_mag")
-    if lost is None:
+    through = found.get("transparency")
+    if through is None:
         return ""
-    word = next((name for limit, name in _SKIES if lost <= limit), "thick cloud")
-    return f"{word}, {100 * 10 ** (-0.4 * max(lost, 0.0)):.0f} %"
+    word = next((name for least, name in _SKIES if through >= least), "thick cloud")
+    return f"{word}, {100 * through:.0f} %"
 
 
 def place_in_words(found: Mapping[str, float]) -> str:
