@@ -97,8 +97,8 @@ def choose(
         else:
             fitting.append(master)
     if not fitting:
-        seen = len(rejected)
-        reason = f"none of {seen} masters fits" if seen else "there is no master yet"
+        # The same words whatever else there is by now: they enter the files of the product.
+        reason = "there is no master that fits"
         return Selection(role=role, master=None, rung="none", reason=reason, rejected=(*rejected,))
     number, rung, best = _best(role, identity, night, fitting, rule)
     for master in fitting:

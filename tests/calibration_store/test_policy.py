@@ -237,7 +237,7 @@ def test_a_response_through_the_same_slit_is_preferred_to_a_wide_one():
 
 def test_without_any_candidate_the_answer_says_so():
     selection = chosen("BIAS", [])
-    assert (selection.master, selection.reason) == (None, "there is no master yet")
+    assert (selection.master, selection.reason) == (None, "there is no master that fits")
 
 
 masters = st.lists(
