@@ -16,7 +16,7 @@ from calibration_store.catalogues.sky import (
     ranges_held,
     without,
 )
-from calibration_store.catalogues.tiles import TileStore
+from calibration_store.catalogues.tiles import Found, TileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,10 +137,17 @@ class LocalCatalogues:
 
     def read(self, name: str, cone: Cone, epoch_year: float) -> ReferenceCatalogue:
         """Return what is held of a cone, moved to an epoch."""
+        return self.carried(name, self.look(name, cone, epoch_year), cone, epoch_year)
+
+    def look(self, name: str, cone: Cone, epoch_year: float) -> Found:
+        """Return what is held of a cone, and around it where fast stars may come from."""
         facts = self.known.by_name.get(name)
         years = abs(epoch_year - (facts.epoch_year if facts else 2000.0)) + 1
         pad_deg = FASTEST_ARCSEC * min(years, _LONGEST_YEARS) / 3600
-        found = self.tiles.read(name, cone, pad_deg=pad_deg)
+        return self.tiles.read(name, cone, pad_deg=pad_deg)
+
+    def carried(self, name: str, found: Found, cone: Cone, epoch_year: float) -> ReferenceCatalogue:
+        """Return what was found, moved to an epoch."""
         holding = self.tiles.holding(name) or Holding(name=name, bands=())
         days = found.cover["day"]
         numbers = sorted(set(found.cover["release"].tolist()))
@@ -156,10 +163,14 @@ class LocalCatalogues:
 
     def met(self, choice: Sequence[str], cone: Cone) -> bool:
         """Tell whether asking for these catalogues would bring nothing that is not on disc."""
-        found = {name: self.tiles.read(name, cone) for name in choice}
-        if any(one.covered >= WHOLE and len(one.rows) for one in found.values()):
-            return True
-        return all(one.asked >= WHOLE for one in found.values())
+        return is_met([self.tiles.read(name, cone) for name in choice])
+
+
+def is_met(found: Sequence[Found]) -> bool:
+    """Tell whether one of the catalogues has the field whole, or none has more to give."""
+    if any(one.covered >= WHOLE and len(one.rows) for one in found):
+        return True
+    return all(one.asked >= WHOLE for one in found)
 
 
 def holding_of(facts: Facts) -> Holding:

@@ -11,7 +11,7 @@ import numpy as np
 
 from calibration_store.catalogues.entries import at_epoch
 from calibration_store.catalogues.hosts import Hosts
-from calibration_store.catalogues.local import WHOLE, LocalCatalogues, holding_of
+from calibration_store.catalogues.local import WHOLE, LocalCatalogues, holding_of, is_met
 from calibration_store.catalogues.online import Answers, Services
 from calibration_store.catalogues.sky import MARGIN_DEG, Cone
 from calibration_store.catalogues.tiles import UnusableCatalogue
@@ -123,25 +123,26 @@ class Catalogues(LocalCatalogues):
         if not np.isfinite([ra_deg, dec_deg, radius_deg, epoch_year]).all() or abs(dec_deg) > 90:
             return References(reasons=("the position or time of the image is not known",))
         cone = Cone(ra_deg % 360, dec_deg, radius_deg)
-        needs = self._needs(cone, band)
+        choices = [choice for choice in (self._positions(), self.serving(band, cone)) if choice]
+        names = [name for choice in choices for name in choice]
+        found = {name: self.look(name, cone, epoch_year) for name in names}
+        needs = [choice for choice in choices if not is_met([found[name] for name in choice])]
         answers, passing = Answers(), dict[str, ReferenceCatalogue]()
         if needs and self.online and ask:
-            wider = replace(cone, radius_deg=radius_deg + _WIDER_DEG)
-            asked = [self._askable(choice) for choice in needs]
-            answers = self._services.ask(asked, wider, limit_s=self._limit_s)
-            left = self._keep_all(answers, wider)
+            answers, left = self._ask_and_keep(needs, cone)
             passing = {a.catalogue: self._passing(a, cone, epoch_year) for a in left}
+            found |= {n: self.look(n, cone, epoch_year) for choice in needs for n in choice}
             needs = [choice for choice in needs if not passing.keys() & set(choice)]
-            needs = [choice for choice in needs if not self.met(choice, cone)]
+            needs = [choice for choice in needs if not is_met([found[name] for name in choice])]
         reasons = [self._why(choice, cone, answers) for choice in needs]
         if needs and ask:
             with suppress(OSError):
                 self.wanted.note(self._wish(cone, needs, reasons))
-        found = {
-            name: passing.get(name) or self.read(name, cone, epoch_year)
-            for name in (*self._positions(), *self.serving(band, cone))
+        known = {
+            name: passing.get(name) or self.carried(name, one, cone, epoch_year)
+            for name, one in found.items()
         }
-        return self._references(found, self.serving(band, cone), reasons)
+        return self._references(known, self.serving(band, cone), reasons)
 
     def fetch(
         self, names: Sequence[str], cone: Cone, *, limit_s: float, even_resting: bool = False
@@ -173,11 +174,10 @@ class Catalogues(LocalCatalogues):
         for wish in self.wanted.everything():
             needs = [choice for choice in wish.needs if not self.met(choice, wish.cone)]
             if needs and left > 0:
-                wider = replace(wish.cone, radius_deg=wish.radius_deg + _WIDER_DEG)
-                answers = self._services.ask(
-                    needs, wider, limit_s=limit_s, even_resting=by_hand and left == most
+                even_resting = by_hand and left == most
+                answers, _ = self._ask_and_keep(
+                    needs, wish.cone, limit_s=limit_s, even_resting=even_resting
                 )
-                self._keep_all(answers, wider)
                 needs = [choice for choice in needs if not self.met(choice, wish.cone)]
                 reasons = [self._why(choice, wish.cone, answers) for choice in needs]
                 self.wanted.note(replace(wish, tried=self._stamp(), why="; ".join(reasons)))
@@ -189,13 +189,23 @@ class Catalogues(LocalCatalogues):
 
     # ------------------------------------------------------------ what is needed, and why not
 
-    def _needs(self, cone: Cone, band: str) -> list[tuple[str, ...]]:
-        """Return the choices of catalogues that local disc does not meet."""
-        choices = [
-            tuple(facts.name for facts in self.known.astrometric()),
-            self.serving(band, cone),
-        ]
-        return [choice for choice in choices if choice and not self.met(choice, cone)]
+    def _ask_and_keep(
+        self,
+        needs: Sequence[Sequence[str]],
+        cone: Cone,
+        *,
+        limit_s: float | None = None,
+        even_resting: bool = False,
+    ) -> tuple[Answers, list[Answer]]:
+        """Ask for a little more than a cone; return what came, and what of it could not be kept."""
+        wider = replace(cone, radius_deg=cone.radius_deg + _WIDER_DEG)
+        answers = self._services.ask(
+            [self._askable(choice) for choice in needs],
+            wider,
+            limit_s=self._limit_s if limit_s is None else limit_s,
+            even_resting=even_resting,
+        )
+        return answers, self._keep_all(answers, wider)
 
     def _wish(self, cone: Cone, needs: Sequence[tuple[str, ...]], reasons: list[str]) -> Wanted:
         stamp = self._stamp()

@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -307,13 +308,23 @@ def _mapped(path: Path, kind: np.dtype[Any]) -> Rows | None:
     except FileNotFoundError:
         return None
     with file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{path} holds something else")
-        shape, _, found = np.lib.format.read_array_header_1_0(file)
+        start = file.read(10)
+        length = int.from_bytes(start[8:], "little")
+        shape, found = _described(start + file.read(length))
         if found != kind or len(shape) != 1:
             raise ValueError(f"{path} holds something else")
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(content, kind, count=shape[0], offset=file.tell())
+
+
+@lru_cache(maxsize=1024)
+def _described(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type that the beginning of an `.npy` file states."""
+    stream = io.BytesIO(header)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not an array of version 1.0")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    return shape, kind
 
 
 def _cells_of(path: Path, kind: np.dtype[Any], cells: Pixels) -> list[Rows]:
