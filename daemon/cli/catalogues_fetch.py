@@ -56,23 +56,24 @@ def fetch_fields(config: Config, targets: Sequence[Target], args: argparse.Names
 
 def load_file(config: Config, args: argparse.Namespace) -> int:
     """Put the entries of a file on disc."""
-    if args.region is None:
+    print(f"reading {args.source} ...", flush=True)
+    catalogues = open_catalogues(config)
+    brought = read_file(args.source)
+    name = args.catalogue.strip() or brought.name
+    if not name or "," in name:
+        raise UnusableCatalogue("say with --catalogue what it is: gaia, ps1, or a name of its own")
+    region = brought.cone if args.region is None else region_of(args.region)
+    if region is None:
         raise UnusableCatalogue(
             f"{args.source}: say with --region which piece of sky it covers completely: "
             "RA,DEC,RADIUS or RA:RA,DEC:DEC in degrees, or all. Without that a field without "
             "stars could not be told from one that is not in the file"
         )
-    name = args.catalogue.strip()
-    if not name or "," in name:
-        raise UnusableCatalogue("say with --catalogue what it is: gaia, ps1, or a name of its own")
-    catalogues = open_catalogues(config)
-    facts = catalogues.known.by_name.get(name)
-    region = region_of(args.region)
-    print(f"reading {args.source} ...", flush=True)
-    columns = read_file(args.source, facts=facts, named=_pairs(args.columns))
+    columns = brought.columns(catalogues.known.by_name.get(name), _pairs(args.columns))
     count = len(columns["ra_deg"])
     print(f"{count} entries; writing below {config.catalogue_folder} ...", flush=True)
-    kept = catalogues.write_cone(name, columns, region, release=args.release)
+    release = args.release or brought.release
+    kept = catalogues.write_cone(name, columns, region, release=release)
     print(f"{kept} entries of {catalogues.title(name)} are on disc", end="")
     print(f"; {count - kept} lie outside the region or on its border" if kept < count else "")
     if not kept:

@@ -74,20 +74,66 @@ def test_columns_with_other_names_are_told_by_hand(
     tmp_path: Path, folder: Path, said: Said
 ) -> None:
     file = tmp_path / "standards.csv"
-    Table({"alpha": [150.0], "delta": [2.0], "vmag": [14.2], "dv": [0.01]}).write(file)
+    Table({"alpha": [150.0], "delta": [2.0], "vm": [14.2], "dv": [0.01]}).write(file)
     load = ("fetch", "--from", str(file), "--catalogue", "landolt", "--region", "149:151,1:3")
     code, _, err = said(*load)
     assert code == 2
-    assert "which columns hold what? Its columns are alpha, delta, vmag, dv" in err
+    assert "which columns hold what? Its columns are alpha, delta, vm, dv" in err
     code, _, err = said(*load, "--columns", "ra_deg=alpha,dec_deg=delta,V=vmg")
     assert code == 2
     assert "has no column vmg" in err
-    code, out, _ = said(*load, "--columns", "ra_deg=alpha,dec_deg=delta,V=vmag,V_error=dv")
+    code, out, _ = said(*load, "--columns", "ra_deg=alpha,dec_deg=delta,V=vm,V_error=dv")
     assert code == 0
     assert "1 entries of landolt are on disc" in out
     assert Catalogues(folder).cone("landolt", 150, 2, 0.1, 2026).magnitudes["V"] == [
         pytest.approx(14.2)
     ]
+
+
+def test_a_file_that_says_what_it_is_needs_no_words(
+    tmp_path: Path, folder: Path, said: Said
+) -> None:
+    file = tmp_path / "made.fits"
+    about = {"CATALOG": "ps1", "RELEASE": "test", "RA_CEN": 150.0, "DEC_CEN": 2.0, "RADIUS": 0.2}
+    columns = {"ra": [150.0], "dec": [2.0], "r": [15.0], "e_rmag": [0.01], "G": [16.0]}
+    Table(columns, meta=about).write(file)
+    assert said("fetch", "--from", str(file))[0] == 0
+    found = Catalogues(folder).cone("ps1", 150.0, 2.0, 0.1, 2026.0)
+    assert (found.release, found.covered) == ("test", 1)
+    assert found.magnitudes["r"] == [15.0]
+    assert found.magnitude_errors["r"] == [pytest.approx(0.01, rel=1e-3)]
+    assert np.isnan(found.magnitudes["g"]).all()
+
+
+@pytest.mark.parametrize("name", known_catalogues().by_name)
+def test_our_own_names_are_understood_for_every_catalogue(
+    tmp_path: Path, folder: Path, said: Said, name: str
+) -> None:
+    band = known_catalogues().by_name[name].bands[0]
+    table = Table({"ra_deg": [150.0], "dec_deg": [2.0], band: [15.0], f"{band}_error": [0.01]})
+    table.write(tmp_path / "own.ecsv")
+    load = ("--from", str(tmp_path / "own.ecsv"), "--catalogue", name, "--region", "150,2,0.2")
+    assert said("fetch", *load)[0] == 0
+    assert Catalogues(folder).cone(name, 150.0, 2.0, 0.1, 2016.0).magnitudes[band] == [15.0]
+
+
+def test_a_file_that_says_nothing_is_asked_what_it_covers(tmp_path: Path, said: Said) -> None:
+    file = tmp_path / "gaia.csv"
+    gaia_table().write(file)
+    _, _, err = said("fetch", "--from", str(file), "--catalogue", "gaia")
+    assert "say with --region which piece of sky it covers completely" in err
+    assert "say with --catalogue what it is" in said("fetch", "--from", str(file))[2]
+
+
+def test_units_that_a_file_states_are_converted(tmp_path: Path, folder: Path, said: Said) -> None:
+    table = Table({"ra": [10.0], "dec": [2.0], "pe": [0.05], "V": [14.0], "V_error": [0.01]})
+    table["ra"].unit, table["pe"].unit = "hourangle", "arcsec"
+    table.write(tmp_path / "own.ecsv")
+    columns = "ra_deg=ra,dec_deg=dec,position_error_mas=pe,V=V,V_error=V_error"
+    load = ("--from", str(tmp_path / "own.ecsv"), "--catalogue", "own", "--columns", columns)
+    assert said("fetch", *load, "--region", "150,2,0.2")[0] == 0
+    found = Catalogues(folder).cone("own", 150.0, 2.0, 0.1, 2000.0)
+    np.testing.assert_allclose(found.position_error_mas, [50.0])
 
 
 @pytest.mark.parametrize(
@@ -98,8 +144,6 @@ def test_columns_with_other_names_are_told_by_hand(
         (("fetch", "--region", "150,2"), "a region is RA,DEC,RADIUS in degrees"),
         (("fetch", "--region", "150,2,20"), "up to 2 degrees"),
         (("fetch", "--region", "150,2,0.2", "--catalogue", "gaya"), "gaya is none of gaia, ps1"),
-        (("fetch", "--from", "none.csv"), "say with --region which piece of sky"),
-        (("fetch", "--from", "none.csv", "--region", "all"), "say with --catalogue"),
         (
             ("fetch", "--from", "none.csv", "--region", "all", "--catalogue", "gaia"),
             "cannot be read as a table",
