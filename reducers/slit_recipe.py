@@ -70,7 +70,9 @@ def see_slit(
     frame, read_noise_e, masters, facts = electrons(exposure, given, instrument)
     variance = masters.astype(np.float64)
     # Who subtracts a partner has nodded: then the usual place says nothing.
-    place = usual_place(frame, exposure.identity, instrument) if partner is None else None
+    acquired_px = given.facts.get("target_along_px")
+    place = usual_place(frame, exposure.identity, instrument, acquired_px)
+    place = place if partner is None else None
     slit = _measured(
         frame, read_noise_e, variance, exposure.identity, given, instrument, how, place
     )
@@ -93,14 +95,25 @@ def see_slit(
     )
 
 
-def usual_place(frame: Frame, identity: Identity, instrument: Instrument) -> Expected | None:
-    """Return where the target of an exposure usually stands; None where that is not known.
+def usual_place(
+    frame: Frame, identity: Identity, instrument: Instrument, acquired_px: float | None = None
+) -> Expected | None:
+    """Return where the target of an exposure should stand; None where that is not known.
 
+    Parameters
+    ----------
+    acquired_px
+        Detector x at which an image through the slit showed it; without one, where targets
+        usually stand.
+
+    Notes
+    -----
     A standard is the brightest object wherever it stands.
     """
-    if identity.standard or instrument.target_x_px is None or frame.geometry.turned:
+    target_x_px = instrument.target_x_px if acquired_px is None else acquired_px
+    if identity.standard or target_x_px is None or frame.geometry.turned:
         return None
-    column = float(frame.geometry.column(instrument.target_x_px))
+    column = float(frame.geometry.column(target_x_px))
     if not 0 <= column < frame.shape[1]:
         return None
     scale_arcsec = instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from daemon.memory.database import writing
 from daemon.memory.records import FrameRecord, ProductRecord
+from daemon.work.acquisitions import acquired
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.calibrations import (
     choices_of,
@@ -110,7 +111,7 @@ class Made:
         """Reduce the exposure, write every file and, with `draw`, the verification plot."""
         bench, frame = self.bench, self.frame
         exposure = read_exposure(bench, frame)
-        given = read_calibrations(bench, selections)
+        given = acquired(read_calibrations(bench, selections), bench, frame)
         instrument = bench.instrument(frame.identity.instrument)
         settings = settings_of(bench.config.spectrum, how)
         partner = partner_of(bench, how)

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 
+from reducers.detector.start import mask_settling, start_frame, trim
 from reducers.identity import FrameKind
 from reducers.imaging.slit_stripe import SlitImage, Stripe, find_stripe, sky_along
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from reducers.frame import Frame, Vector
     from reducers.identity import Identity
     from reducers.instrument import Instrument
+    from reducers.reduced import Exposure
 
 #: Stars on the slit: threshold in sigma, and what a target may be away from its usual place.
 _STAR_SIGMA = 7.0
@@ -64,17 +66,42 @@ class OnSlit:
 
     @property
     def measurements(self) -> dict[str, float]:
-        """'target_across_slit' (half slit plus half FWHM is 1) and the numbers behind it."""
+        """'target_across_slit' and the numbers behind it; nothing where nothing was measured.
+
+        In units of half the slit plus half the FWHM, and at least so far: two errors are taken
+        off, for a star of which the slit shows little may be anywhere.
+        """
         if self.why:
             return {}
         reach = (self.slit_arcsec + self.fwhm_arcsec) / 2
+        surely = max(0.0, abs(self.across_arcsec) - 2 * self.across_error_arcsec)
         return {
-            "target_across_slit": abs(self.across_arcsec) / reach,
+            "target_across_slit": surely / reach,
             "target_across_arcsec": self.across_arcsec,
             "target_across_error_arcsec": self.across_error_arcsec,
             "target_along_px": self.along_px,
             "acquisition_fwhm_arcsec": self.fwhm_arcsec,
         }
+
+
+def measure_slit_image(exposure: Exposure, instrument: Instrument) -> OnSlit:
+    """Return where the target stands on the slit in a raw exposure.
+
+    No bias is needed: rows that the slit leaves dark show the level.
+
+    Raises
+    ------
+    SetupMismatch
+        If the image is not of the size that its header declares.
+    """
+    identity, detector = exposure.identity, instrument.detector
+    frame = start_frame(exposure.raw.data, identity.setup, detector)
+    frame = trim(mask_settling(frame), detector.image)
+    gain = identity.gain_e_per_adu or detector.gain_e_per_adu
+    light = (frame.data - np.median(frame.data)) * np.float32(gain)
+    variance = np.maximum(light, 0.0) + np.float32((detector.read_noise_adu * gain) ** 2)
+    frame = frame.after("above the dark rows", data=light, variance=variance, unit="electron")
+    return measure_on_slit(frame, identity, instrument)
 
 
 def measure_on_slit(frame: Frame, identity: Identity, instrument: Instrument) -> OnSlit:

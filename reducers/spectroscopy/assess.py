@@ -31,6 +31,11 @@ SHAPE_ANGSTROM = tuple(range(3500, 10001, 250))
 _RED_FROM = 7500.0
 #: Grisms whose shape was measured on an arc, here or in an archive.
 SEEN = ("measured", "template")
+#: What an image through the slit told before the exposure.
+ACQUIRED = (
+    *("target_across_slit", "target_across_arcsec", "target_across_error_arcsec"),
+    *("target_along_px", "acquisition_fwhm_arcsec"),
+)
 #: Half width (Angstrom) of the reference bands, as far as stellar lines are concerned.
 _HALF_BAND = 25.0
 
@@ -42,6 +47,7 @@ def measure_calibrations(given: SpectrumCalibrations, slit: Slit) -> dict[str, f
     grism of which an arc has been seen.
     """
     measured = {key: value for key, value in given.facts.items() if key.endswith("_age_h")}
+    measured |= {key: given.facts[key] for key in ACQUIRED if key in given.facts}
     measured["arc_other_slit"] = given.facts.get("arc_other_slit", 0.0)
     measured["arc_gate_failed"] = given.facts.get("arc_gate_failed", 0.0)
     measured["no_bias"] = float(given.bias is None)
