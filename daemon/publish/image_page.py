@@ -16,6 +16,14 @@ from daemon.publish.image_panels import (
     draw_star_profile,
 )
 from daemon.publish.page import BLUE, RED, Page, Picture, known, note, title
+from daemon.publish.photometry_panels import (
+    draw_errors,
+    draw_growth,
+    draw_offsets,
+    draw_point_spread,
+    draw_zero_by_colour,
+    draw_zero_by_magnitude,
+)
 from daemon.publish.sky_picture import draw_compass, draw_sky
 from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
 from reducers.frame import UNUSABLE
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from reducers.identity import Identity
+    from reducers.imaging.photometry import Photometry
 
 _PASSED = "all checks passed"
 _BOX = (56, 45, 800, 815)
@@ -67,12 +76,30 @@ def image_page(
     case = ImageCase(reduced=reduced, exposure=exposure, references=references)
     _write_header(page, case, notes)
     page.panel("image", _BOX, _draw_image, case)
-    page.panel("star", (905, 680, 160, 160), draw_star, reduced)
-    page.panel("star_profile", (1125, 680, 455, 160), draw_star_profile, reduced, _scale(case))
-    page.panel("sky_model", (905, 395, 200, 200), draw_sky_model, reduced)
-    page.panel("pulls", (1180, 395, 400, 200), draw_pulls, reduced)
-    page.panel("counts", (925, 80, 655, 230), draw_counts, reduced)
+    if reduced.photometry is not None:
+        _draw_photometry(page, case, reduced.photometry)
+    else:
+        page.panel("star", (905, 680, 160, 160), draw_star, reduced)
+        page.panel("star_profile", (1125, 680, 455, 160), draw_star_profile, reduced, _scale(case))
+        page.panel("counts", (925, 330, 655, 230), draw_counts, reduced)
+    page.panel("sky_model", (905, 60, 150, 150), draw_sky_model, reduced)
+    page.panel("pulls", (1150, 60, 430, 150), draw_pulls, reduced)
     return page
+
+
+def _draw_photometry(page: Page, case: ImageCase, found: Photometry) -> None:
+    """Draw what the stars say: shape, growth, zero point, errors and places."""
+    reduced, references = case.reduced, case.references
+    zero, place = reduced.zero_point, reduced.astrometry
+    seconds = case.exposure.identity.exposure_s
+    page.panel("psf", (905, 705, 420, 140), draw_point_spread, found)
+    page.panel("growth", (1385, 705, 195, 140), draw_growth, found)
+    page.panel("zero_by_magnitude", (955, 495, 295, 140), draw_zero_by_magnitude, found, zero,
+               seconds)  # fmt: skip
+    page.panel("zero_by_colour", (1320, 495, 260, 140), draw_zero_by_colour, found, zero,
+               references, place)  # fmt: skip
+    page.panel("errors", (955, 285, 395, 140), draw_errors, reduced, seconds)
+    page.panel("offsets", (1430, 285, 150, 140), draw_offsets, found, references, place)
 
 
 def _scale(case: ImageCase) -> float:

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from reducers.imaging.astrometry_cards import sky_cards
 from reducers.imaging.image_log import image_log
+from reducers.imaging.phot_products import phot_hdus
 from reducers.imaging.reduced_image import ImageSettings
 from reducers.imaging.references import References
 from reducers.products import (
@@ -50,6 +51,7 @@ HEADER_MEASUREMENTS = {
     "zero_point_stars": ("ZPTNSTAR", "stars in it"),
     "limit_3_sigma_mag": ("M3SIGMA", "[mag] 3 sigma, from empty apertures"),
     "limit_5_sigma_mag": ("M5SIGMA", "[mag] 5 sigma, from empty apertures"),
+    "psf_limit_5_sigma_mag": ("M5PSF", "[mag] 5 sigma of the point-spread fit"),
     "limit_10_sigma_mag": ("M10SIGMA", "[mag] 10 sigma, from empty apertures"),
     "transparency": ("TRANSPAR", "of the light of a clear night"),
     "gain_e_per_adu": ("GAINUSED", "[electron/adu] gain used"),
@@ -93,6 +95,11 @@ def image_products(
         missing=making.missing, settings=making.settings,
         versions={"recipe": RECIPE_VERSION, "limits": load_limits("images").version},
     )  # fmt: skip
+    if reduced.photometry is not None:
+        files["phot"] = phot_hdus(
+            reduced.photometry, reduced.astrometry, reduced.zero_point, header,
+            making.provenance, exposure_s=exposure.identity.exposure_s,
+        )  # fmt: skip
     if making.keep_intermediate:
         plane = fits.PrimaryHDU(np.asarray(reduced.background, np.float32), header=header)
         files["background"] = fits.HDUList([plane])

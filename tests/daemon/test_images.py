@@ -97,6 +97,28 @@ def test_a_calibrated_image_opens_with_error_mask_and_place(calibrated: ImageHal
     assert "CALIBRATIONS" in product.paths["log"].read_text()
 
 
+def test_the_sources_of_an_image_stand_in_tables_with_one_number_each(
+    calibrated: ImageHall,
+) -> None:
+    product = calibrated.product(FIRST)
+    with fits.open(product.paths["phot"], checksum=True) as hdus:
+        names = ["PSFPHOT", "APPPHOT", "PSFSTARS", "PSF", "RESIDUAL", "ZEROPOINT", "PROVENANCE"]
+        assert [hdu.name for hdu in hdus[1:]] == names
+        stars, circles = hdus["PSFPHOT"], hdus["APPPHOT"]
+        assert (stars.data["NUMBER"] == circles.data["NUMBER"]).all()
+        assert stars.header["MAGSYS"] == "AB"
+        bright = stars.data["FLUX"] > 100 * stars.data["FLUXERR"]
+        inside = circles.data["MAG"][bright] - stars.data["MAG"][bright]
+        assert bright.sum() >= 5
+        assert abs(np.median(inside)) < 0.02
+        assert hdus["PSF"].data.sum() == pytest.approx(hdus["PSF"].header["OVERSAMP"] ** 2, rel=0.1)
+        with fits.open(product.paths["image"]) as image:
+            place = WCS(image[0].header)
+        x, y = place.all_world2pix(stars.data["RA"], stars.data["DEC"], 0)
+        assert np.allclose(x, stars.data["X"], atol=1e-3)
+        assert np.allclose(y, stars.data["Y"], atol=1e-3)
+
+
 def test_an_image_that_is_current_is_left_alone(calibrated: ImageHall) -> None:
     before = calibrated.product(FIRST)
     request = reduce_request(calibrated.frame(FIRST), priority=1, now=calibrated.clock.now())
