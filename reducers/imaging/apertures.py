@@ -129,6 +129,19 @@ def circles(plane: NDArray[Any], x: Vector, y: Vector, radius: float, *, subpix:
     return np.asarray(sep.sum_circle(plane, x, y, radius, subpix=subpix)[0])
 
 
+def wide_apertures(
+    plane: Plane, psf: PointSpread, fit: PsfPhotometry, chosen: NDArray[np.intp], radius: float
+) -> tuple[Vector, Vector]:
+    """Return the light of a few sources within a wide circle, and its error; neighbours removed."""
+    tiles = clean_tiles(plane, psf, fit, chosen, int(np.ceil(radius)) + 2)
+    area = np.pi * radius**2
+    flux = circles(tiles.light, tiles.x, tiles.y, radius) - fit.sky[chosen] * area
+    x, y = fit.x[chosen], fit.y[chosen]
+    variance = circles(finite_sky(plane), x, y, radius)
+    variance += np.maximum(circles(plane.source_variance, x, y, radius), 0)
+    return flux, np.sqrt(variance + (fit.sky_error[chosen] * area) ** 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Kron:
     """Kron ellipses and their fluxes, all (n,)."""

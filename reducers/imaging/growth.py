@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Places along each axis at which the point spread is summed up.
 NODES = 5
+#: Radius of the total flux, FWHM.
+HALO_FWHM = 8.0
 #: Stars differ from the model by this fraction at least.
 LEAST_SCATTER = 0.003
 #: Error of a correction that no star confirms.
@@ -26,21 +28,24 @@ UNCONFIRMED = 0.03
 class GrowthCurve:
     """Corrections of apertures and of the point-spread fit to the total flux.
 
-    The total is the light within the largest radius.
+    The total is the light within `HALO_FWHM`, where the stars tell it: what lies beyond the
+    largest aperture is the halo of the optics and the air, the same share for every star.
 
     Attributes
     ----------
     radii_px : (k,) float64
-        Ascending; the last one is that of the total.
+        Ascending; the last one is that against which the others are measured.
     ln_share : (k, 6) float64
         ln of the share of light within each radius by the point spread, as coefficients of
         1, u, v, u^2, u v, v^2 across the image; normalised to an infinite radius.
     offset, offset_error : (k,) float64
-        ln of what the stars have beyond that in total over aperture, and its error.
+        ln of what the stars have beyond that, largest aperture over each, and its error.
     psf_offset, psf_error : float
-        The same for the total over the fitted flux.
+        The same for the largest aperture over the fitted flux.
     psf_scatter : float
         Scatter of the stars about it beyond their photon errors, ln units.
+    halo, halo_error : float
+        ln of the total over the largest aperture, and its error.
     stars : int
         Stars that measured the offsets.
     shape : tuple of int
@@ -56,17 +61,19 @@ class GrowthCurve:
     psf_scatter: float
     stars: int
     shape: tuple[int, int]
+    halo: float = 0.0
+    halo_error: float = UNCONFIRMED
 
     def aperture_factor(self, index: int, x: Any, y: Any) -> Vector:
         """Return total flux over the flux within the radius `index`."""
         terms = quadratic_terms(x, y, self.shape)
         difference = terms @ (self.ln_share[-1] - self.ln_share[index])
-        return np.asarray(np.exp(difference + self.offset[index]))
+        return np.asarray(np.exp(difference + self.offset[index] + self.halo))
 
     def psf_factor(self, x: Any, y: Any) -> Vector:
         """Return total flux over the flux of the point-spread fit."""
         terms = quadratic_terms(x, y, self.shape)
-        return np.asarray(np.exp(terms @ self.ln_share[-1] + self.psf_offset))
+        return np.asarray(np.exp(terms @ self.ln_share[-1] + self.psf_offset + self.halo))
 
 
 def quadratic_terms(x: Any, y: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -127,6 +134,24 @@ def fit_growth(
         stars=len(flux),
         shape=psf.shape,
     )
+
+
+def halo_of(
+    aperture: Vector, aperture_error: Vector, wide: Vector, wide_error: Vector
+) -> tuple[float, float]:
+    """Return ln of the light within `HALO_FWHM` over that of the largest aperture, and its error.
+
+    Parameters
+    ----------
+    aperture, aperture_error, wide, wide_error : (n,) float
+        Of bright lonely stars. Only stars bright enough to show two per cent have a say.
+    """
+    relative = np.sqrt(np.maximum(wide_error**2 - aperture_error**2, 0)) / np.maximum(wide, 1e-9)
+    told = (relative < 0.02) & (wide > 0) & (aperture > 0)
+    if told.sum() < 3:
+        return 0.0, UNCONFIRMED
+    ratio = np.log(wide[told] / aperture[told])
+    return _robust_mean(ratio, np.hypot(relative[told], LEAST_SCATTER))
 
 
 def _model_shares(psf: PointSpread, radii_px: Vector) -> NDArray[np.float64]:

@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reducers.frame import Frame, Image, Vector
-from reducers.imaging.apertures import CHOSEN, Apertures, aperture_radii, measure_apertures
+from reducers.imaging.apertures import (
+    CHOSEN,
+    Apertures,
+    aperture_radii,
+    measure_apertures,
+    wide_apertures,
+)
 from reducers.imaging.empty_sky import EmptyApertures, measure_empty_apertures, psf_noise_factor
-from reducers.imaging.growth import GrowthCurve, fit_growth
+from reducers.imaging.growth import HALO_FWHM, GrowthCurve, fit_growth, halo_of
 from reducers.imaging.plane import Plane, plane_of
 from reducers.imaging.point_spread import PointSpread
 from reducers.imaging.psf_fit import fit_psf
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from reducers.imaging.seeing import Seeing
     from reducers.imaging.sources import Detections
 
+#: Error of the flat, and of whatever else every star shares with its pixels: no flux is better.
+FLAT_ERROR = 0.003
 #: Below this probability of a star a source is called extended.
 EXTENDED = 0.02
 
@@ -31,7 +39,7 @@ EXTENDED = 0.02
 class Photometry:
     """Everything measured of the sources of one image, in the order of the detections.
 
-    All total fluxes are those within the largest aperture, four FWHM, electrons.
+    All total fluxes are those within eight FWHM as far as the image's stars tell it, electrons.
 
     Attributes
     ----------
@@ -122,20 +130,25 @@ def measured(
         fit.flux[stars],
         fit.flux_error[stars],
     )
+    growth = with_halo(growth, plane, psf, fit, stars, apertures)
     kind = classify(fit, stars)
     flags = apertures.flags | np.where(kind.star_probability < EXTENDED, SourceFlag.EXTENDED, 0)
     flags |= np.where(kind.sharp, SourceFlag.SHARP, 0)
     total = growth.psf_factor(fit.x, fit.y)
     corrected = growth.aperture_factor(CHOSEN, fit.x, fit.y)
+    floor = float(np.hypot(growth.psf_scatter, FLAT_ERROR))
     return Photometry(
         x=fit.x,
         y=fit.y,
         x_error=fit.x_error,
         y_error=fit.y_error,
         flux=fit.flux * total,
-        flux_error=np.hypot(fit.flux_error, fit.flux * growth.psf_scatter) * total,
+        flux_error=np.hypot(fit.flux_error, fit.flux * floor) * total,
         aperture_flux=apertures.flux[:, CHOSEN] * corrected,
-        aperture_error=apertures.flux_error[:, CHOSEN] * corrected,
+        aperture_error=np.hypot(
+            apertures.flux_error[:, CHOSEN], apertures.flux[:, CHOSEN] * FLAT_ERROR
+        )
+        * corrected,
         flags=flags,
         kind=kind,
         apertures=apertures,
@@ -147,6 +160,25 @@ def measured(
         psf_noise=noise,
         plane=plane,
     )
+
+
+def with_halo(
+    growth: GrowthCurve,
+    plane: Plane,
+    psf: PointSpread,
+    fit: PsfPhotometry,
+    stars: NDArray[np.intp],
+    apertures: Apertures,
+) -> GrowthCurve:
+    """Return the growth curve with what lies beyond its largest aperture."""
+    if not len(stars):
+        return growth
+    radius = HALO_FWHM * psf.fwhm_px
+    wide, error = wide_apertures(plane, psf, fit, stars, radius)
+    halo, halo_error = halo_of(
+        apertures.flux[stars, -1], apertures.flux_error[stars, -1], wide, error
+    )
+    return replace(growth, halo=halo, halo_error=halo_error)
 
 
 def forced_photometry(
