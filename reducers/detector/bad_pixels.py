@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from reducers.frame import Frame, Mask
 
@@ -57,7 +57,7 @@ def unstable_pixels(frames: Sequence[Frame], read_noise: float) -> NDArray[np.bo
         np.maximum(largest, deviation, out=largest)
     # Letting one value off moves the mean as well: 1 - 1/n of it remains in the others.
     rest = squares - largest * count / (count - 1)
-    limit = max(float(chi2.isf(UNSTABLE_CHANCE, count - 2)), UNSTABLE_FACTOR * (count - 2))
+    limit = max(float(chdtri(count - 2, UNSTABLE_CHANCE)), UNSTABLE_FACTOR * (count - 2))
     return np.asarray((rest > limit * read_noise**2) | _unstable_columns(rest))
 
 

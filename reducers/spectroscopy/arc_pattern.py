@@ -8,9 +8,9 @@ import numpy as np
 from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, percentile_filter, uniform_filter1d
-from scipy.signal import find_peaks, peak_widths
 
 from reducers.errors import PoorWavelengthFit
+from reducers.spectroscopy.peaks import find_peaks, half_widths
 
 Array = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def subtract_continuum(counts: Array, window_rows: int = 41) -> Array:
 def find_arc_peaks(signal: Array, usable: NDArray[np.bool_], detector_y: Array) -> Peaks:
     """Return the peaks of `signal` (n_rows,), or raise `PoorWavelengthFit` where no lamp shines."""
     noise = 1.4826 * float(np.median(np.abs(signal - np.median(signal)))) + 1e-9
-    place, _ = find_peaks(signal, prominence=6 * noise)
+    place = find_peaks(signal, prominence=6 * noise)
     if len(place) < 3:
         raise PoorWavelengthFit(
             f"no lamp light: only {len(place)} peaks rise above the noise. "
@@ -72,7 +72,7 @@ def find_arc_peaks(signal: Array, usable: NDArray[np.bool_], detector_y: Array) 
     place = place[np.argsort(signal[place])[::-1]][:MOST_PEAKS]
     step = float(abs(detector_y[1] - detector_y[0]))
     clean = place[usable[place]][:15]
-    width = peak_widths(signal, clean if len(clean) else place[:5], rel_height=0.5)[0]
+    width = half_widths(signal, clean if len(clean) else place[:5])
     inner = np.clip(place, 1, len(signal) - 2)
     left, top, right = signal[inner - 1], signal[inner], signal[inner + 1]
     bend = np.minimum(left - 2 * top + right, -1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 if TYPE_CHECKING:
     from reducers.frame import Vector
@@ -38,8 +38,8 @@ def slit_fraction(
     freedom = 2 * MOFFAT_BETA - 2
     core = fwhm / 2 / np.sqrt(2 ** (1 / (MOFFAT_BETA - 0.5)) - 1)
     scale = core / np.sqrt(freedom)
-    upper = stats.t.cdf((slit_arcsec / 2 - offset_arcsec) / scale, freedom)
-    lower = stats.t.cdf((-slit_arcsec / 2 - offset_arcsec) / scale, freedom)
+    upper = special.stdtr(freedom, (slit_arcsec / 2 - offset_arcsec) / scale)
+    lower = special.stdtr(freedom, (-slit_arcsec / 2 - offset_arcsec) / scale)
     return np.asarray(upper - lower)
 
 

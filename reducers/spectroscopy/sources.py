@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import ndimage
 
+from reducers.spectroscopy.peaks import find_peaks
 from reducers.spectroscopy.running_median import running_median
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def find_sources(
     above = profile - baseline
     level, score = _matched(above, error, seeing_px)
     edge = max(3, int(seeing_px / 2))
-    peaks, _ = signal.find_peaks(score, height=threshold_sigma, distance=max(2, int(seeing_px)))
+    lone_ones = find_peaks(score, height=threshold_sigma, distance=max(2, int(seeing_px)))
     # A sharper filter parts close pairs, where the dip between them is beyond doubt.
     _, sharp = _matched(above, error, seeing_px / 2)
-    parted, _ = signal.find_peaks(
+    parted = find_peaks(
         sharp, height=threshold_sigma, prominence=np.maximum(threshold_sigma, 0.03 * sharp)
     )
-    lone = [p for p in peaks if np.abs(parted - p).min(initial=profile.size) > seeing_px]
+    lone = [p for p in lone_ones if np.abs(parted - p).min(initial=profile.size) > seeing_px]
     peaks = [p for p in sorted([*lone, *parted]) if edge <= p < profile.size - edge]
     brightest = max((level[p] for p in peaks), default=0.0)
     found = []
@@ -90,8 +91,9 @@ def _matched(profile: Vector, error: Vector, fwhm_px: float) -> tuple[Vector, Ve
     reach = int(np.ceil(4 * sigma_px))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
     kernel /= kernel.sum()
-    level = signal.convolve(profile, kernel, mode="same")
-    noise = np.sqrt(signal.convolve(error**2, kernel**2, mode="same"))
+    inner = slice(reach, reach + profile.size)
+    level = np.convolve(profile, kernel)[inner]
+    noise = np.sqrt(np.convolve(error**2, kernel**2)[inner])
     scatter = 1.4826 * np.median(np.abs(level - np.median(level)))
     return level, level / np.maximum(np.hypot(noise, 0.5 * scatter), 1e-9)
 
