@@ -43,7 +43,7 @@ def flag_cosmic_rays(
     and the variance of a smoothed model, so that a hit does not raise its own threshold.
     """
     data = frame.data.astype(np.float32)
-    signal = _smooth_signal(data - sky, np.sqrt(model_variance(sky, sky * 0, read_noise_e**2)))
+    signal = _smooth_signal(data - sky, np.sqrt(model_variance(sky, None, read_noise_e**2)))
     variance = model_variance(sky, signal, read_noise_e**2).astype(np.float32)
     bad = ~frame.good
     planes = tuple(_mirrored(plane) for plane in (data, bad, sky.astype(np.float32), variance))
@@ -123,15 +123,19 @@ def _smooth_signal(
     that continuum by one factor in all columns of the object; an extended line is as bright in
     all columns around it. A cosmic ray does neither.
     """
-    continuum = np.clip(_median(residual, 31, axis=0), 0, None)
-    brighter = _median(
-        np.where(continuum > noise, residual, 0) / np.maximum(continuum, noise), 7, axis=1
-    )
-    line = np.maximum(brighter, 1) * continuum
+    continuum = _median(residual, 31, axis=0)
+    np.clip(continuum, 0, None, out=continuum)
+    brighter = np.where(continuum > noise, residual, 0)
+    brighter /= np.maximum(continuum, noise)
+    line = _median(brighter, 7, axis=1)
+    del brighter
+    np.maximum(line, 1, out=line)
+    line *= continuum
     along = _median(residual, 15, axis=1)
     # A track along the slit is one row high, the image of the slit is two or more.
-    above_and_below = np.roll(along, 1, axis=0) + np.roll(along, -1, axis=0)
-    return np.maximum(line, np.minimum(along, above_and_below))
+    beside = np.roll(along, 1, axis=0)
+    beside += np.roll(along, -1, axis=0)
+    return np.maximum(line, np.minimum(along, beside, out=along), out=line)
 
 
 def _median(image: NDArray[np.floating], length_px: int, *, axis: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ sky, smoothed objects and measured read noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,13 +64,13 @@ class FlatNoise:
         Relative variance of the flat itself: it limits bright objects.
     """
 
-    response: NDArray[np.float64]
-    variance: NDArray[np.float64]
+    response: NDArray[np.floating]
+    variance: NDArray[np.floating]
 
 
 def model_variance(
     sky: NDArray[np.float64],
-    signal: NDArray[np.float64],
+    signal: NDArray[np.float64] | None,
     floor: NDArray[np.float64] | float,
     flat: FlatNoise | None = None,
 ) -> NDArray[np.float64]:
@@ -79,16 +79,25 @@ def model_variance(
     Parameters
     ----------
     sky, signal : (ny, nx) electrons
-        Models, not data: weights that follow the data bias faint fluxes low.
+        Models, not data: weights that follow the data bias faint fluxes low. Without `signal`
+        there is only sky.
     floor : (ny, nx) or float, electrons^2
         Read noise squared and what the masters add, flat-fielded as the data are.
     flat
         Without it the flat is taken as one and free of noise.
     """
-    light = np.clip(sky, 0, None) + np.clip(signal, 0, None)
-    if flat is not None:
-        return np.asarray(light / flat.response + floor + flat.variance * light**2)
-    return np.asarray(light + floor)
+    light = np.clip(sky, 0, None)
+    if signal is not None:
+        light += np.clip(signal, 0, None)
+    if flat is None:
+        light += floor
+        return light
+    variance = light / flat.response
+    variance += floor
+    light *= light
+    light *= flat.variance
+    variance += light
+    return np.asarray(variance)
 
 
 def extract(
@@ -118,9 +127,14 @@ def extract(
     aperture_px
         Half-width of the plain sum; without it, where the profile has fallen to a tenth.
     """
+    around = _around(traces, profiles, aperture_px, residual.shape[1])
+    residual, sky, floor = residual[:, around], sky[:, around], floor[:, around]
+    mask, good = mask[:, around], good[:, around]
+    if flat is not None:
+        flat = FlatNoise(response=flat.response[:, around], variance=flat.variance[:, around])
+    traces = [replace(trace, columns=trace.columns - around.start) for trace in traces]
     shapes = [p.values(t, residual.shape[1]) for t, p in zip(traces, profiles, strict=True)]
-    usable = good.copy()
-    signal = np.zeros_like(residual)
+    usable, signal = good.copy(), None
     for attempt in range(MOST_ROUNDS):
         variance = model_variance(sky, signal, floor, flat)
         fluxes, inverse = solve_rows(residual, variance, usable, shapes)
@@ -145,6 +159,20 @@ def extract(
         )
         for k in range(len(shapes))
     )
+
+
+def _around(
+    traces: Sequence[Trace], profiles: Sequence[Profile], aperture_px: float | None, columns: int
+) -> slice:
+    """Return the columns in which any object has light or is summed: there is nothing elsewhere."""
+    low, high = columns, 0
+    for trace, profile in zip(traces, profiles, strict=True):
+        window = profile.window(trace)
+        reach = 0.0 if aperture_px is None else aperture_px + 1
+        low = min(low, int(window.min()), int(trace.columns.min() - reach))
+        high = max(high, int(window.max()), int(trace.columns.max() + reach))
+    low = min(max(low, 0), columns - 1)
+    return slice(low, max(min(high + 1, columns), low + 1))
 
 
 def _hit(
@@ -201,7 +229,8 @@ def solve_rows(
     shapes: Sequence[NDArray[np.float64]],
 ) -> tuple[list[Vector], NDArray[np.float64]]:
     """Solve the normal equations of every row; return fluxes and (ny, k, k) covariances."""
-    weight = np.where(usable, 1 / variance, 0)
+    weight = np.zeros(variance.shape)
+    np.divide(1, variance, out=weight, where=usable)
     count = len(shapes)
     normal = np.zeros((residual.shape[0], count, count))
     right = np.zeros((residual.shape[0], count))

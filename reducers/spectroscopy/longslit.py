@@ -163,15 +163,16 @@ def _first_look(
 ) -> Scene:
     """Return the scene with a rough sky, its noise as it is after the flat."""
     data = frame.data.astype(np.float64)
-    noise = FlatNoise(response=np.ones(frame.shape), variance=np.zeros(frame.shape))
+    noise, floor = None, read_noise_e**2 + masters_variance
     if flat is not None:
         usable = (flat.data > LEAST_FLAT) & flat.good
-        response = np.where(usable, flat.data, 1).astype(np.float64)
-        noise = FlatNoise(response=response, variance=relative_variance(flat).astype(np.float64))
+        response = np.where(usable, flat.data, np.float32(1))
+        noise = FlatNoise(response=response, variance=relative_variance(flat))
+        floor /= response.astype(np.float64) ** 2
     return Scene(
         data=data,
         sky=rough_sky(data, frame.good),
-        floor=(read_noise_e**2 + masters_variance) / noise.response**2,
+        floor=floor,
         mask=frame.mask,
         good=frame.good,
         flat=noise,

@@ -36,6 +36,12 @@ LEAST_TOTAL_SNR = 4.0
 LEAST_GAP_FWHM = 0.75
 
 
+#: A host is at most eight times as wide as a star, its profile reaches four of its own widths.
+REACH_OF_HOSTS_FWHM, LEAST_REACH_PX = 45.0, 100.0
+#: Columns that are averaged along the dispersion at a time.
+_STRIP_PX = 128
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """What is seen on one slit.
@@ -67,7 +73,21 @@ class Scene:
     @property
     def empty_variance(self) -> NDArray[np.float64]:
         """Variance without any object."""
-        return model_variance(self.sky, np.zeros_like(self.sky), self.floor, self.flat)
+        return model_variance(self.sky, None, self.floor, self.flat)
+
+    def columns(self, chosen: slice) -> Scene:
+        """Return some columns of the scene, without copying."""
+        flat = self.flat and FlatNoise(
+            response=self.flat.response[:, chosen], variance=self.flat.variance[:, chosen]
+        )
+        return Scene(
+            data=self.data[:, chosen],
+            sky=self.sky[:, chosen],
+            floor=self.floor[:, chosen],
+            mask=self.mask[:, chosen],
+            good=self.good[:, chosen],
+            flat=flat,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +146,13 @@ def search(
     region_px
         First and last column in which objects may lie.
     """
-    profile, error = slit_profile(scene.residual, scene.empty_variance, scene.good)
+    # Columns do not know of each other, and a few at a time take little memory.
+    parts = (
+        scene.columns(slice(first, first + _STRIP_PX))
+        for first in range(0, scene.data.shape[1], _STRIP_PX)
+    )
+    strips = [slit_profile(part.residual, part.empty_variance, part.good) for part in parts]
+    profile, error = (np.concatenate(each) for each in zip(*strips, strict=True))
     found = find_sources(profile, error, seeing_px=seeing_px)
     seen = np.flatnonzero(error > 0)
     if seen.size and np.ptp(seen) + 1 < profile.size:
@@ -202,7 +228,32 @@ def extract_objects(
     star
         Profile of a point source; without it, the sharpest other object on the slit.
     """
-    traces, columns = tuple(traces), scene.data.shape[1]
+    whole, around = tuple(traces), _around(scene, traces, aperture_px)
+    found = _extract_in(scene.columns(around), _moved(whole, -around.start), aperture_px, star)
+    return replace(found, traces=_moved(found.traces, around.start))
+
+
+def _around(scene: Scene, traces: Sequence[Trace], aperture_px: float | None) -> slice:
+    """Return the columns that light of the objects and of their hosts can reach."""
+    columns = scene.data.shape[1]
+    width = max((t.fwhm_px for t in traces if np.isfinite(t.fwhm_px)), default=5.0)
+    reach = max(REACH_OF_HOSTS_FWHM * width, LEAST_REACH_PX, (aperture_px or 0.0) + 2)
+    low = min(float(trace.columns.min()) for trace in traces) - reach
+    high = max(float(trace.columns.max()) for trace in traces) + reach
+    if not (high > 0 and low < columns):
+        return slice(0, columns)
+    return slice(max(int(low), 0), min(int(high) + 2, columns))
+
+
+def _moved(traces: Sequence[Trace], by_px: int) -> tuple[Trace, ...]:
+    return tuple(replace(trace, columns=trace.columns + by_px) for trace in traces)
+
+
+def _extract_in(
+    scene: Scene, traces: tuple[Trace, ...], aperture_px: float | None, star: Profile | None
+) -> Extracted:
+    """Fit profiles and extract in a scene that holds little more than the objects."""
+    columns = scene.data.shape[1]
     while True:
         profiles = fit_profiles(scene.residual, scene.empty_variance, scene.good, traces)
         every, shapes = _with_host(scene, traces, profiles, star)

@@ -65,9 +65,10 @@ def dispersion_coordinate(wavelengths: NDArray[np.float64]) -> NDArray[np.float6
     # np.interp clamps: outside the middle column's range follow the local slope instead.
     slope = np.gradient(middle)
     for index in (0, -1):
-        beyond = (wavelengths - middle[index]) / slope[index]
+        beyond = wavelengths - middle[index]
+        beyond /= slope[index]
         out = beyond < 0 if index == 0 else beyond > 0
-        inner = np.where(out, rows[index] + beyond, inner)
+        np.add(beyond, rows[index], out=inner, where=out)
     # A wild extrapolation of the solution must not make a spline of a million knots.
     inner = np.where(np.isfinite(inner), inner, rows[:, None])
     return np.clip(inner, -0.1 * rows.size - 20, 1.1 * rows.size + 20)
@@ -153,29 +154,37 @@ def fit_sky(
     clip_sigma, rounds
         Pixels farther from the model are left out, in so many rounds.
     """
-    rough = rough_sky(data, use) if before is None else before
-    variance = _variance(rough, floor)
     if before is None:
-        first = _fit(data, use, spline, variance, clip_sigma, 2)
-        variance = _variance(first.sky, floor)
-    return _fit(data, use, spline, variance, clip_sigma, rounds)
+        rough = rough_sky(data, use)
+        before = _fit(data, use, spline, _weight(rough, floor, use), clip_sigma, 2).sky
+    return _fit(data, use, spline, _weight(before, floor, use), clip_sigma, rounds)
+
+
+def _weight(
+    sky: NDArray[np.float64], floor: NDArray[np.float64] | float, use: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the inverse of the variance where pixels count, 0 elsewhere."""
+    weight = np.zeros(sky.shape)
+    np.divide(1, _variance(sky, floor), out=weight, where=use)
+    return weight
 
 
 def _fit(
     data: NDArray[np.float64],
     use: NDArray[np.bool_],
     spline: SlitSpline,
-    variance: NDArray[np.float64],
+    weight: NDArray[np.float64],
     clip_sigma: float,
     rounds: int,
 ) -> SkyFit:
-    weight = np.where(use, 1 / variance, 0.0)
     data = np.where(use, data, 0.0)  # what is not used may be NaN
     sums = spline.sums(data, weight)
     kept = use
     for _ in range(rounds - 1):
-        sky = spline.evaluate(spline.solve(sums))
-        squares = (data - sky) ** 2 * weight
+        squares = spline.evaluate(spline.solve(sums))
+        np.subtract(data, squares, out=squares)
+        squares *= squares
+        squares *= weight
         some = squares[:, ::4][kept[:, ::4]]
         scale = 2.1981 * float(np.median(some)) if some.size else 1.0
         survivors = use & (squares < clip_sigma**2 * max(1.0, scale))
@@ -185,6 +194,8 @@ def _fit(
         sums = sums.without(spline.sums_of(data, weight, kept & ~survivors))
         sums = sums.plus(spline.sums_of(data, weight, survivors & ~kept))
         kept = survivors
+        del squares
+    del data
     free = spline.solve(sums)
     solution = spline.solve(sums, spline.restraint_for(free))
     return SkyFit(sky=spline.evaluate(solution), kept=kept, spline=spline, solution=solution)
@@ -207,7 +218,9 @@ def line_chi2(
     is_core = ndimage.maximum_filter1d(excess > 5 * noise, 3) & (excess > 0)
     near = np.clip(np.rint(coordinate), 0, middle.size - 1).astype(np.intp)
     core = is_core[near] & (np.abs(coordinate - near) <= 0.5)
-    squares = (data - fit.sky) ** 2 / _variance(fit.sky, floor)
+    squares = data - fit.sky
+    squares *= squares
+    squares /= _variance(fit.sky, floor)
     share = 1 - _noise_followed(fit, floor)
 
     def reduced(where: NDArray[np.bool_]) -> float:
@@ -227,7 +240,9 @@ def _noise_followed(fit: SkyFit, floor: NDArray[np.float64] | float) -> float:
 
 
 def _variance(sky: NDArray[np.float64], floor: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    return np.asarray(np.maximum(np.clip(sky, 0, None) + floor, 1e-6))
+    variance = np.clip(sky, 0, None)
+    variance += floor
+    return np.maximum(variance, 1e-6, out=variance)
 
 
 def rough_sky(data: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -94,13 +94,18 @@ class SlitSpline:
         self._pairs = [(k, other) for k in range(terms) for other in range(k, terms)]
         products = [self.legendre[:, k] * self.legendre[:, other] for k, other in self._pairs]
         self._paired = np.stack(products, axis=1)
-        place = (coordinate - coordinate.min()) / knot_px
-        interval = place.astype(np.intp)
-        self.intervals = int(interval.max()) + 1
-        self._t = place - interval
-        self._cell = interval * columns + np.arange(columns)
+        place = coordinate - coordinate.min()
+        place /= knot_px
         # Rows that may share a cell are summed one after the other.
-        step = float(np.diff(place, axis=0).min(initial=1.0)) if rows > 1 else 1.0
+        slabs = (place[first : first + _SLAB + 1] for first in range(0, rows, _SLAB))
+        step = min((float(np.diff(slab, axis=0).min(initial=1.0)) for slab in slabs), default=1.0)
+        # A detector has far fewer cells than 32 bits can count.
+        cell = place.astype(np.int32)
+        self.intervals = int(cell.max()) + 1
+        place -= cell
+        cell *= np.int32(columns)
+        cell += np.arange(columns, dtype=np.int32)
+        self._t, self._cell = place, cell
         self._layers = max(1, math.ceil(1 / max(step, 0.05)))
 
     def sums(self, data: NDArray[np.float64], weight: NDArray[np.float64]) -> Sums:
@@ -133,7 +138,7 @@ class SlitSpline:
             total.values[m, low:high] += v @ self.legendre
             v *= t
 
-    def _local_cells(self, rows: slice) -> tuple[int, int, NDArray[np.intp]]:
+    def _local_cells(self, rows: slice) -> tuple[int, int, NDArray[np.int32]]:
         """Return the first interval of these rows, the one after the last, and their cells."""
         cell, columns = self._cell[rows], self.shape[1]
         low, high = int(cell.min()) // columns, int(cell.max()) // columns + 1
