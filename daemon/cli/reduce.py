@@ -56,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
         config = _configured(args, folder)
     except OSError as error:
         return _refuse(f"--filelist {args.filelist}: {error.strerror or error}")
-    from daemon.work.batch import reduce_directory
+    from daemon.work.batch import nothing_raw, reduce_directory
     from daemon.work.supervisor import AlreadyRunning
 
+    said = nothing_raw(config, folder)
+    if said:
+        return _refuse(said)
     print(f"reducing {folder.resolve()} into {config.root}", flush=True)
     began = datetime.now(UTC)
     progress = Progress()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from daemon.arrival.sighting import RawNames
 from daemon.clock import SystemClock
 from daemon.memory.database import open_database
 from daemon.memory.records import Job, JobKind, JobState
 from daemon.work.crew import TASKS
-from daemon.work.supervisor import EngineRoom, lock_path, open_intake, single_instance
+from daemon.work.supervisor import (
+    EngineRoom,
+    lock_path,
+    open_intake,
+    raw_names,
+    single_instance,
+)
+from reducers.profiles import instrument_names, load_instrument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,3 +179,18 @@ class _Tally:
             *self._queue.jobs(JobState.DONE, _MANY),
             *self._queue.jobs(JobState.FAILED, _MANY),
         ]
+
+
+def nothing_raw(config: Config, folder: Path) -> str:
+    """Return why no file below the directory is raw, and what to do; '' where one is."""
+    names = raw_names(config)
+    found = [name for _, _, files in os.walk(folder) for name in files]
+    if any(names.match(name) for name in found):
+        return ""
+    none = f"none of the {len(found)} files below {folder} is named {names.shown}"
+    for profile in sorted(set(instrument_names()) - set(config.instrument.profiles)):
+        others = RawNames([load_instrument(profile).file_pattern])
+        if any(others.match(name) for name in found):
+            mend = f'add "{profile}" to [instrument] profiles'
+            return f"{none}, but some are named {others.shown}: {mend}"
+    return f"{none}: give the directory of the raw frames, or set [watch] pattern"

@@ -173,3 +173,15 @@ def test_a_reader_that_leaves_early_causes_no_traceback(repository: Path) -> Non
     )  # fmt: skip
     os.close(write)
     assert "Traceback" not in done.stderr
+
+
+def test_reducing_a_directory_of_another_instrument_says_which_profile_to_add(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "EFOSC.2022-01-28T04:54:24.341.fits.gz").touch()
+    assert main(["reduce", str(raw), "--root", str(tmp_path / "root")]) == 2
+    said = capsys.readouterr().err
+    assert "is named AL*.fits*, but some are named EFOSC*.fits*" in said
+    assert 'add "efosc2" to [instrument] profiles' in said
