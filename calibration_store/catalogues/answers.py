@@ -79,7 +79,7 @@ def read_answer(content: bytes, service: Service, *, row_limit: int) -> Answered
         return Answered({name: np.empty(0) for name in ("ra_deg", "dec_deg")}, overflow)
     found = table.to_table(use_names_over_ids=True)
     names = {name.casefold() for name in found.colnames}
-    missing = [name for name in columns_wanted(service) if name.casefold() not in names]
+    missing = [name for name in _indispensable(service) if name.casefold() not in names]
     if missing and len(found):
         raise BrokenAnswer(f"its table has no column {', '.join(missing)}", of_table=True)
     return Answered(columns_of(found, service), overflow or len(found) >= row_limit)
@@ -137,6 +137,15 @@ def _named_columns(service: Service) -> dict[str, str]:
     if service.ruwe:
         wanted["_ruwe"] = service.ruwe
     return wanted
+
+
+def _indispensable(service: Service) -> tuple[str, ...]:
+    """Return the columns without which an answer is refused: positions and magnitudes.
+
+    What else is missing leaves the entries with larger errors, as entries without that value.
+    """
+    ours = ("ra_deg", "dec_deg", *(name for name in service.columns if name in service.bands))
+    return tuple(service.columns[name] for name in ours)
 
 
 def columns_wanted(service: Service) -> tuple[str, ...]:

@@ -50,6 +50,14 @@ class Service:
     ruwe: str = ""
     missing_value: float | None = None
 
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of its magnitudes, as ours."""
+        ends = ("_error", "_flux_over_error")
+        return tuple(
+            name for name in self.columns if any(name + end in self.columns for end in ends)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:

@@ -170,6 +170,15 @@ def test_a_column_that_is_gone_is_named() -> None:
     assert caught.value.of_table
 
 
+def test_what_is_not_indispensable_may_lack() -> None:
+    service = known_catalogues().by_name["refcat2"].services[0]
+    table = sky_table(service, field_stars())
+    table.remove_columns(["e_pmRA", "e_pmDE", "e_gmag", "Plx"])
+    answered = read_answer(as_votable(table), service, row_limit=1000)
+    assert len(answered) == 300
+    assert "g_error" not in answered.columns
+
+
 def test_stars_and_galaxies_are_told_apart_by_each_survey_s_own_means() -> None:
     known = known_catalogues()
     for name, changed in (
@@ -329,7 +338,7 @@ def test_a_host_that_drips_is_given_up_in_time_and_rests(
     catalogues = Catalogues(tmp_path / "c", online=True, limit_s=5.0, known=alone, now=clock)
     start = time.monotonic()
     found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "r")
-    assert time.monotonic() - start < 5.0 + 2.0
+    assert time.monotonic() - start < 5.0 + 4.0
     assert found.astrometric is None
     assert found.photometric == ()
     assert "Gaia DR3 could not be had" in found.reasons[0]
