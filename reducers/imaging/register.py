@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONTROL_STARS, FEWEST_PAIRS = 60, 5
 #: How far apart a pair may lie, pixels, in the first and in the last fit.
 NEAR_PX, CLOSE_PX, ROUNDS = 4.0, 1.5, 3
+#: No star is centred better.
+LEAST_ERROR_PX = 0.05
 #: A grid larger than this is a mistake: its members lie far apart.
 MOST_PX = 8192
 
@@ -112,7 +114,8 @@ def place_by_stars(
     Returns
     -------
     tuple or None
-        The map, the pairs of stars and their scatter (arcsec per axis); None without a match.
+        The map, the pairs of stars and the scatter of the bright ones (arcsec per axis); None
+        without a match.
 
     Notes
     -----
@@ -120,7 +123,7 @@ def place_by_stars(
     linear fit to all pairs on the tangent plane, where the distortion, which is the same for
     both, is taken out.
     """
-    own, other = _pixels(detections), _pixels(reference)
+    (own, own_px), (other, other_px) = _pixels(detections), _pixels(reference)
     if min(len(own), len(other)) < FEWEST_PAIRS:
         return None
     try:
@@ -134,7 +137,9 @@ def place_by_stars(
     for _ in range(ROUNDS):
         if one.size < FEWEST_PAIRS:
             return None
-        terms = np.linalg.lstsq(_with_one(mine[one]), theirs[two], rcond=None)[0]
+        weight = 1 / np.sqrt(LEAST_ERROR_PX**2 + own_px[one] ** 2 + other_px[two] ** 2)[:, None]
+        design = _with_one(mine[one]) * weight
+        terms = np.linalg.lstsq(design, theirs[two] * weight, rcond=None)[0]
         moved = _with_one(mine) @ terms
         one, two = _pairs(moved, theirs, CLOSE_PX * scale)
     if one.size < FEWEST_PAIRS:
@@ -144,14 +149,17 @@ def place_by_stars(
         return _with_one(_on_plane(reference_map, np.column_stack([x, y]), tangent)) @ terms
 
     centre = (shape[1] - 1) / 2, (shape[0] - 1) / 2
-    scatter = float(np.sqrt(np.mean((moved[one] - theirs[two]) ** 2)))
+    weight = 1 / (LEAST_ERROR_PX**2 + own_px[one] ** 2 + other_px[two] ** 2)
+    off = np.mean((moved[one] - theirs[two]) ** 2, axis=1)
+    scatter = float(np.sqrt(np.average(off, weights=weight)))
     return as_tan_sip(on_plane, tangent, centre, shape), int(one.size), scatter
 
 
-def _pixels(detections: Detections) -> NDArray[np.float64]:
-    """Return x and y of the detections that no bad pixel spoils, brightest first."""
+def _pixels(detections: Detections) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x, y and their error of detections that no bad pixel spoils, brightest first."""
     clean = (detections.mask_bits & np.uint16(UNUSABLE)) == 0
-    return np.column_stack([detections.x[clean], detections.y[clean]])
+    error = np.hypot(detections.x_error, detections.y_error)[clean] / math.sqrt(2)
+    return np.column_stack([detections.x[clean], detections.y[clean]]), error
 
 
 def _on_plane(

@@ -172,6 +172,20 @@ def stack(
     )
 
 
+def as_electrons(stacked: Stacked) -> Frame:
+    """Return a stack in such electrons that its photon noise is their root.
+
+    What measures single exposures measures this one; its exposure time is `gain_s`.
+    """
+    frame, gain = stacked.image, np.float32(stacked.gain_s)
+    return frame.after(
+        f"stack: times {stacked.gain_s:.2f} s, so that photon noise is the root of the counts",
+        data=frame.data * gain,
+        variance=frame.variance * gain**2,
+        unit="electron",
+    )
+
+
 def _strips(number: int, shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Yield first and last row of strips of which all images fit in memory."""
     rows = int(np.clip(MOST_HELD // (number * shape[1]), 16, 512))

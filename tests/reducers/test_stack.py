@@ -12,7 +12,7 @@ from reducers.errors import NotEnoughFrames
 from reducers.frame import UNUSABLE, Mask
 from reducers.imaging.register import common_grid
 from reducers.imaging.resample_image import InMemory
-from reducers.imaging.stack import Stacked, StackImage, stack
+from reducers.imaging.stack import Stacked, StackImage, as_electrons, stack
 from reducers.imaging.stack_members import Member, StackSettings, choose
 from reducers.imaging.tangent_plane import sky_map
 from tests.reducers.star_images import SKY_E, exposed, field
@@ -176,6 +176,9 @@ def test_the_noise_of_a_star_follows_the_effective_gain() -> None:
     core = np.s_[y - 1 : y + 2, x - 1 : x + 2]
     light, variance = done.image.data[core].sum(), done.image.variance[core].sum()
     assert variance / done.noise_gain == pytest.approx(light / done.gain_s, rel=0.1)
+    counted = as_electrons(done)
+    light, variance = counted.data[core].sum(), counted.variance[core].sum()
+    assert variance / done.noise_gain == pytest.approx(light, rel=0.1)
 
 
 def test_a_median_is_as_noisy_as_it_says() -> None:
