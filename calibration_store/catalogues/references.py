@@ -142,7 +142,8 @@ class Catalogues(LocalCatalogues):
             name: passing.get(name) or self.carried(name, one, cone, epoch_year)
             for name, one in found.items()
         }
-        return self._references(known, self.serving(band, cone), reasons)
+        given = self._references(known, self.serving(band, cone), reasons)
+        return replace(given, awaited=bool(needs))
 
     def fetch(
         self, names: Sequence[str], cone: Cone, *, limit_s: float, even_resting: bool = False

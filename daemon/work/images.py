@@ -89,7 +89,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
-        if references.reasons:
+        if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
         bench.queue.finish(job, within=session)
 
@@ -200,7 +200,7 @@ def image_recipe_digest(config: Config, instrument: Instrument) -> str:
 
 def _state(references: References, selections: Sequence[Selection]) -> ProductState:
     """Tell whether a better product is to be expected: a master or a catalogue is missing."""
-    return ProductState.PROVISIONAL if references.reasons else state_of(selections)
+    return ProductState.PROVISIONAL if references.awaited else state_of(selections)
 
 
 def _product_key(

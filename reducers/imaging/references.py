@@ -76,8 +76,11 @@ class References:
         Magnitudes, the preferred catalogue first.
     reasons : tuple of str
         Why a catalogue is missing, partial or late, one sentence each.
+    awaited : bool
+        More may come: a field is missing on disc, not in the catalogues themselves.
     """
 
     astrometric: ReferenceCatalogue | None = None
     photometric: tuple[ReferenceCatalogue, ...] = ()
     reasons: tuple[str, ...] = ()
+    awaited: bool = False

@@ -461,6 +461,18 @@ def test_a_catalogue_of_one_s_own_comes_first(tmp_path: Path) -> None:
     assert found.reasons == ()
 
 
+def test_what_no_survey_has_looked_at_is_not_awaited(tmp_path: Path) -> None:
+    catalogues = offline(tmp_path)
+    nothing = {"ra_deg": [], "dec_deg": []}
+    catalogues.write_cone("gaia", field_stars(), Cone(150.0, 2.0, 0.2))
+    assert catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "U").awaited
+    for name in ("sdss", "skymapper"):
+        catalogues.write_cone(name, nothing, Cone(150.0, 2.0, 0.2))
+    found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "U")
+    assert found.reasons == ("SDSS DR16, SkyMapper DR4: none has looked at this field",)
+    assert not found.awaited
+
+
 def test_half_a_field_is_given_with_a_word_about_it(tmp_path: Path) -> None:
     catalogues = offline(tmp_path)
     for name in ("gaia", "ps1"):
