@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reducers.imaging.match import match_quads, rotation, vote_for_offsets
+from reducers.imaging.match import rotation, vote_for_offsets
+from reducers.imaging.quads import match_quads
 from reducers.imaging.refine import refine
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ class Astrometry:
     solved : bool
         Whether stars confirm it.
     method : str
-        'header', 'prior', 'wide', 'quads' or 'blind': the step of the ladder that gave it.
+        'header', 'prior', 'wide' or 'quads': the step of the ladder that gave it.
     matched : int
         Catalogue stars used.
     ra_rms_mas, dec_rms_mas : float

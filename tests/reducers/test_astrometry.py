@@ -10,7 +10,8 @@ import pytest
 from astropy.wcs import Sip
 
 from reducers.imaging.astrometry import solve_astrometry
-from reducers.imaging.match import match_quads, rotation
+from reducers.imaging.match import rotation
+from reducers.imaging.quads import match_quads
 from reducers.imaging.references import References
 from reducers.imaging.sip import as_tan_sip
 from reducers.imaging.tangent_plane import onto_plane

@@ -18,6 +18,7 @@ from reducers.imaging.background import estimate_background
 from reducers.imaging.detection import detect
 from reducers.imaging.header_place import header_place
 from reducers.imaging.references import References
+from reducers.imaging.sky_map import SkyMap
 from reducers.imaging.tangent_plane import from_plane, moved_tangent, onto_plane
 from reducers.profile_imaging import Distortion, Imaging
 from reducers.profiles import load_instrument
@@ -210,6 +211,11 @@ def test_the_offsets_of_three_efosc2_frames_are_those_that_their_headers_tell(re
         assert abs(result.facts["rotation_deg"]) < 0.05
         assert result.facts["scale_ratio"] == pytest.approx(1, abs=1e-3)
         assert max(result.ra_rms_mas, result.dec_rms_mas) < 100
+    wcs = place.wcs.deepcopy()
+    wcs.wcs.cd = wcs.wcs.cd @ [[0.0, 1.0], [1.0, 0.0]]  # x and y exchanged: turned and mirrored
+    again = solve_astrometry(found, SkyMap(wcs=wcs), references, instrument, exposure_s=180.0)
+    assert again.method == "wide"
+    np.testing.assert_allclose(again.sky_map.sky(5, 9), result.sky_map.sky(5, 9), atol=3e-5)
 
 
 def _electrons(counts: Any, image: Section, gain: float) -> tuple[Frame, Geometry]:
