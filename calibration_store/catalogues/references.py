@@ -255,8 +255,12 @@ class Catalogues(LocalCatalogues):
         if not magnitudes and not reasons:
             names = ", ".join(self.title(name) for name in serving)
             reasons.append(f"{names}: none has looked at this field")
+        # Colours of Gaia lead to most bands, less exactly: it stands in for what is missing.
+        last = (first,) if first is not None and len(first) else ()
         return References(
-            astrometric=first, photometric=magnitudes, reasons=tuple(dict.fromkeys(reasons))
+            astrometric=first,
+            photometric=(*magnitudes, *last),
+            reasons=tuple(dict.fromkeys(reasons)),
         )
 
     def _positions(self) -> tuple[str, ...]:

@@ -64,8 +64,7 @@ def julian_year(when: datetime) -> float:
 
 def digest_of_references(references: References) -> list[list[object]]:
     """Return what tells these entries from others, as JSON can hold it."""
-    known = [references.astrometric] if references.astrometric is not None else []
     return [
         [item.name, item.release, item.retrieved, len(item), round(item.covered, 4)]
-        for item in (*known, *references.photometric)
+        for item in references.each
     ]

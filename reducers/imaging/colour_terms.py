@@ -152,7 +152,8 @@ def passband_of(instrument: str, filter_name: str) -> Passband | None:
 def calibrators(catalogue: ReferenceCatalogue, band: str) -> Calibrators | None:
     """Return the catalogue's stars with magnitudes in a band; None where no relation leads there.
 
-    Known galaxies are left out, and colours outside the relation's range.
+    Known galaxies are left out, and colours outside the relation's range. A catalogue that no
+    relation names (a person's own) is taken at its word where it has the band itself.
     """
     relation = next(
         (
@@ -160,7 +161,7 @@ def calibrators(catalogue: ReferenceCatalogue, band: str) -> Calibrators | None:
             for entry in transformations().relation
             if catalogue.name in entry.catalogues and entry.band == band
         ),
-        None,
+        _as_it_is(catalogue, band),
     )
     if relation is None:
         return None
@@ -191,6 +192,24 @@ def calibrators(catalogue: ReferenceCatalogue, band: str) -> Calibrators | None:
         colour=own_colour[index],
         colour_error=own_error[index],
         relation=relation,
+    )
+
+
+def _as_it_is(catalogue: ReferenceCatalogue, band: str) -> Relation | None:
+    """Return the relation of a catalogue of one's own; None for one that is known, or lacks it."""
+    known = any(catalogue.name in entry.catalogues for entry in transformations().relation)
+    if known or band not in catalogue.magnitudes:
+        return None
+    return Relation(
+        catalogues=(catalogue.name,),
+        band=band,
+        base=band,
+        colour=(band, band),
+        terms=(0.0,),
+        scatter=0.0,
+        systematic=0.0,
+        range=(-1.0, 1.0),
+        source="the catalogue's own band",
     )
 
 

@@ -107,10 +107,9 @@ def _place(reduced: ReducedImage) -> str:
 
 
 def _catalogues(references: References) -> list[str]:
-    known = [references.astrometric] if references.astrometric is not None else []
     lines = [
         f"  {item.name} {item.release}: {len(item)} entries at epoch {item.epoch_year:.2f}"
         f"{f', of {item.retrieved}' if item.retrieved else ''}"
-        for item in (*known, *references.photometric)
+        for item in references.each
     ]
     return [*lines, *(f"  {said}" for said in references.reasons)] or ["  none was asked"]

@@ -73,7 +73,7 @@ class References:
     astrometric : ReferenceCatalogue or None
         Positions (Gaia); None where none could be had.
     photometric : tuple of ReferenceCatalogue
-        Magnitudes, the preferred catalogue first.
+        Magnitudes, the preferred catalogue first; that of positions last, if it has any.
     reasons : tuple of str
         Why a catalogue is missing, partial or late, one sentence each.
     awaited : bool
@@ -84,3 +84,9 @@ class References:
     photometric: tuple[ReferenceCatalogue, ...] = ()
     reasons: tuple[str, ...] = ()
     awaited: bool = False
+
+    @property
+    def each(self) -> tuple[ReferenceCatalogue, ...]:
+        """Every catalogue once, that of positions first."""
+        known = (*([self.astrometric] if self.astrometric is not None else []), *self.photometric)
+        return tuple({catalogue.name: catalogue for catalogue in known}.values())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reducers.imaging.references import References
     from reducers.imaging.sky_map import Astrometry
 
-#: Catalogues in the order in which they are preferred; any other comes after.
+#: Catalogues in the order in which they are preferred; one that a person brought comes before.
 PREFERRED = ("ps1", "refcat2", "sdss", "skymapper", "gaia")
 #: A catalogue with fewer matched stars gives way to the next one that has more.
 ENOUGH = 8
@@ -161,7 +161,7 @@ def _by_preference(references: References, band: str) -> list[Calibrators]:
 
     def rank(known: Calibrators) -> int:
         name = known.catalogue.name
-        return PREFERRED.index(name) if name in PREFERRED else len(PREFERRED)
+        return PREFERRED.index(name) if name in PREFERRED else -1
 
     found = [calibrators(catalogue, band) for catalogue in references.photometric]
     return sorted((known for known in found if known is not None and len(known)), key=rank)

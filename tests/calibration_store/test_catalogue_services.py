@@ -314,7 +314,7 @@ def test_what_was_fetched_once_is_there_without_any_network(
     first = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "r_SDSS")
     assert first.astrometric is not None
     assert first.reasons == ()
-    assert [one.name for one in first.photometric] == ["ps1"]
+    assert [one.name for one in first.photometric] == ["ps1", "gaia"]
     assert (first.photometric[0].release, first.photometric[0].retrieved) == ("DR1", "2026-11-21")
     asked = [sum(server.asked.values()) for server in servers]
     later = Catalogues(tmp_path / "c", online=True, known=known, now=clock)
@@ -325,7 +325,7 @@ def test_what_was_fetched_once_is_there_without_any_network(
     inside = separation_deg(150.01, 2.01, stars["ra_deg"], stars["dec_deg"]) <= 0.1
     assert abs(len(again.astrometric) - inside.sum()) <= 1  # motion may carry one across
     offline = Catalogues(tmp_path / "c", known=known).references_for(150, 2, 0.1, 2026.9, "V")
-    assert [one.name for one in offline.photometric] == ["ps1"]
+    assert [one.name for one in offline.photometric] == ["ps1", "gaia"]
     assert again.astrometric.covered == 1
 
 
@@ -410,7 +410,7 @@ def test_a_full_disc_does_not_keep_an_answer_from_the_image(tmp_path: Path) -> N
     catalogues = Catalogues(tmp_path / "file", online=True, services=services, now=Clock())
     found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "r")
     assert found.astrometric is not None
-    assert len(found.photometric) == 1
+    assert [one.name for one in found.photometric] == ["ps1", "gaia"]
     assert found.reasons == ()
 
 
@@ -457,7 +457,7 @@ def test_a_catalogue_of_one_s_own_comes_first(tmp_path: Path) -> None:
     for name in ("standards", "ps1", "gaia"):
         catalogues.write_cone(name, columns, Cone(150.0, 2.0, 0.2), release="1")
     found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "g_SDSS")
-    assert [one.name for one in found.photometric] == ["standards", "ps1"]
+    assert [one.name for one in found.photometric] == ["standards", "ps1", "gaia"]
     assert found.reasons == ()
 
 
@@ -471,6 +471,15 @@ def test_what_no_survey_has_looked_at_is_not_awaited(tmp_path: Path) -> None:
     found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "U")
     assert found.reasons == ("SDSS DR16, SkyMapper DR4: none has looked at this field",)
     assert not found.awaited
+
+
+def test_gaia_stands_in_for_missing_magnitudes(tmp_path: Path) -> None:
+    catalogues = offline(tmp_path)
+    catalogues.write_cone("gaia", field_stars(), Cone(150.0, 2.0, 0.2))
+    found = catalogues.references_for(150.0, 2.0, 0.1, 2026.9, "V")
+    assert [one.name for one in found.photometric] == ["gaia"]
+    assert found.awaited
+    assert [one.name for one in found.each] == ["gaia"]
 
 
 def test_half_a_field_is_given_with_a_word_about_it(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_field_of_the_night_is_wholly_covered(tmp_path: Path) -> None:
     assert given.astrometric is not None
     assert given.astrometric.covered == pytest.approx(1)
     assert given.astrometric.magnitudes["G"].min() < 16
-    assert [catalogue.name for catalogue in given.photometric] == ["ps1", "sdss"]
+    assert [catalogue.name for catalogue in given.photometric] == ["ps1", "sdss", "gaia"]
 
 
 def test_files_say_which_survey_and_circle_they_are(tmp_path: Path) -> None:

@@ -188,6 +188,17 @@ def test_a_catalogue_without_the_band_gives_way_to_one_that_has_it() -> None:
     assert zero.magnitude == pytest.approx(25.5, abs=0.01)
 
 
+def test_a_catalogue_of_one_s_own_is_taken_at_its_word() -> None:
+    scene = Scene(30, 10)
+    own = catalogue("standards", scene.x, scene.y, {"r": scene.r})
+    ps1 = catalogue("ps1", scene.x, scene.y, {k: v + 0.1 for k, v in scene.bands.items()})
+    place = Astrometry(sky_map=sky_map(), solved=True, method="prior")
+    known = References(photometric=(ps1, own))
+    zero = fit_zero_point(Sources(scene), place, known, PASSBAND, exposure_s=60.0)
+    assert zero.catalogue == "standards"
+    assert zero.magnitude == pytest.approx(25.5, abs=0.02)
+
+
 def test_solar_colours_come_out_of_every_catalogue_alike() -> None:
     """A star like the Sun: B-V 0.65, V-R 0.36, V-I 0.71 (Ramirez et al. 2012), three ways."""
     one = np.array([500.0])
