@@ -58,6 +58,8 @@ class Project:
 def _plant(root: Path) -> Project:
     (root / "daemon" / "cli").mkdir(parents=True)
     (root / "daemon" / "cli" / "main.py").write_text(_PROGRAM)
+    (root / "daemon" / "work").mkdir()
+    (root / "daemon" / "work" / "tasks.py").touch()
     (root / "numbers_of_the_project.py").touch()
     (root / "deploy").mkdir()
     (root / "deploy" / "requirements.txt").write_text("# nothing\n")
@@ -112,6 +114,12 @@ def test_the_programs_output_is_not_mixed_with_that_of_the_setup(
 ) -> None:
     for _, out, _ in first_calls:
         assert json.loads(out)["argv"] == ["status", "--json"]
+
+
+def test_what_the_program_loads_is_compiled_once_by_the_setup(fresh: Project) -> None:
+    code, _, _ = fresh.call("setup", PYTHONDONTWRITEBYTECODE="1")
+    assert code == 0
+    assert list(fresh.root.glob("daemon/work/__pycache__/tasks.*.pyc"))
 
 
 def test_later_calls_start_in_well_under_a_second(project: Project) -> None:
