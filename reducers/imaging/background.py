@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sep
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 from reducers.detector.grow import grown
 from reducers.frame import Frame, Image, Mask
 
 #: Boxes of the mesh, and how many of them are smoothed together.
 MESH_PX, FILTER_BOXES = 64, 3
-#: Sources that are kept out of the second mesh: smoothed over so many pixels, so many sigma above
-#: the first one, grown by so many pixels.
-SMOOTH_PX, SOURCE_SIGMA, GROW_PX = 5, 3.0, 4
+#: Sources that are kept out of the second mesh: blocks of so many pixels, so many sigma above the
+#: first one, and the blocks around them.
+BLOCK_PX, SOURCE_SIGMA = 4, 3.0
 #: The same sigma where the sky is drawn by fringes.
 FRINGED_SIGMA = 15.0
 #: Bits that keep a pixel out of the sky.
@@ -71,15 +70,24 @@ def estimate_background(
     data = frame.data.copy()  # sep wants to be allowed to write
     first = _mesh(data, unusable, mesh_px)
     above = np.where(unusable, np.float32(0), data - first.back(dtype=np.float32))
-    smooth = uniform_filter(above, SMOOTH_PX, mode="nearest")
-    limit = np.float32(source_sigma * first.globalrms / SMOOTH_PX)
-    sources = grown(smooth > limit, rows=GROW_PX, columns=GROW_PX)
+    sources = blocks_above(above, source_sigma * first.globalrms / BLOCK_PX)
     second = _mesh(data, unusable | sources, mesh_px)
     return Background(
         level=second.back(dtype=np.float32),
         rms=second.rms(dtype=np.float32),
         sources=sources & ~unusable,
     )
+
+
+def blocks_above(data: Image, limit: float) -> NDArray[np.bool_]:
+    """Return (ny, nx) where the mean of a block exceeds a limit, one block around it included."""
+    ny, nx = data.shape
+    rows, columns = -(-ny // BLOCK_PX), -(-nx // BLOCK_PX)
+    padded = np.zeros((rows * BLOCK_PX, columns * BLOCK_PX), np.float32)
+    padded[:ny, :nx] = data
+    means = padded.reshape(rows, BLOCK_PX, columns, BLOCK_PX).mean(axis=(1, 3))
+    marked = grown(means > limit, rows=1, columns=1)
+    return np.repeat(np.repeat(marked, BLOCK_PX, axis=0), BLOCK_PX, axis=1)[:ny, :nx]
 
 
 def no_background(frame: Frame) -> Background:

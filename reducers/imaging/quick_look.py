@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reducers.frame import Frame, Image
 from reducers.imaging.assess import measure_sky, measure_stars
 from reducers.imaging.background import estimate_background
-from reducers.imaging.detection import detect
+from reducers.imaging.detection import FIRST_FWHM_PX, detect, first_seeing, scene_of
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.recipe import image_scale_arcsec, place_on_sky
 from reducers.imaging.references import References
@@ -100,4 +100,5 @@ def seeing_of_middle(frame: Frame, sky: Background) -> float:
     middle = frame.after(
         "middle", data=frame.data[cut], variance=frame.variance[cut], mask=frame.mask[cut]
     )
-    return detect(middle, sky.level[cut], sky.rms[cut], threshold=SURE)[0].fwhm_px
+    scene = scene_of(middle, sky.level[cut], sky.rms[cut], FIRST_FWHM_PX)
+    return first_seeing(scene).fwhm_px
