@@ -67,6 +67,12 @@ def clear_stars(
     return stars
 
 
+def assumed_fwhm_px(detections: Detections) -> float:
+    """Return a width for sources of which none is fit to be measured: that of their moments."""
+    sigma = np.sqrt(detections.semimajor_px * detections.semiminor_px)
+    return float(np.clip(2.3548 * np.median(sigma), 2.0, 20.0)) if sigma.size else 4.0
+
+
 def common_ellipticity(stars: Sequence[Star]) -> float:
     """Return 1 - b/a of the mean star; NaN with fewer than three.
 

@@ -24,6 +24,7 @@ from reducers.imaging.background import (
 from reducers.imaging.bleeding import mask_bleeding
 from reducers.imaging.cosmic_rays import find_cosmic_rays
 from reducers.imaging.detection import detect, measure_seeing
+from reducers.imaging.focus import assumed_fwhm_px
 from reducers.imaging.fringe import fringe_residue, subtract_fringe
 from reducers.imaging.header_place import header_place
 from reducers.imaging.magnitudes import (
@@ -197,9 +198,11 @@ def with_fluxes(image: ReducedImage) -> ReducedImage:
         return image
     if not len(image.detections):
         return image
-    photometry = measure_sources(
-        image.image, image.background, image.detections, image.segmentation, image.seeing
-    )
+    found, seeing = image.detections, image.seeing
+    if not seeing.fwhm_px > 0:  # NaN: no star was fit to be measured
+        width = assumed_fwhm_px(found)
+        found, seeing = replace(found, fwhm_px=width), replace(seeing, fwhm_px=width)
+    photometry = measure_sources(image.image, image.background, found, image.segmentation, seeing)
     return image.adding(photometry=photometry, measurements=measure_psf(photometry))
 
 
