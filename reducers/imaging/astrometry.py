@@ -190,7 +190,7 @@ def _facts(
         "rotation_deg": math.degrees(math.atan2(linear[1, 0], linear[0, 0])),
         "scale_ratio": scale,
         "shear": shear,
-        "parity": -float(np.sign(np.linalg.det(fitted.wcs.wcs.cd))),
+        "parity": -float(np.sign(np.linalg.det(fitted.wcs.pixel_scale_matrix))),
         "catalogue_stars": float(stars),
         "matched_fraction": len(solution) / max(1, min(stars, len(field.sources))),
         "left_out_mas": _left_out_arcsec(solution) * 1000,

@@ -79,7 +79,7 @@ def _map_cards(wcs: WCS) -> Iterator[Card]:
         yield f"CRVAL{number}", float(wcs.wcs.crval[axis]), f"[deg] {name} at CRPIX"
         yield f"CRPIX{number}", float(wcs.wcs.crpix[axis]), "reference pixel, 1-based"
         for other in (0, 1):
-            value = float(wcs.wcs.cd[axis, other])
+            value = float(wcs.pixel_scale_matrix[axis, other])
             yield f"CD{number}_{other + 1}", value, "[deg/px]"
     yield "RADESYS", "ICRS", "frame of the coordinates"
     if wcs.sip is None:

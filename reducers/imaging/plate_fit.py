@@ -17,6 +17,8 @@ _LINEAR = 3
 _TERMS = _LINEAR + len(_CURVED)
 _RADIAL = 2 * _TERMS
 _UNKNOWNS = 2 * _TERMS + 1
+#: Keeps what no star and no prior tells from being divided by.
+_RIDGE = 1e-10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Plate:
         """Return the residual (n, 2) that each star would have if the fit had not known it."""
         design = _design(points / self.model.radius)
         leverage = np.einsum("aij,jk,alk->ail", design, self.covariance, design, optimize=True)
-        left = np.eye(2) - leverage / error[:, None, None] ** 2
+        left = (1 + _RIDGE) * np.eye(2) - leverage / error[:, None, None] ** 2
         return np.linalg.solve(left, residual[:, :, None])[:, :, 0]
 
     @property
@@ -108,7 +110,8 @@ def fit_plate(
     normal = np.einsum("aij,aik->jk", design, design, optimize=True) + rows.T @ rows
     right = np.einsum("aij,ai->j", design, target, optimize=True) + rows.T @ wanted
     size = np.sqrt(np.diag(normal))
-    inverse = np.linalg.inv(normal / np.outer(size, size))
+    scaled = normal / np.outer(size, size) + _RIDGE * np.eye(_UNKNOWNS)
+    inverse = np.linalg.inv(scaled)
     covariance = inverse / np.outer(size, size)
     return Plate(model=model, coefficients=covariance @ right, covariance=covariance)
 

@@ -135,7 +135,7 @@ def star_field(
         tree=cKDTree(stars[near]),
         model=_plate_model(instrument),
         tangent_deg=tangent,
-        cd=np.array(place.wcs.wcs.cd),
+        cd=np.array(place.wcs.pixel_scale_matrix),
         centre_px=(float(place.wcs.wcs.crpix[0]) - 1, float(place.wcs.wcs.crpix[1]) - 1),
         shape=(rows, columns),
         flip=_flip(place, instrument),
@@ -149,7 +149,7 @@ def on_guess(place: SkyMap, x: object, y: object) -> NDArray[np.float64]:
     if place.wcs.sip is not None:
         pixels = place.wcs.pix2foc(pixels, 0)
     offset = pixels - (place.wcs.wcs.crpix - 1)
-    return np.asarray(offset @ np.array(place.wcs.wcs.cd).T * 3600)
+    return np.asarray(offset @ np.array(place.wcs.pixel_scale_matrix).T * 3600)
 
 
 def brightness(catalogue: ReferenceCatalogue) -> NDArray[np.float64]:
@@ -190,5 +190,5 @@ def _flip(place: SkyMap, instrument: Instrument) -> NDArray[np.float64]:
     """Return the mirroring that keeps the direction whose position angle the header names."""
     degrees = instrument.imaging.field_direction_deg if instrument.imaging else 0.0
     direction = np.array([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))])
-    xi, eta = np.array(place.wcs.wcs.cd) @ direction
+    xi, eta = np.array(place.wcs.pixel_scale_matrix) @ direction
     return mirror(math.atan2(eta, xi))

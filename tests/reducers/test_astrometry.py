@@ -232,6 +232,30 @@ def test_every_field_with_eight_common_stars_is_solved():
     assert failed <= 3
 
 
+def test_numbers_that_are_none_do_not_keep_an_image_from_its_place():
+    lists = make_lists(Sky(), np.random.default_rng(8))
+    found, known = lists.detections, lists.references.astrometric
+    assert known is not None
+    holes = np.arange(len(found)) % 5 == 0
+    error = np.where(holes, np.nan, found.x_error)
+    broken = replace(
+        found,
+        x=np.where(np.arange(len(found)) % 17 == 0, np.nan, found.x),
+        x_error=error,
+        flux=np.where(np.arange(len(found)) % 7 == 0, np.nan, found.flux),
+    )
+    gaps = np.arange(len(known)) % 6 == 0
+    partial = replace(
+        known,
+        ra_deg=np.where(np.arange(len(known)) % 13 == 0, np.nan, known.ra_deg),
+        position_error_mas=np.where(gaps, np.nan, known.position_error_mas),
+        magnitudes={"G": np.where(gaps, np.nan, known.magnitudes["G"])},
+    )
+    again = _solve(replace(lists, detections=broken, references=References(photometric=(partial,))))
+    assert again.solved
+    assert _rms_mas(again, lists) < 15
+
+
 def test_what_is_lacking_is_said():
     lists = make_lists(Sky(), np.random.default_rng(0))
     nothing = _solve(replace(lists, references=References(reasons=("The link was down.",))))
