@@ -20,6 +20,7 @@ COMMANDS = {
     "redo": ("daemon.cli.redo", "reduce one frame again, with a hint"),
     "reduce": ("daemon.cli.reduce", "reduce a directory once and stop"),
     "combine": ("daemon.cli.combine", "combine a target's spectra over several nights"),
+    "stack": ("daemon.cli.stack", "add a target's images in one filter"),
     "catalogues": ("daemon.cli.catalogues", "fetch reference catalogues, see what is on disc"),
     "report": ("daemon.cli.report", "print the report of a night"),
     "simulate": ("daemon.cli.simulate", "write a simulated ALFOSC night"),

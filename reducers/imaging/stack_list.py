@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD = """\
 # The images of one stack. Edit 'use' (yes or no) and 'weight' (any positive numbers, relative to
-# each other; - lets alfoscd weigh), then run: alfoscd stack --list THIS_FILE
+# each other; - lets alfoscd weigh), then run: alfoscd stack {again} --list THIS_FILE
 # A line may be taken out or begin with #; the other columns are for you to judge by.
 """
 COLUMNS = (
@@ -40,8 +40,11 @@ class Listed:
     weight: float | None
 
 
-def format_list(choices: Sequence[Choice]) -> str:
-    """Return the list of a stack, a line for each image, with the reason where it is left out."""
+def format_list(choices: Sequence[Choice], again: str = "TARGET") -> str:
+    """Return the list of a stack, a line for each image, with the reason where it is left out.
+
+    `again` is what `alfoscd stack` was asked for.
+    """
     names = max([_WIDTHS[2], *(len(choice.member.name) for choice in choices)])
     widths = (*_WIDTHS[:2], names, *_WIDTHS[3:])
     lines = ["# " + _row(COLUMNS, widths) + "  why not"]
@@ -64,7 +67,7 @@ def format_list(choices: Sequence[Choice]) -> str:
             ),
         )
         lines.append("  " + _row(cells, widths) + (f"  {choice.reason}" if choice.reason else ""))
-    return HEAD + "\n".join(line.rstrip() for line in lines) + "\n"
+    return HEAD.format(again=again) + "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def parse_list(text: str) -> tuple[Listed, ...]:

@@ -161,6 +161,8 @@ def stack_products(
     choices: Sequence[Choice],
     headers: Sequence[Mapping[str, Any]],
     provenance: Sequence[Provenance],
+    *,
+    again: str = "TARGET",
 ) -> dict[str, fits.HDUList | str]:
     """Return the files of a stack by role: 'combined' and 'combined_list'.
 
@@ -170,6 +172,8 @@ def stack_products(
         Of every image that was looked at, left out or not.
     headers
         Of the products of the images that take part.
+    again
+        What `alfoscd stack` was asked for, for the list.
 
     Returns
     -------
@@ -189,7 +193,7 @@ def stack_products(
         plane.header.update(place)
     hdus.append(_members_table(stacked, choices))
     hdus.append(provenance_hdu(provenance))
-    return {"combined": hdus, "combined_list": format_list(choices)}
+    return {"combined": hdus, "combined_list": format_list(choices, again)}
 
 
 def _header(
@@ -220,7 +224,7 @@ def _header(
         ("FWHM", _weighted(stacked, "seeing_arcsec"), "[arcsec] mean of the members"),
         ("ELLIPTIC", _weighted(stacked, "ellipticity"), "mean of the members"),
         ("AIRMASS", _weighted(stacked, "airmass"), "mean of the members"),
-        ("WCSERR", int(not all(member.placed for member in used)), "0 all placed by stars"),
+        ("WCSERR", _best_place(headers), "0 catalogue stars confirm the place"),
         *_times(headers),
     ]
     left_out = [choice for choice in choices if not choice.use]
@@ -230,6 +234,11 @@ def _header(
     for keyword, value, comment in cards:
         add_card(header, keyword, value, comment)
     return header
+
+
+def _best_place(headers: Sequence[Mapping[str, Any]]) -> int:
+    """Return how the place of the best placed member was found: the others hang on it."""
+    return min((int(header.get("WCSERR", 1)) for header in headers), default=1)
 
 
 def _weighted(stacked: Stacked, name: str) -> float:
