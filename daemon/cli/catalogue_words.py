@@ -71,7 +71,7 @@ def wanted_lines(catalogues: Catalogues) -> list[str]:
     wishes = catalogues.wanted.everything()
     if not wishes:
         return ["nothing is wanted: every image got its catalogues"]
-    lines = [f"{len(wishes)} fields are wanted, the oldest first:"]
+    lines = [f"{_fields(len(wishes))} wanted, the oldest first:"]
     for wish in wishes[:_SHOWN]:
         names = " and ".join(" or ".join(choice) for choice in wish.needs)
         since = wish.since[:16].replace("T", " ")
@@ -123,4 +123,8 @@ def _waiting(catalogues: Catalogues) -> list[str]:
     if not wishes:
         return ["No image waits for a catalogue"]
     since = wishes[0].since[:10]
-    return [f"{len(wishes)} fields are wanted, the oldest since {since}: alfoscd catalogues wanted"]
+    return [f"{_fields(len(wishes))} wanted, the oldest since {since}: alfoscd catalogues wanted"]
+
+
+def _fields(count: int) -> str:
+    return "1 field is" if count == 1 else f"{count} fields are"

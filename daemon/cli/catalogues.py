@@ -134,13 +134,13 @@ def _wanted(args: argparse.Namespace) -> int:
         wishes = catalogues.wanted.everything()
         for wish in wishes:
             catalogues.wanted.forget(wish)
-        print(f"{len(wishes)} fields forgotten")
+        print(f"forgotten: {len(wishes)}")
         return 0
     if args.fetch:
         waiting = len(catalogues.wanted.everything())
-        print(f"fetching {waiting} fields ...", flush=True)
+        print(f"fetching what is wanted, {waiting} in all ...", flush=True)
         came = catalogues.fetch_wanted(limit_s=60.0, most=waiting, by_hand=True)
-        print(f"{len(came)} of {waiting} fields are now on disc")
+        print(f"now on disc: {len(came)} of {waiting}")
     print("\n".join(wanted_lines(catalogues)))
     return 1 if catalogues.wanted.everything() else 0
 

@@ -141,8 +141,9 @@ def _is_dry(room: EngineRoom, clock: Clock) -> bool:
     if any(job.kind is JobKind.INGEST and not _is_held(job) for job in left):
         return False
     now = clock.now()
+    left = [job for job in left if job.kind is not JobKind.INGEST]
     # What services did not give is asked for again much later: a batch does not wait for it.
-    left = [job for job in left if job.kind not in (JobKind.INGEST, JobKind.FETCH)]
+    left = [job for job in left if job.kind is not JobKind.FETCH or job.not_before <= now]
     for job in left:
         # One that looks again in a moment waits for another master: asking sooner is in vain.
         held = job.kind is JobKind.MASTER and job.state is JobState.WAITING

@@ -20,6 +20,7 @@ from daemon.work.calibrations import (
     wait_for_masters,
 )
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
+from daemon.work.plan import fetch_request
 from daemon.work.product_files import (
     flag_records,
     is_settled,
@@ -32,7 +33,6 @@ from daemon.work.product_files import (
 )
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
 from daemon.work.references import digest_of_references, references_for
-from daemon.work.refetch import fetch_request
 from daemon.work.roles import IMAGED
 from reducers.imaging.image_products import Making, image_products
 from reducers.imaging.recipe import reduce_image

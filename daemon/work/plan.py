@@ -14,6 +14,7 @@ from calibration_store.ladders import same_pointing
 from calibration_store.sets import is_complete, set_key
 from daemon.clock import next_twilight
 from daemon.memory.records import (
+    PRIORITY_BACKLOG,
     PRIORITY_CALIBRATION,
     PRIORITY_LOOK,
     PRIORITY_SCIENCE,
@@ -45,6 +46,9 @@ _ORDER = {
 }  # fmt: skip
 #: Products that have one already wait until the masters that are due have been built.
 PRIORITY_UPGRADE = PRIORITY_CALIBRATION + 10
+FETCH_KEY = "catalogues"
+#: Links come back after minutes or days; asking costs a worker a moment.
+FETCH_AGAIN_S = 900.0
 #: Lamps of one arc are lit one after the other within so many minutes.
 _ONE_ARC_S = 600.0
 _SAME_SLIT_PX = 0.5
@@ -174,6 +178,16 @@ def look_request(frame: FrameRecord, now: datetime) -> JobRequest:
 def review_request(now: datetime) -> JobRequest:
     """Return the job that looks for products which other settings or recipes have made."""
     return JobRequest(kind=JobKind.REVIEW, key="review", priority=PRIORITY_SCIENCE, not_before=now)
+
+
+def fetch_request(now: datetime) -> JobRequest:
+    """Return the job that tries again, some time from now, to fetch what images missed."""
+    return JobRequest(
+        kind=JobKind.FETCH,
+        key=FETCH_KEY,
+        priority=PRIORITY_BACKLOG,
+        not_before=now + timedelta(seconds=FETCH_AGAIN_S),
+    )
 
 
 def members_of(

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from calibration_store.catalogues.sky import separation_deg
 from daemon.memory.database import writing
-from daemon.memory.records import PRIORITY_BACKLOG, JobKind, JobRequest
+from daemon.memory.records import PRIORITY_BACKLOG
 from daemon.work.outcomes import TryLater
-from daemon.work.plan import Step, reduce_request
+from daemon.work.plan import FETCH_AGAIN_S, Step, reduce_request
 from daemon.work.roles import IMAGED
 from daemon.work.sky_catalogues import open_catalogues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from calibration_store.catalogues.wanted import Wanted
     from daemon.memory.records import FrameRecord, Job
@@ -24,20 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Links come back after minutes or days; asking costs a worker a moment.
-_AGAIN_S = 900.0
 #: Fields tried at one time, and how long each may take: a worker is away from the night so long.
 _FIELDS, _LIMIT_S = 3, 20.0
-
-
-def fetch_request(now: datetime) -> JobRequest:
-    """Return the job that tries again, some time from now, to fetch what images missed."""
-    return JobRequest(
-        kind=JobKind.FETCH,
-        key="catalogues",
-        priority=PRIORITY_BACKLOG,
-        not_before=now + timedelta(seconds=_AGAIN_S),
-    )
 
 
 def fetch_missing(bench: Bench, job: Job) -> None:
@@ -61,7 +47,7 @@ def fetch_missing(bench: Bench, job: Job) -> None:
     if came:
         log.info("%d fields came: %d images are calibrated again", len(came), len(steps))
     if catalogues.wanted.everything():
-        raise TryLater("catalogues are still missing for some fields", after_s=_AGAIN_S)
+        raise TryLater("catalogues are still missing for some fields", after_s=FETCH_AGAIN_S)
 
 
 def _images_in(bench: Bench, fields: Sequence[Wanted]) -> list[FrameRecord]:

@@ -28,7 +28,7 @@ from daemon.status_words import WARNING
 from daemon.work.crew import TASKS, Crew, attempts_limit
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
-from daemon.work.plan import review_request
+from daemon.work.plan import FETCH_KEY, review_request
 from daemon.work.pulse import PREFIX
 from reducers.profiles import load_instrument
 
@@ -82,6 +82,8 @@ class EngineRoom:
             self.queue.release_worker(job.worker, "the daemon was stopped", limit)
         if self.archive.has_products():
             self.queue.submit(review_request(self.clock.now()))
+        # What catalogues lacked may be there by now.
+        self.queue.hasten(FETCH_KEY, self.clock.now())
         self.intake.start()
 
     def step(self) -> None:

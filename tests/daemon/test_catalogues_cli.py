@@ -177,7 +177,7 @@ def test_status_says_what_there_is_and_what_to_do(folder: Path, said: Said) -> N
     _, out, _ = said("status")
     assert "ps1   DR1   0.12" in out
     assert "in part older than a year: fetch with --again --catalogue ps1" in out
-    assert "1 fields are wanted" in out
+    assert "1 field is wanted" in out
     assert "Services are not asked: [catalogues] online = false" in out
     _, out, _ = said("status", "--region", "150,2,0.1")
     assert "Pan-STARRS1      complete, 1 entries, DR1, fetched 2020-01-02" in out
@@ -193,7 +193,7 @@ def test_wanted_fields_are_listed_and_forgotten(folder: Path, said: Said) -> Non
     assert code == 1
     assert "10.0000  -10.0000" in out
     assert "gaia and sdss or skymapper" in out
-    assert said("wanted", "--forget")[1] == "1 fields forgotten\n"
+    assert said("wanted", "--forget")[1] == "forgotten: 1\n"
     assert said("wanted")[0] == 0
 
 
