@@ -44,12 +44,14 @@ LEAST_SIGMA = 2.0
 ROUNDS = 10
 
 
-def choose_stars(plane: Plane, found: Detections, seeing: Seeing) -> NDArray[np.intp]:
+def choose_stars(
+    plane: Plane, found: Detections, seeing: Seeing, fwhm_px: float
+) -> NDArray[np.intp]:
     """Return the indices of detections fit to tell the PSF, brightest first.
 
     They are unsaturated, unmasked, lonely, inside the image and as wide as the seeing stars.
     """
-    half = stamp_half(found.fwhm_px)
+    half = stamp_half(fwhm_px)
     rows, columns = plane.shape
     inside = (found.x > half) & (found.x < columns - 1 - half)
     inside &= (found.y > half) & (found.y < rows - 1 - half)
@@ -57,7 +59,7 @@ def choose_stars(plane: Plane, found: Detections, seeing: Seeing) -> NDArray[np.
     places = np.column_stack([found.x, found.y])
     gap = cKDTree(places).query(places, k=2)[0][:, 1] if len(found) > 1 else np.full(1, np.inf)
     # A neighbour a hundred times fainter spoils nothing.
-    usable = inside & clean & (gap > LONELY_FWHM * found.fwhm_px)
+    usable = inside & clean & (gap > LONELY_FWHM * fwhm_px)
     usable &= like_stars(found, seeing)
     snr = found.flux / found.flux_error
     for least in (LEAST_SNR, FAINT_SNR):
@@ -102,7 +104,7 @@ def fit_psf(
     """
     fwhm = seeing.fwhm_px if np.isfinite(seeing.fwhm_px) else found.fwhm_px
     guess = guessed_point_spread(plane.shape, fwhm if np.isfinite(fwhm) else 4.0, seeing.beta)
-    chosen = choose_stars(plane, found, seeing) if len(found) else np.empty(0, np.intp)
+    chosen = choose_stars(plane, found, seeing, guess.fwhm_px) if len(found) else np.empty(0, np.intp)
     if not len(chosen):
         return guess, chosen
     stars = _stars_at(plane, found.x[chosen], found.y[chosen], stamp_half(guess.fwhm_px))

@@ -12,12 +12,11 @@ from scipy.ndimage import uniform_filter
 from reducers.frame import Image
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
     from reducers.frame import Frame
 
-#: Boxes of the mesh that bridges sources.
-MESH_PX = 64
+#: Boxes of the mesh that bridges sources, which is made of every third pixel.
+MESH_PX, THINNED = 63, 3
 
 
 def photon_slope(frame: Frame) -> float:
@@ -34,10 +33,10 @@ def photon_slope(frame: Frame) -> float:
     """
     rows = slice(None, None, 7)
     good = frame.good[rows, 1:] & frame.good[rows, :-1]
-    signal = np.diff(frame.data[rows].astype(np.float64), axis=1)[good]
-    variance = np.diff(frame.variance[rows].astype(np.float64), axis=1)[good]
-    known = np.isfinite(signal) & np.isfinite(variance)
-    signal, variance = signal[known], variance[known]
+    finite = np.isfinite(frame.data[rows]) & np.isfinite(frame.variance[rows])
+    good &= finite[:, 1:] & finite[:, :-1]
+    signal = np.diff(np.where(finite, frame.data[rows], 0).astype(np.float64), axis=1)[good]
+    variance = np.diff(np.where(finite, frame.variance[rows], 0).astype(np.float64), axis=1)[good]
     if len(signal) < 100:
         return 0.0
     # The sky's own pixels only: beside a star or an edge of coverage both jump together.
@@ -94,25 +93,29 @@ def sky_noise(frame: Frame, background: Image) -> SkyNoise:
     )
     # A mean of 3 x 3 pixels three of its sigma above the sky belongs to a source.
     mean = uniform_filter(np.where(known, light, 0), 3, mode="nearest")
-    source = mean > np.sqrt(typical)
-    variance = np.where(known, frame.variance - np.float32(slope) * light, np.float32(typical))
-    mesh = sep.Background(variance, mask=source | ~known, bw=MESH_PX, bh=MESH_PX).back(
-        dtype=np.float32
-    )
-    gain = _photon_gain(frame, light, mesh, known & (light > 10 * np.sqrt(typical)))
-    variance = np.where(source, mesh, variance)
+    source = known & (mean > np.sqrt(typical))
+    variance = frame.variance - np.float32(slope) * light
+    thin = (slice(None, None, THINNED), slice(None, None, THINNED))
+    coarse = sep.Background(
+        np.ascontiguousarray(np.where(known[thin], variance[thin], np.float32(typical))),
+        mask=np.ascontiguousarray(source[thin] | ~known[thin]),
+        bw=MESH_PX // THINNED,
+        bh=MESH_PX // THINNED,
+    ).back(dtype=np.float32)
+    rows, columns = np.nonzero(source)
+    below = coarse[rows // THINNED, columns // THINNED]
+    gain = _photon_gain(frame.variance[rows, columns], light[rows, columns], below, typical)
+    variance[rows, columns] = below
     variance = np.maximum(variance, np.float32(max(0.1 * typical, 1e-12)))
     unknown = ~np.isfinite(frame.variance) | (frame.variance <= 0)
     variance[unknown] = np.inf
     return SkyNoise(variance, gain if gain is not None else slope if slope > 0.02 else 1.0)
 
 
-def _photon_gain(
-    frame: Frame, light: Image, mesh: Image, bright: NDArray[np.bool_]
-) -> float | None:
-    """Return the variance per light of bright pixels; None where there are too few."""
+def _photon_gain(variance: Image, light: Image, sky: Image, typical: float) -> float | None:
+    """Return the variance per light of the bright ones of some pixels; None of too few."""
+    bright = np.isfinite(variance) & (light > 10 * np.sqrt(typical))
     if np.count_nonzero(bright) < 50:
         return None
-    signal = light[bright].astype(float)
-    excess = frame.variance[bright].astype(float) - mesh[bright]
-    return float(np.clip(np.median(excess / signal), 1e-4, 10))
+    excess = variance[bright].astype(float) - sky[bright]
+    return float(np.clip(np.median(excess / light[bright]), 1e-4, 10))
