@@ -104,7 +104,9 @@ def fit_psf(
     """
     fwhm = seeing.fwhm_px if np.isfinite(seeing.fwhm_px) else found.fwhm_px
     guess = guessed_point_spread(plane.shape, fwhm if np.isfinite(fwhm) else 4.0, seeing.beta)
-    chosen = choose_stars(plane, found, seeing, guess.fwhm_px) if len(found) else np.empty(0, np.intp)
+    if not len(found):
+        return guess, np.empty(0, np.intp)
+    chosen = choose_stars(plane, found, seeing, guess.fwhm_px)
     if not len(chosen):
         return guess, chosen
     stars = _stars_at(plane, found.x[chosen], found.y[chosen], stamp_half(guess.fwhm_px))
