@@ -18,6 +18,7 @@ from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
 from reducers.profiles import load_instrument
 from reducers.recipes import Exposure, build_bias
+from tests.reducers.imaging.repeated import paired
 
 pytestmark = pytest.mark.realdata
 EFOSC2 = load_instrument("efosc2")
@@ -140,3 +141,27 @@ def test_without_its_flat_an_image_is_reduced_and_says_so(exposures, bias) -> No
 def test_three_exposures_are_too_few_for_fringes(exposures, bias) -> None:
     with pytest.raises(NotEnoughFrames, match="3 exposures"):
         build_fringe(exposures[FrameKind.IMG_OBJECT], bias, EFOSC2)
+
+
+def test_stars_repeat_within_the_errors_that_stand_beside_them(products) -> None:
+    pulls = []
+    for first, second in ((0, 1), (1, 2), (0, 2)):
+        one, two = products[first].photometry, products[second].photometry
+        a, b = paired(one, two)
+        ratio = np.log(two.flux[b] / one.flux[a])
+        error = np.hypot(one.flux_error[a] / one.flux[a], two.flux_error[b] / two.flux[b])
+        stars = (one.kind.star_probability[a] > 0.3) & (two.kind.star_probability[b] > 0.3)
+        cloud = np.median(ratio[stars & (error < 0.07)])
+        chosen = (error < 0.2) & (error > 0.03)
+        pulls.append(((ratio - cloud) / error)[chosen])
+    every = np.concatenate(pulls)
+    assert len(every) > 150
+    assert np.std(every) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_point_spread_is_made_of_the_few_stars_of_a_high_field(products) -> None:
+    for product in products:
+        psf = product.photometry.psf
+        assert psf.stars >= 8
+        assert psf.chi2 == pytest.approx(1.0, abs=0.15)
+        assert 2 < psf.beta < 6
