@@ -12,7 +12,6 @@ from scipy.ndimage import uniform_filter
 from reducers.frame import Image
 
 if TYPE_CHECKING:
-
     from reducers.frame import Frame
 
 #: Boxes of the mesh that bridges sources, which is made of every third pixel.
