@@ -21,6 +21,7 @@ from reducers.imaging.background import (
     no_background,
     one_level,
 )
+from reducers.imaging.bad_columns import mask_bad_columns
 from reducers.imaging.bleeding import mask_bleeding
 from reducers.imaging.cosmic_rays import find_cosmic_rays
 from reducers.imaging.detection import detect, measure_seeing
@@ -120,9 +121,10 @@ def with_blemishes_masked(image: ReducedImage, how: ImageSettings) -> ReducedIma
 
 
 def with_sky(image: ReducedImage, fringe: Frame | None, how: ImageSettings) -> ReducedImage:
-    """Subtract the fringes, estimate the sky beside the sources, and mask what crossed it."""
+    """Subtract the fringes, estimate the sky beside the sources, and mask what crosses it."""
     frame, fringes = without_fringes(image.image, fringe)
     sky = estimate_background(frame)
+    frame = mask_bad_columns(frame, sky)
     sky = sky if how.subtract_sky else one_level(sky)
     frame, trails = find_trails(frame, sky.level, sky.rms) if how.find_trails else (frame, ())
     return image.adding(

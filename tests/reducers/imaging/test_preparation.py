@@ -10,6 +10,7 @@ import pytest
 from reducers.errors import SetupMismatch
 from reducers.frame import Frame, Mask
 from reducers.imaging.background import estimate_background
+from reducers.imaging.bad_columns import mask_bad_columns
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.reduced_image import ImageCalibrations
 from reducers.recipes import build_bias
@@ -93,3 +94,23 @@ def test_a_wholly_masked_image_still_has_a_sky(given) -> None:
     frame, _ = image_electrons(expose(50, 10), given, ALFOSC)
     dead = replace(frame, mask=np.full(frame.shape, Mask.BAD, np.uint16))
     assert np.all(np.isfinite(estimate_background(dead).rms))
+
+
+def test_a_column_that_traps_charge_is_bad_and_nothing_else(given) -> None:
+    places = [(60, 60), (200, 150), (120, 220)]
+    light = 400.0 + stars(places, 2e5)
+    light[100:, 180] += 60.0
+    light[150:, 40] -= 40.0
+    frame, _ = image_electrons(expose(light, 11), given, ALFOSC)
+    masked = mask_bad_columns(frame, estimate_background(frame))
+    new = (masked.mask != frame.mask) & (masked.mask & np.uint16(Mask.BAD) != 0)
+    assert new[150:250, 180].all()
+    assert new[200:250, 40].all()
+    assert set(np.flatnonzero(new.any(axis=0))) == {40, 180}
+
+
+def test_light_as_wide_as_a_trail_is_no_bad_column(given) -> None:
+    light = 400.0 + 200.0 * np.exp(-0.5 * ((np.arange(300) - 150.0) / 2.0) ** 2)
+    frame, _ = image_electrons(expose(light * np.ones((300, 1)), 12), given, ALFOSC)
+    masked = mask_bad_columns(frame, estimate_background(frame))
+    assert np.array_equal(masked.mask, frame.mask)

@@ -121,6 +121,13 @@ def test_seeing_and_number_of_stars_agree_between_the_exposures(products) -> Non
     assert max(stars) < 1.2 * min(stars)
 
 
+def test_a_column_that_only_faint_light_shows_to_be_wrong_is_bad(products) -> None:
+    for product in products:
+        bad = (product.image.mask & np.uint16(Mask.BAD)) != 0
+        assert bad[200:900, 639].mean() > 0.8
+        assert bad.mean() < 0.02
+
+
 def test_neither_the_rim_of_the_field_nor_two_bright_stars_make_a_trail(products) -> None:
     assert [product.trails for product in products] == [(), (), ()]
 
