@@ -51,9 +51,11 @@ class Hosts:
 
     def note(self, failed: Mapping[str, str], well: set[str]) -> None:
         """Remember which hosts failed, and why, and which answered."""
-        known = self._read()
+        known, resting = self._read(), self.resting()
         changed = {host: rest for host, rest in known.items() if host not in well}
         for host, why in failed.items():
+            if host in resting:
+                continue  # somebody asked at the same time and has noted it
             failures = (known[host].failures if host in known else 0) + 1
             rest = min(FIRST_REST * 2 ** min(failures - 1, 10), LONGEST_REST)
             changed[host] = Rest(failures, (self._now() + rest).isoformat(), why)

@@ -294,6 +294,13 @@ def test_a_failing_host_rests_ever_longer_until_it_answers(tmp_path: Path) -> No
     assert hosts.resting()["a"].failures == 1
 
 
+def test_one_failure_that_two_workers_see_counts_once(tmp_path: Path) -> None:
+    clock = Clock()
+    for _ in range(2):
+        Hosts(tmp_path / "hosts.json", clock).note({"a": "it cannot be reached"}, set())
+    assert Hosts(tmp_path / "hosts.json", clock).resting()["a"].failures == 1
+
+
 def test_a_damaged_memory_of_failures_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "hosts.json"
     path.write_text('{"a": 5}')
