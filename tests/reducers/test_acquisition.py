@@ -13,8 +13,8 @@ from reducers.imaging.acquisition import OnSlit, measure_on_slit
 from reducers.profiles import load_instrument
 
 ALFOSC = load_instrument("alfosc")
-GEOMETRY = Geometry(x0=700, y0=800)
-SHAPE = (500, 600)
+GEOMETRY = Geometry(x0=700, y0=940)
+SHAPE = (240, 500)
 SLIT_PX = 1057.4
 
 
