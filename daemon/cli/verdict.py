@@ -9,6 +9,7 @@ from daemon.layout import version_of
 from daemon.memory.records import Decision, Verdict
 from daemon.work.groups import after_product
 from daemon.work.jobs import JobQueue
+from daemon.work.stack_groups import after_image
 
 if TYPE_CHECKING:
     from daemon.memory.archive import Archive
@@ -35,7 +36,7 @@ def judge(
     else:
         _go_back(archive, frame, history, wanted, current)
     queue = JobQueue(archive.engine, archive.clock)
-    for request in after_product(archive, frame):
+    for request in (*after_product(archive, frame), *after_image(archive, frame)):
         queue.submit(request)
     return 0
 

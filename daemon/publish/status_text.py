@@ -21,7 +21,7 @@ from daemon.status import SILENT_AFTER_S
 from daemon.status_words import advice_on, completeness, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from daemon.status_lines import ProductSummary, Status
 
@@ -135,15 +135,21 @@ def combination_lines(status: Status, width: int) -> list[str]:
     """Return one line per combination, and one per exposure that is odd or takes no part."""
     lines = []
     for line in status.combinations:
-        snr = number(line.measurements.get("snr"), ".1f")
         head = f"{clean(line.target, 24)} {line.setup}: {len(line.members)} exposures"
-        lines.append(
-            f"  {head}, {line.exposure_s:.0f} s, Q {line.quality}, S/N {snr}, {line.state}"
-        )
+        said = _reached(line.measurements)
+        lines.append(f"  {head}, {line.exposure_s:.0f} s, Q {line.quality}, {said}, {line.state}")
         odd = [(stem, remark) for stem, _, _, remark in line.members if remark]
         odd += [(stem, f"left out, {reason}") for stem, reason in line.excluded]
         lines += [f"      {stem}: {clean(said, width - 10 - len(stem))}" for stem, said in odd]
     return lines
+
+
+def _reached(found: Mapping[str, float]) -> str:
+    """Return what a combination came to: the S/N of spectra, seeing and zero point of images."""
+    if "snr" in found:
+        return f"S/N {number(found['snr'], '.1f')}"
+    seeing = number(found.get("seeing_arcsec"), ".2f")
+    return f'seeing {seeing}", zero point {number(found.get("zero_point_mag"), ".2f")}'
 
 
 def _jobs(status: Status, width: int) -> list[str]:

@@ -113,7 +113,8 @@ def after_product(
         Group.of_key(each.group)
         for each in known
         # What a person combined across nights only a person combines again.
-        if Group.of_key(each.group).night == each.night
+        if not each.group.startswith("images:")
+        and Group.of_key(each.group).night == each.night
         and any(member.stem == frame.stem for member in each.members)
     ]
     if own is not None and own not in groups and len(frames_of(archive, own, within)) > 1:

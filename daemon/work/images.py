@@ -20,7 +20,7 @@ from daemon.work.calibrations import (
     wait_for_masters,
 )
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
-from daemon.work.plan import fetch_request
+from daemon.work.plan import Step, fetch_request
 from daemon.work.product_files import (
     flag_records,
     is_settled,
@@ -34,6 +34,7 @@ from daemon.work.product_files import (
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
 from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
+from daemon.work.stack_groups import WAIT_S, after_image
 from reducers.imaging.image_products import Making, image_products
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageSettings
@@ -91,6 +92,10 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         bench.archive.record_product(record, within=session)
         if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
+        # The next exposure of a sequence comes within moments; a batch has them all.
+        wait_s = WAIT_S if bench.config.calibration.provisional else 0.0
+        looks_again = after_image(bench.archive, frame, session, wait_s=wait_s)
+        bench.submit((Step(request=each, postpone=True) for each in looks_again), session)
         bench.queue.finish(job, within=session)
 
 

@@ -25,6 +25,7 @@ from daemon.work.reductions import reduce_frame
 from daemon.work.refetch import fetch_missing
 from daemon.work.review import review_products
 from daemon.work.roles import MEASURED, role_of, rule_of
+from daemon.work.stack_sequences import stack_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.COMBINE: partial(combine_group, bench),
         JobKind.IMAGE: partial(calibrate_image, bench, draw=image_picture),
         JobKind.FETCH: partial(fetch_missing, bench),
+        JobKind.STACK: partial(stack_sequence, bench),
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
     }
 

@@ -12,6 +12,7 @@ from daemon.publish.page import Picture
 from daemon.work.images import calibrate_image
 from daemon.work.looks import show_image
 from daemon.work.sky_catalogues import open_catalogues
+from daemon.work.stack_sequences import stack_sequence
 from reducers.simulate.catalogue import cones_of, survey_catalogue
 from reducers.simulate.frames import simulate
 from reducers.simulate.night_images import image_biases, sky_flats, target_field
@@ -65,6 +66,7 @@ class ImageHall(Hall):
         return {
             **super().tasks,
             JobKind.IMAGE: lambda job: calibrate_image(self.bench, job, draw),
+            JobKind.STACK: lambda job: stack_sequence(self.bench, job),
             JobKind.LOOK: lambda job: show_image(self.bench, job, draw),
         }
 
