@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.optimize import least_squares
 
 from reducers.detector.start import mask_settling, start_frame, trim
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Stars on the slit: threshold in sigma, and what a target may be away from its usual place.
 _STAR_SIGMA = 7.0
 _USUAL_ARCSEC = 15.0
+_CANDIDATES = 6
+#: Cosmic rays fit the rows of a star far worse than so (chi squared per degree of freedom).
+_WORST_MISFIT = 100.0
 #: Widths of stars that are believed, arcsec.
 _FWHM_RANGE = (0.4, 5.0)
 _SIGMA = 2.3548
@@ -151,51 +154,59 @@ def _measure_star(image: SlitImage, stripe: Stripe, usual_px: float | None) -> O
     sky = sky_along(rows)
     light = np.nansum(rows - sky, axis=0)
     noise = np.sqrt(np.nansum(image.variance[stripe.rows], axis=0))
-    column = _find_star(image, light, noise, usual_px)
     slit = OnSlit(
         slit_px=float(image.geometry.detector_y(stripe.middle)),
         slit_arcsec=(stripe.high - stripe.low) * image.across_arcsec,
     )
-    if column is None:
-        return replace(slit, why="No star is seen on the slit.")
-    along = _fit_along(light, noise, column, 1.0 / image.along_arcsec)
-    if along is None:
+    candidates = _find_stars(image, light, noise, usual_px)
+    for column in candidates:
+        along = _fit_along(light, noise, column, 1.0 / image.along_arcsec)
+        across = _fit_across(image, stripe, sky, along.centre, along.sigma) if along else None
+        if along is not None and across is not None:
+            return replace(
+                slit,
+                along_px=float(image.geometry.detector_x(along.centre)),
+                along_error_px=along.centre_error * image.geometry.x_binning,
+                across_arcsec=(across[0] - stripe.middle) * image.across_arcsec,
+                across_error_arcsec=across[1] * image.across_arcsec,
+                fwhm_arcsec=_SIGMA * along.sigma * image.along_arcsec,
+                snr=along.snr,
+            )
+    if candidates:
         return replace(slit, why="What is seen on the slit has not the shape of a star.")
-    centre, centre_error, sigma, snr = along
-    across, across_error = _fit_across(image, stripe, sky, centre, sigma)
-    return replace(
-        slit,
-        along_px=float(image.geometry.detector_x(centre)),
-        along_error_px=centre_error * image.geometry.x_binning,
-        across_arcsec=(across - stripe.middle) * image.across_arcsec,
-        across_error_arcsec=across_error * image.across_arcsec,
-        fwhm_arcsec=_SIGMA * sigma * image.along_arcsec,
-        snr=snr,
-    )
+    return replace(slit, why="No star is seen on the slit.")
 
 
-def _find_star(
+def _find_stars(
     image: SlitImage, light: Vector, noise: Vector, usual_px: float | None
-) -> int | None:
-    """Return the column of the brightest star near the usual place of targets, else of all."""
+) -> list[int]:
+    """Return columns of what stands out, brightest first, those at the usual place in front."""
     sigma = 0.45 / image.along_arcsec  # of a star of 1.1 arcsec
     smooth = gaussian_filter1d(light, sigma)
     gain = 1 / math.sqrt(2 * math.sqrt(math.pi) * sigma)
-    significance = smooth / (np.maximum(noise, 1e-9) * gain)
-    columns = np.arange(len(light))
+    significant = smooth > _STAR_SIGMA * gain * np.maximum(noise, 1e-9)
+    highest = smooth == maximum_filter1d(smooth, 2 * math.ceil(2 * sigma) + 1)
+    columns = np.flatnonzero(significant & highest)
+    far = np.zeros(len(columns), bool)
     if usual_px is not None:
         usual = float(image.geometry.column(usual_px))
-        near = np.abs(columns - usual) * image.along_arcsec < _USUAL_ARCSEC
-        if np.any(near) and float(np.max(significance[near])) > _STAR_SIGMA:
-            return int(columns[near][np.argmax(smooth[near])])
-    best = int(np.argmax(significance))
-    return best if significance[best] > _STAR_SIGMA else None
+        far = np.abs(columns - usual) * image.along_arcsec > _USUAL_ARCSEC
+    order = np.lexsort((-smooth[columns], far))
+    return [int(column) for column in columns[order][:_CANDIDATES]]
 
 
-def _fit_along(
-    light: Vector, noise: Vector, column: int, arcsec_px: float
-) -> tuple[float, float, float, float] | None:
-    """Return centre, its error, sigma (pixels) and S/N of a Gaussian with a base."""
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """A star along the slit: place, its error and width (pixels), signal to noise."""
+
+    centre: float
+    centre_error: float
+    sigma: float
+    snr: float
+
+
+def _fit_along(light: Vector, noise: Vector, column: int, arcsec_px: float) -> _Along | None:
+    """Return the Gaussian (with a base) at a column; None where there is nothing like a star."""
     half = math.ceil(4 * arcsec_px)
     low, high = max(0, column - half), min(len(light), column + half + 1)
     x, values, errors = np.arange(low, high), light[low:high], np.maximum(noise[low:high], 1e-9)
@@ -215,13 +226,14 @@ def _fit_along(
     at_limit = not 1.02 * limits[0] < sigma < 0.98 * limits[1]
     if at_limit or not height > 5 * error:
         return None
-    return float(centre), math.sqrt(inverse[1, 1] * excess), float(sigma), float(height / error)
+    centre_error = math.sqrt(inverse[1, 1] * excess)
+    return _Along(float(centre), centre_error, float(sigma), float(height / error))
 
 
 def _fit_across(
     image: SlitImage, stripe: Stripe, sky: NDArray[np.float64], centre: float, sigma_x: float
-) -> tuple[float, float]:
-    """Return row and its error of a star of which the slit shows a part."""
+) -> tuple[float, float] | None:
+    """Return row and its error of a star of which the slit shows a part; None if it is no star."""
     half = _HALF_FWHM / 2 * _SIGMA * sigma_x
     low, high = max(0, round(centre - half)), round(centre + half) + 1
     box = (image.data[stripe.rows] - sky)[:, low:high]
@@ -246,4 +258,6 @@ def _fit_across(
     fit = least_squares(misfit, start, bounds=bounds, x_scale=[start[0], 1.0])
     inverse = np.linalg.pinv(fit.jac.T @ fit.jac)
     excess = max(1.0, 2 * float(fit.cost) / max(1, len(row) - 2))
+    if excess > _WORST_MISFIT:
+        return None
     return float(fit.x[1]), math.sqrt(inverse[1, 1] * excess)

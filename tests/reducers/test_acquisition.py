@@ -85,6 +85,20 @@ def test_a_star_with_wings_is_not_taken_for_one_beside_the_slit():
     assert found.across_arcsec == pytest.approx(0.3, abs=0.12)
 
 
+def test_a_cosmic_ray_on_the_slit_is_not_taken_for_the_target():
+    frame = _through_slit(across_arcsec=0.2)
+    data = frame.data.copy()
+    row = round(SLIT_PX - GEOMETRY.y0)
+    data[row, 225:230] += 40_000  # a track along the slit, brighter than the star
+    data[row - 3 : row + 3, 290] += 40_000
+    struck = Frame(
+        data=data, variance=frame.variance, mask=frame.mask, unit="electron", geometry=GEOMETRY
+    )
+    found = measure_on_slit(struck, _identity(), ALFOSC)
+    assert found.along_px == pytest.approx(955.3, abs=0.5)
+    assert found.across_arcsec == pytest.approx(0.2, abs=0.15)
+
+
 def test_a_target_beside_the_slit_is_told_in_the_unit_of_the_limit():
     inside = measure_on_slit(_through_slit(across_arcsec=0.2), _identity(), ALFOSC)
     beside = measure_on_slit(_through_slit(across_arcsec=1.1, star_e=2e6), _identity(), ALFOSC)
