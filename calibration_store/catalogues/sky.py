@@ -108,12 +108,17 @@ def centres_of(pixels: Pixels, order: int = PIXEL_ORDER) -> tuple[Vector, Vector
 
 
 def cells_touched(cone: Cone) -> Pixels:
-    """Return the cells (order 10) that a cone touches, sorted."""
+    """Return the cells (order 10) that a cone touches, and few others, sorted."""
     grid = HEALPix(2**CELL_ORDER, order="nested")
+    # The search misses some cells at the border of small cones: it is asked for wider ones.
+    reach = np.degrees(_REACH / 2**CELL_ORDER)
     found = grid.cone_search_lonlat(
-        (cone.ra_deg % 360) * units.deg, cone.dec_deg * units.deg, cone.radius_deg * units.deg
+        (cone.ra_deg % 360) * units.deg,
+        cone.dec_deg * units.deg,
+        (cone.radius_deg + reach) * units.deg,
     )
-    return np.sort(np.asarray(found, np.int64))
+    cells = np.sort(np.asarray(found, np.int64))
+    return cells[cone.margin_deg(*centres_of(cells, CELL_ORDER)) >= -reach]
 
 
 def pixels_inside(cone: Cone, cells: Pixels) -> Pixels:

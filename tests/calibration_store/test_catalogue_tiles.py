@@ -8,7 +8,7 @@ import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from calibration_store.catalogues.coverage import NOTHING, overlaid, ranges_of
@@ -216,17 +216,24 @@ def test_whole_pixels_of_a_cone_lie_inside_and_cover_all_but_its_border(
     assert held[away < radius - MARGIN_DEG].all()
 
 
-@settings(max_examples=30, deadline=None)
-@given(ra=st.floats(0, 360), sine=st.floats(-1, 1), seed=st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+@given(
+    ra=st.floats(0, 360),
+    sine=st.floats(-1, 1),
+    radius=st.sampled_from((0.01, 0.02, 0.12, 0.4)),
+    seed=st.integers(0, 9),
+)
+@example(ra=179.9404, sine=-0.666971, radius=0.01, seed=1)
+@example(ra=270.0078, sine=0.667208, radius=0.01, seed=1)
 def test_no_star_of_a_cone_lies_outside_the_cells_it_touches(
-    ra: float, sine: float, seed: int
+    ra: float, sine: float, radius: float, seed: int
 ) -> None:
-    cone = Cone(ra, float(np.degrees(np.arcsin(sine))), 0.12)
+    cone = Cone(ra, float(np.degrees(np.arcsin(sine))), radius)
     random = np.random.default_rng(seed)
     centre = SkyCoord(cone.ra_deg, cone.dec_deg, unit="deg")
     at = centre.directional_offset_by(
         random.uniform(0, 360, 300) * units.deg,
-        0.12 * np.sqrt(random.uniform(size=300)) * units.deg,
+        radius * np.sqrt(random.uniform(size=300)) * units.deg,
     )
     cells = pixels_of(at.ra.deg, at.dec.deg) >> 6
     assert set(cells) <= set(cells_touched(cone))
