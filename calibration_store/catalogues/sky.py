@@ -118,7 +118,8 @@ def cells_touched(cone: Cone) -> Pixels:
         (cone.radius_deg + reach) * units.deg,
     )
     cells = np.sort(np.asarray(found, np.int64))
-    return cells[cone.margin_deg(*centres_of(cells, CELL_ORDER)) >= -reach]
+    touching: Pixels = cells[cone.margin_deg(*centres_of(cells, CELL_ORDER)) >= -reach]
+    return touching
 
 
 def pixels_inside(cone: Cone, cells: Pixels) -> Pixels:
