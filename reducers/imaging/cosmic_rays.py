@@ -28,6 +28,8 @@ ROUNDS = 3
 SUMMIT = 0.5
 #: Pixels beside a hit are hit too where they stand out by so much of the noise and fine structure.
 BESIDE_SIGMA, BESIDE_FINE = 3.0, 2.0
+#: A track is followed so far from what was found of it.
+FOLLOWED_PX = 12
 
 
 def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -> Frame:
@@ -81,14 +83,15 @@ def _searched_windows(
 ) -> NDArray[np.bool_]:
     """Return the hits of data, unusable pixels and variance, window by window."""
     data, unusable, variance = planes
-    suspects = _suspects(data, np.sqrt(variance), sigma) & ~unusable
+    noise, smooth = np.sqrt(variance), sepmedfilt5(data)
+    suspects = _suspects(data, smooth, noise, sigma) & ~unusable
     hits = np.zeros(data.shape, bool)
     for window in find_objects(label(maximum_filter(suspects, 2 * MARGIN_PX + 1))[0]):
         cuts = [np.ascontiguousarray(plane[window]) for plane in planes]
         found = _searched(cuts[0], cuts[1], cuts[2], sigma)
         inner = np.s_[BORDER:-BORDER, BORDER:-BORDER]
         hits[window][inner] |= found[inner]
-    return hits
+    return _followed(hits, data - smooth, smooth, noise) & ~unusable
 
 
 def _beside_summits(
@@ -112,8 +115,44 @@ def _beside_summits(
     return np.asarray(hits & maximum_filter(summits, 5))
 
 
+def _followed(
+    hits: NDArray[np.bool_],
+    above: NDArray[np.float32],
+    smooth: NDArray[np.float32],
+    noise: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Return the hits with what goes on from them: along a faint track L.A.Cosmic loses half.
+
+    Parameters
+    ----------
+    above
+        The data less their median over 5x5, `smooth`.
+    """
+    rows, columns = np.nonzero(hits)
+    steps = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)])
+    for _ in range(FOLLOWED_PX):
+        beside = np.unique(
+            (rows[:, None] + steps[:, 0]) * hits.shape[1] + columns[:, None] + steps[:, 1]
+        )
+        rows, columns = np.divmod(beside, hits.shape[1])
+        new = (rows >= BORDER) & (rows < hits.shape[0] - BORDER) & (columns >= BORDER)
+        new &= columns < hits.shape[1] - BORDER
+        rows, columns = rows[new], columns[new]
+        fine = np.maximum(_fine_structure(smooth, rows, columns), 0)
+        limit = BESIDE_SIGMA * noise[rows, columns] + BESIDE_FINE * fine
+        new = ~hits[rows, columns] & (above[rows, columns] > limit)
+        rows, columns = rows[new], columns[new]
+        if not rows.size:
+            break
+        hits[rows, columns] = True
+    return hits
+
+
 def _suspects(
-    data: NDArray[np.float32], noise: NDArray[np.float32], sigma: float
+    data: NDArray[np.float32],
+    smooth: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    sigma: float,
 ) -> NDArray[np.bool_]:
     """Return what is steep and holds a pixel steeper than its fine structure allows.
 
@@ -131,7 +170,7 @@ def _suspects(
     rim = np.ones(data.shape, bool)
     rim[4:-4, 4:-4] = False
     rows, columns = np.nonzero(candidates & ~rim)
-    fine = np.maximum(_fine_structure(data, rows, columns), 0.01 * noise[rows, columns])
+    fine = np.maximum(_fine_structure(smooth, rows, columns), 0.01 * noise[rows, columns])
     sharp = steep[rows, columns] > 0.9 * CONTRAST * fine
     pieces, number = label(maximum_filter(candidates, 3))
     chosen = np.zeros(number + 1, bool)
@@ -140,10 +179,9 @@ def _suspects(
 
 
 def _fine_structure(
-    data: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
+    smooth: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Return the median over 5x5 less its own median over 9x9, at a few pixels."""
-    smooth = sepmedfilt5(data)
     around = np.arange(-4, 5)
     stamps = smooth[rows[:, None, None] + around[:, None], columns[:, None, None] + around]
     level = np.median(np.partition(stamps, 4, axis=2)[:, :, 4], axis=1)

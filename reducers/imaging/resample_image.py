@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -167,7 +167,7 @@ def resample_rows(image: Readable, where: Displacement, start: int, stop: int, w
     if last - first < 2 or outside.all():
         empty = np.zeros(x.shape, np.float32)
         return Frame(data=empty, variance=empty, mask=np.full(x.shape, np.uint16(Mask.EDGE)))
-    cut = image.rows(first, last)
+    cut = _finite(image.rows(first, last))
     row, column = np.where(outside, 1, y - first), np.where(outside, 1, x)
     smooth = spline_filter(_filled(cut), 3, output=np.float32, mode="mirror")
     data = map_coordinates(
@@ -191,10 +191,22 @@ def noise_gain(where: Displacement, shape: tuple[int, int]) -> float:
     return float(np.mean(_spline_noise(y[::7, ::7]) * _spline_noise(x[::7, ::7])))
 
 
+def _finite(frame: Frame) -> Frame:
+    """Return a frame whose pixels without a number are BAD."""
+    lost = ~(np.isfinite(frame.data) & np.isfinite(frame.variance))
+    if not lost.any():
+        return frame
+    return replace(
+        frame,
+        data=np.where(lost, 0, frame.data),
+        variance=np.where(lost, 0, frame.variance),
+        mask=frame.mask | np.where(lost, np.uint16(Mask.BAD), np.uint16(0)),
+    )
+
+
 def _filled(frame: Frame) -> NDArray[np.float32]:
     """Return the data with masked pixels filled; what is saturated is smooth as it is."""
     masked = (frame.mask & np.uint16(UNUSABLE & ~Mask.SATURATED)) != 0
-    masked |= ~np.isfinite(frame.data)
     return fill_masked(frame.data, masked, FILL_FWHM_PX)[0] if masked.any() else frame.data
 
 
@@ -207,7 +219,7 @@ def _carried(
     place = low_row * frame.shape[1] + low_column
     down = (row - low_row).astype(np.float32)
     along = (column - low_column).astype(np.float32)
-    variance = np.where(np.isfinite(frame.variance), frame.variance, 0).ravel()
+    variance = frame.variance.ravel()
     top = variance[place] * (1 - along) + variance[place + 1] * along
     place += frame.shape[1]
     bottom = variance[place] * (1 - along) + variance[place + 1] * along

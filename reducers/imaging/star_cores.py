@@ -82,7 +82,9 @@ def _stamps(
     frame: Frame, places: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return stamps around places (row, column) less their rims, the rims, and the noise."""
-    data = np.pad(frame.data, REACH_PX, mode="edge")
+    # Beyond the edge there is sky: what the edge cuts is narrow there, and no star.
+    sky = np.median(frame.data[::7, ::7])
+    data = np.pad(frame.data, REACH_PX, constant_values=sky)
     around = np.arange(2 * REACH_PX + 1)
     rows, columns = places.T[:, :, None, None]
     stamps = data[rows + around[:, None], columns + around].astype(np.float64)

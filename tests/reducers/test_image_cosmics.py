@@ -96,10 +96,23 @@ def test_tracks_along_the_edges_are_masked() -> None:
     data[0, 50:60] += 900
     data[200:210, -1] += 900
     data[-1, 0] += 900
+    data[0, 100] += 900
+    data[0, [99, 101]] += 500  # as wide as a star along the edge
     found = hits(clean.after("tracks", data=data))
     assert found[0, 50:60].all()
     assert found[200:210, -1].all()
     assert found[-1, 0]
+    assert found[0, 99:102].all()
+
+
+def test_a_faint_track_is_followed_from_its_bright_end() -> None:
+    rng = np.random.default_rng(11)
+    clean = exposed(np.full(SHAPE, 400.0), rng)
+    data = clean.data.copy()
+    data[100:112, 200] += 6 * 20.4
+    data[98:100, 200] += 400
+    found = hits(clean.after("track", data=data))
+    assert found[98:112, 200].mean() > 0.85
 
 
 def test_saturated_pixels_are_not_called_cosmic_rays() -> None:

@@ -102,6 +102,16 @@ def test_masked_pixels_stay_masked_and_do_not_ring() -> None:
     assert np.abs(moved.data[~masked]).max() < 1e-3
 
 
+def test_pixels_without_a_number_are_bad_and_spoil_no_other() -> None:
+    data = np.ones(SHAPE)
+    data[100, 100] = np.nan
+    moved = resample(frame_of(data), placed(0.1, 0.1), Grid(sky_map=placed(), shape=SHAPE))
+    bad = (moved.mask & Mask.BAD) != 0
+    assert 4 <= bad.sum() <= 16
+    assert np.isfinite(moved.data).all()
+    assert moved.data[(moved.mask == 0)] == pytest.approx(1, rel=1e-3)
+
+
 def test_what_lies_outside_is_edge_and_nothing() -> None:
     own = placed(20.0, 0.0)
     moved = resample(frame_of(np.full(SHAPE, 7.0)), own, Grid(sky_map=placed(), shape=SHAPE))
