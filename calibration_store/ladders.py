@@ -116,6 +116,7 @@ LADDERS: dict[str, tuple[Rung, ...]] = {
     "BIAS": (_SAME_NIGHT, _WITHIN),
     "FLAT": (_SAME_NIGHT, _WITHIN),
     "DARK": (_SAME_NIGHT, _WITHIN),
+    "ILLUMINATION": (_SAME_NIGHT, _WITHIN),
     "SKY_FLAT": _CUT_OUT_LADDER,
     "FRINGE": _CUT_OUT_LADDER,
     "ARC": (

@@ -24,6 +24,7 @@ HARD_KEYS: dict[str, tuple[str, ...]] = {
     "FLAT": ("detector", "grism", "slit"),
     "ARC": ("grism", "dispersion_axis"),
     "RESPONSE": ("grism",),
+    "ILLUMINATION": ("detector", "grism", "slit"),
     "DARK": ("detector",),
     "SKY_FLAT": ("x_binning", "y_binning", "filter"),
     "FRINGE": ("x_binning", "y_binning", "filter"),

@@ -23,6 +23,7 @@ from reducers.errors import NoOverscan, PoorWavelengthFit, SetupMismatch
 from reducers.frame import Mask
 from reducers.spectroscopy.nominal import pixel_scale
 from reducers.spectroscopy.orientation import solve_turned_arc, turned_grism
+from reducers.spectroscopy.twilight import divide_illumination
 from reducers.spectroscopy.wavelength import solve_wavelength
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ def electrons(
         flat = follow_slit(given.flat, shift) if surely else given.flat
         frame = divide_flat(frame, flat)
         measured |= {"slit_shift_px": shift, "slit_shift_error_px": error}
+        if given.illumination is not None:
+            require_same_pixels(frame, given.illumination, "illumination")
+            frame = divide_illumination(frame, given.illumination)
     measured["no_overscan"] = float(not has_overscan(started, instrument.detector))
     inside = frame.mask & np.uint16(Mask.VIGNETTED) == 0
     measured["bad_fraction"] = float((inside & (frame.mask & np.uint16(Mask.BAD) != 0)).mean())

@@ -33,6 +33,8 @@ class SpectrumCalibrations:
 
     Attributes
     ----------
+    illumination
+        Of the slit by the sky, over that by the flat's lamp: worth something only with the flat.
     facts
         Ages 'bias_age_h', 'flat_age_h', 'arc_age_h', 'response_age_h'; 'arc_gate_failed', 1 where
         the night's arc was refused and 0.5 where another night's stands in; and what the masters
@@ -43,6 +45,7 @@ class SpectrumCalibrations:
     flat: Frame | None = None
     wavelengths: WavelengthSolution | None = None
     response: Response | None = None
+    illumination: Frame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
 
 

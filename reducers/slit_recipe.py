@@ -18,6 +18,7 @@ from reducers.spectroscopy.nod import nod_measurements, subtract_partner
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.objects import Expected
 from reducers.spectroscopy.trace import Trace
+from reducers.spectroscopy.twilight import lit_flat
 
 if TYPE_CHECKING:
     from reducers.frame import Frame
@@ -164,7 +165,7 @@ def _measured(
         slit_offset_px=slit_offset(identity, grism),
         pixel_scale_arcsec=instrument.detector.pixel_scale_arcsec * identity.setup.slit_binning,
         how=how,
-        flat=given.flat,
+        flat=lit_flat(given.flat, given.illumination),
         expected=expected,
     )
     return replace(slit, measurements=slit.measurements | {"arc_slit_moved_px": moved_px})

@@ -8,6 +8,7 @@ from daemon.publish.arc_page import arc_page
 from daemon.publish.bias_page import bias_page
 from daemon.publish.failure_page import Failure, failure_page
 from daemon.publish.flat_page import flat_page
+from daemon.publish.illumination_page import illumination_page
 from daemon.publish.image_master_pages import dark_page, fringe_page, sky_flat_page
 from daemon.publish.standard_page import standard_page
 
@@ -20,6 +21,7 @@ _PAGES = {
     "FLAT": flat_page,
     "ARC": arc_page,
     "RESPONSE": standard_page,
+    "ILLUMINATION": illumination_page,
     "DARK": dark_page,
     "SKY_FLAT": sky_flat_page,
     "FRINGE": fringe_page,

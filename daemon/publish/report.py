@@ -27,6 +27,7 @@ _SPECTRA = ("SPEC_OBJECT", "SPEC_STD")
 _CHECKS = {
     "BIAS": ("level_adu", "read_noise_adu"),
     "FLAT": ("level_adu",),
+    "ILLUMINATION": ("frames", "illumination_rms"),
     "ARC": ("rms_px", "lines"),
     "RESPONSE": ("rms_mag", "points"),
     "DARK": ("dark_e_per_hour",),

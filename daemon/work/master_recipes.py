@@ -8,6 +8,7 @@ from daemon.work.calibrations import read_calibrations, read_image_calibrations
 from reducers.imaging.masters import build_dark, build_fringe, build_sky_flat
 from reducers.imaging.reduced_image import ImageCalibrations
 from reducers.recipes import build_arc, build_bias, build_flat, build_response
+from reducers.twilight_recipe import build_illumination
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,8 @@ def run_recipe(
         return build_flat(exposures, given, instrument)
     if role == "ARC":
         return build_arc(exposures, given, instrument)
+    if role == "ILLUMINATION":
+        return build_illumination(exposures, given, instrument)
     return build_response(exposures[0], given, instrument)
 
 

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What a master waits for without being called a failure.
+_INDISPENSABLE = {"RESPONSE": "ARC", "ILLUMINATION": "FLAT"}
 #: Earlier responses drawn beside a new one.
 _COMPARED = 5
 
@@ -132,8 +134,9 @@ def _build_group(
     first = group[0]
     instrument = bench.instrument(first.identity.instrument)
     selections = select_masters(bench, first, role)
-    if role == "RESPONSE" and not any(item.role == "ARC" and item.master for item in selections):
-        log.info("no response from %s yet: there is no arc", first.stem)
+    lacking = _INDISPENSABLE.get(role)
+    if lacking and not any(item.role == lacking and item.master for item in selections):
+        log.info("no %s from %s yet: there is no %s", role, first.stem, lacking)
         return
     master_key = _master_key(bench, role, group, selections, instrument)
     known = bench.store.get(master_key)

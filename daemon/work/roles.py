@@ -21,6 +21,7 @@ ROLE_OF: dict[FrameKind, str] = {
     FrameKind.DARK: "DARK",
     FrameKind.IMG_FLAT: "SKY_FLAT",
     FrameKind.IMG_OBJECT: "FRINGE",
+    FrameKind.SPEC_SKYFLAT: "ILLUMINATION",
 }
 KIND_OF: dict[str, FrameKind] = {role: kind for kind, role in ROLE_OF.items()}
 #: Which masters are applied to the frames of another.
@@ -28,15 +29,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "BIAS": (),
     "FLAT": ("BIAS",),
     "ARC": ("BIAS",),
-    "RESPONSE": ("BIAS", "FLAT", "ARC"),
-    "SPECTRUM": ("BIAS", "FLAT", "ARC", "RESPONSE"),
+    "ILLUMINATION": ("BIAS", "FLAT"),
+    "RESPONSE": ("BIAS", "FLAT", "ILLUMINATION", "ARC"),
+    "SPECTRUM": ("BIAS", "FLAT", "ILLUMINATION", "ARC", "RESPONSE"),
     "DARK": ("BIAS",),
     "SKY_FLAT": ("BIAS",),
     "FRINGE": ("BIAS", "SKY_FLAT"),
     "IMAGE": ("BIAS", "DARK", "SKY_FLAT", "FRINGE"),
 }
 #: Masters that most nights do without: nothing waits for one.
-OPTIONAL = frozenset({"DARK"})
+OPTIONAL = frozenset({"DARK", "ILLUMINATION"})
 REDUCED = frozenset({FrameKind.SPEC_OBJECT, FrameKind.SPEC_STD})
 #: Images that are calibrated, and those that are only shown at once.
 IMAGED = frozenset({FrameKind.IMG_OBJECT, FrameKind.ACQUISITION})
@@ -51,7 +53,7 @@ _SAME = {
 }
 _DEFAULT_DAYS = {
     "BIAS": 30.0, "FLAT": 30.0, "ARC": 7.0, "RESPONSE": 90.0, "DARK": 90.0, "SKY_FLAT": 60.0,
-    "FRINGE": 60.0,
+    "FRINGE": 60.0, "ILLUMINATION": 30.0,
 }  # fmt: skip
 
 

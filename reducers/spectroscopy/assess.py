@@ -52,6 +52,10 @@ def measure_calibrations(given: SpectrumCalibrations, slit: Slit) -> dict[str, f
     measured["arc_gate_failed"] = given.facts.get("arc_gate_failed", 0.0)
     measured["no_bias"] = float(given.bias is None)
     measured["no_flat"] = float(given.flat is None)
+    # Most nights have no twilight spectra: a fact, not a fault.
+    measured["no_illumination"] = float(given.illumination is None or given.flat is None)
+    if "illumination_illumination_rms" in given.facts:
+        measured["illumination_rms"] = given.facts["illumination_illumination_rms"]
     grism = slit.solution.grism
     if grism.in_pixels:
         return measured | {"no_wavelengths": 1.0}

@@ -259,7 +259,7 @@ def _fit_along_slit(
     wavelength = np.array([line.wavelength_angstrom for line in arc.lines])
     ideal = guess_row(grism, wavelength)
     fitted = np.where(np.isfinite(arc.residual_px), arc.centre - arc.residual_px, arc.centre)
-    expected = fitted[None, :] + _tilt(signal, detector_y)[:, None]
+    expected = fitted[None, :] + tilt_along_slit(signal, detector_y)[:, None]
     for _ in range(2):
         found = measure_lines(signal, slit.usable, detector_y, expected, arc.profile)
         good = arc.used & (found.error < 0.3) & (np.abs(found.centre - expected) < 1.5)
@@ -268,7 +268,7 @@ def _fit_along_slit(
     return _solution(surface, found.centre, wavelength, slit, grism, arc)
 
 
-def _tilt(signal: Array, detector_y: Array) -> Array:
+def tilt_along_slit(signal: Array, detector_y: Array) -> Array:
     """Return the shift (px) of every slit bin against the middle one, smooth along the slit."""
     step = float(detector_y[1] - detector_y[0])
     compressed = np.arcsinh(np.maximum(signal, 0.0) / (0.01 * np.percentile(signal, 99.5) + 1e-9))

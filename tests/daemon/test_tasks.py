@@ -26,12 +26,15 @@ from daemon.work.plan import master_request, reduce_request
 from daemon.work.reductions import reduce_frame
 from daemon.work.tasks import plan_frame
 from reducers.identity import FrameKind, Identity, Setup
+from reducers.simulate.frames import simulate
+from reducers.simulate.night import plan_night
 from tests.daemon.hall import (
     ALFOSC,
     ARC,
     BIASES,
     NOON,
     SCIENCE,
+    WINDOW,
     Contents,
     Hall,
     draw,
@@ -163,6 +166,37 @@ def test_an_arc_behind_another_slit_is_moved_once_to_where_the_slit_stands(hall:
     assert product.quality == 2
     assert product.measurements["arc_slit_moved_px"] == pytest.approx(6.0)
     assert abs(product.measurements["flexure_px"]) < 2.0
+
+
+def test_twilight_along_the_slit_is_applied_once_there_is_a_flat(hall: Hall) -> None:
+    flats = [f"ALJa15000{k}.fits" if k < 10 else f"ALJa1500{k}.fits" for k in (9, 10, 11)]
+    planned = {f"{each.stem}.fits": each for each in plan_night(seed=5)}
+    lamp = {name: simulate(replace(planned[name], window=WINDOW), ALFOSC).content for name in flats}
+    # The header of a spectrum of the sky, over lamp light that falls off along the slit.
+    sky = edited(hall.contents[SCIENCE], "IMAGETYP", "FLAT,SKY")
+    with fits.open(BytesIO(lamp[flats[0]])) as lit, fits.open(BytesIO(sky)) as hdus:
+        counts = lit[1].data.astype(np.int64)
+        ramp = np.linspace(1.05, 0.95, counts.shape[1])
+        hdus[1].data = (12000 + np.maximum(counts - 12000, 0) * ramp).astype(np.uint32)
+        twilight = BytesIO()
+        hdus.writeto(twilight)
+    hall.put(*BIASES, ARC, SCIENCE)
+    hall.put("ALJa150099.fits", content=twilight.getvalue())
+    assert hall.frame("ALJa150099.fits").identity.kind is FrameKind.SPEC_SKYFLAT
+    hall.work(until_s=400)
+    assert not [m for m in hall.bench.store.everything() if m.role == "ILLUMINATION"]
+    assert hall.product().measurements["no_illumination"] == 1.0
+    for name in flats:
+        hall.put(name, content=lamp[name])
+    hall.work(until_s=800)
+    (master,) = [m for m in hall.bench.store.everything() if m.role == "ILLUMINATION"]
+    assert master.state is MasterState.CURRENT
+    assert master.measurements["illumination_range"] == pytest.approx(0.1, abs=0.02)
+    product = hall.product()
+    assert product.measurements["no_illumination"] == 0.0
+    assert product.measurements["illumination_rms"] == pytest.approx(0.029, abs=0.005)
+    (choice,) = [each for each in product.choices if each.role == "ILLUMINATION"]
+    assert choice.master_key == master.key
 
 
 def test_spectra_of_an_unknown_grism_are_made_in_pixels_and_their_arc_says_why(hall: Hall) -> None:
