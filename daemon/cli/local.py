@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 from daemon.layout import Layout
 from daemon.memory.database import open_read_only
+from daemon.publish.image_page import image_picture
 from daemon.publish.words import clean
 from daemon.work.bench import file_sha256, open_bench
 from daemon.work.calibrations import select_masters
+from daemon.work.images import MadeImage, image_settings
 from daemon.work.reductions import Made
+from daemon.work.references import references_for
+from daemon.work.roles import product_of
 from daemon.work.tasks import draw_plot
 from reducers.errors import ReductionError
+from reducers.imaging.references import References
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +26,10 @@ if TYPE_CHECKING:
     from calibration_store.policy import Selection
     from daemon.config import Config
     from daemon.memory.records import FrameRecord
+    from daemon.work.bench import Bench
     from daemon.work.redo import Redo
+    from reducers.imaging.reduced_image import ReducedImage
+    from reducers.reduced import ReducedSpectrum
 
 
 def reduce_here(config: Config, frame: FrameRecord, redo: Redo, folder: Path, given: Path) -> int:
@@ -38,17 +46,22 @@ def reduce_here(config: Config, frame: FrameRecord, redo: Redo, folder: Path, gi
     bench = open_bench(config, engine=open_read_only(config.database))
     bench = replace(bench, layout=Layout(folder))
     own = Layout(config.root)
-    selections = tuple(
-        _at_hand(item, own) for item in select_masters(bench, frame, "SPECTRUM", redo)
-    )
+    product = product_of(frame.identity)
+    selections = tuple(_at_hand(item, own) for item in select_masters(bench, frame, product, redo))
     gone = [s.master.path for s in selections if s.master and not s.master.path.is_file()]
     if gone:
         return _refuse(f"the master {gone[0]} is not here: copy it, or --exclude {gone[0].stem}")
-    made = Made(bench, frame, 1)
-    while made.path_of("spectrum").exists():
+    made: Made | MadeImage = Made(bench, frame, 1)
+    if product == "IMAGE":
+        made = MadeImage(bench, frame, 1, _references(bench, frame, redo))
+    while made.path_of("image" if product == "IMAGE" else "spectrum").exists():
         made.version += 1
     try:
-        reduced = made.reduce(selections, redo, draw_plot)
+        reduced: ReducedImage | ReducedSpectrum
+        if isinstance(made, MadeImage):
+            reduced = made.reduce(selections, redo, image_picture)
+        else:
+            reduced = made.reduce(selections, redo, draw_plot)
     except ReductionError as error:
         return _refuse(f"{frame.stem} could not be reduced: {error}")
     print(f"{frame.stem} ({clean(frame.identity.target, 40)}): {redo.in_words}")
@@ -60,6 +73,12 @@ def reduce_here(config: Config, frame: FrameRecord, redo: Redo, folder: Path, gi
     for path in made.paths.values():
         print(f"  {path}")
     return 0
+
+
+def _references(bench: Bench, frame: FrameRecord, redo: Redo) -> References:
+    """Return what is on disc of the image's field, unless the person wants none of it."""
+    wanted = image_settings(bench.config, redo).use_catalogues
+    return references_for(bench, frame, at_hand=True) if wanted else References()
 
 
 def _at_hand(item: Selection, layout: Layout) -> Selection:

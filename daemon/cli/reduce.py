@@ -191,8 +191,8 @@ def print_products(config: Config) -> int:
     images = images_of(products)
     if images:
         print(shown("IMAGES", "bold"))
-        cells = [(*image_row(line)[:-1], line.paths.get("image", "none")) for line in images]
-        print("\n".join(table((*HEAD[:-1], "image"), cells, 220)))
+        cells = [(*image_row(line), line.paths.get("image", "none")) for line in images]
+        print("\n".join(table((*HEAD, "image"), cells, 220)))
     for line in products:
         for name, said in line.flags:
             print(f"  {line.stem}  {name}: {clean(said)}")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from daemon.status_lines import ProductSummary
 
 IMAGE_KINDS = ("IMG_OBJECT", "ACQUISITION")
-HEAD = ("frame", "target", "filter", "Q", "seeing", "stars", "zero pt", "5 sigma", "sky is",
-        "placed", "state")  # fmt: skip
+HEAD = ("frame", "target", "filter", "Q", "state", "seeing", "stars", "zero pt", "5 sigma",
+        "placed", "sky")  # fmt: skip
 #: So much of the light of a clear night or more, and the sky is called so.
 _SKIES = ((0.9, "clear"), (0.75, "thin cloud"), (0.25, "cloud"), (0.0, "thick cloud"))
 
@@ -33,27 +33,27 @@ def image_row(line: ProductSummary) -> tuple[str, ...]:
     found = line.measurements
     return (
         line.stem,
-        clean(line.target, 18),
+        clean(line.target, 16),
         filter_of(line),
         f"{line.quality}",
+        f"{line.state} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
         _with_unit(found.get("seeing_arcsec"), ".2f", '"'),
         number(found.get("stars"), ".0f"),
         number(found.get("zero_point_mag"), ".2f"),
         number(found.get("limit_5_sigma_mag"), ".1f"),
-        sky_in_words(found),
         place_in_words(found),
-        f"{line.state} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
+        sky_in_words(found),
     )
 
 
 def report_row(line: ProductSummary) -> tuple[str, ...]:
     """Return one image as the report lists it, with its time of day."""
     cells = image_row(line)
-    return (clean(line.target, 12), cells[0], clock(line.observed_at)[:5], *cells[2:9],
-            f"{line.state[:5]} v{line.version}")  # fmt: skip
+    return (clean(line.target, 12), cells[0], clock(line.observed_at)[:5], *cells[2:4],
+            *cells[5:], f"{line.state[:5]} v{line.version}")  # fmt: skip
 
 
-REPORT_HEAD = ("target", "frame", "UT", *HEAD[2:9], "state")
+REPORT_HEAD = ("target", "frame", "UT", *HEAD[2:4], *HEAD[5:], "state")
 
 
 def filter_of(line: ProductSummary) -> str:
@@ -68,7 +68,7 @@ def sky_in_words(found: Mapping[str, float]) -> str:
     if through is None:
         return ""
     word = next((name for least, name in _SKIES if through >= least), "thick cloud")
-    return f"{word}, {100 * through:.0f} %"
+    return word if through >= _SKIES[0][0] else f"{word}, {100 * through:.0f} %"
 
 
 def place_in_words(found: Mapping[str, float]) -> str:

@@ -150,12 +150,12 @@ def _draw_levels(axes: Axes, case: Evidence) -> dict[str, Any]:
     for number, level in enumerate(levels, start=1):
         axes.plot([number], [level], "o", ms=6, color=_COLOURS[(number - 1) % len(_COLOURS)])
     low, high = min(levels), max(levels)
-    room = 0.25 * (high - low) + 0.02 * abs(high) + 1
     limit = case.instrument.detector.nonlinear_adu
     if high > 0.5 * limit:
         axes.axhline(limit, color=RED, ls="--", lw=0.9)
         note(axes, "dashed: not linear above")
         high = max(high, limit)
+    room = 0.35 * (high - low) + 0.02 * abs(high) + 1
     frame(axes, (0.4, len(levels) + 0.6), (low - room, high + room), x_ticks=0, y_label="adu")
     for number, exposure in enumerate(case.exposures[:12], start=1):
         said = f"{exposure.stem[-4:]}\n{exposure.identity.exposure_s:g} s"

@@ -26,7 +26,7 @@ from daemon.publish.photometry_panels import (
 )
 from daemon.publish.sky_picture import draw_compass, draw_sky
 from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
-from reducers.frame import UNUSABLE
+from reducers.frame import UNUSABLE, Mask
 from reducers.imaging.image_products import blocks
 from reducers.imaging.reduced_image import ReducedImage
 from reducers.imaging.references import References
@@ -153,10 +153,15 @@ def _circumstances(identity: Identity) -> list[str]:
 
 def _in_words(reduced: ReducedImage) -> list[str]:
     found = reduced.measurements
-    return [
+    said = [
         f'seeing {known(found.get("seeing_arcsec"), ".2f")}"',
         f"{known(found.get('stars'), '.0f')} stars",
-        f"zero point {known(found.get('zero_point_mag'), '.3f')} +- "
+    ]
+    if not math.isfinite(found.get("zero_point_mag", math.nan)):
+        return [*said, "no zero point"]
+    return [
+        *said,
+        f"zero point {found['zero_point_mag']:.3f} +- "
         f"{known(found.get('zero_point_error_mag'), '.3f')}",
         f"5 sigma at {known(found.get('limit_5_sigma_mag'), '.2f')} mag",
     ]
@@ -189,6 +194,8 @@ def _mark_catalogue(axes: Axes, case: ImageCase) -> int:
     x, y = found.sky_map.pixels(known_stars.ra_deg[order], known_stars.dec_deg[order])
     ny, nx = case.reduced.image.shape
     inside = np.isfinite(x) & np.isfinite(y) & (x >= 0) & (y >= 0) & (x < nx) & (y < ny)
-    x, y = x[inside][:_CIRCLES], y[inside][:_CIRCLES]
+    x, y = x[inside], y[inside]
+    lit = (case.reduced.image.mask[y.astype(int), x.astype(int)] & np.uint16(Mask.VIGNETTED)) == 0
+    x, y = x[lit][:_CIRCLES], y[lit][:_CIRCLES]
     axes.plot(x, y, "o", ms=9, mfc="none", mec=BLUE if found.solved else RED, mew=0.7)
     return int(x.size)

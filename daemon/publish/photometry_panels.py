@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,7 +157,8 @@ def _draw_residuals(axes: Axes, x: Vector, zero: ZeroPoint, label: str) -> dict[
 
 
 def _why(zero: ZeroPoint | None) -> str:
-    return "no zero point was sought" if zero is None else f"no zero point: {zero.why}"
+    said = "no zero point was sought" if zero is None else f"no zero point: {zero.why}"
+    return textwrap.fill(said, 36)
 
 
 def _colours(

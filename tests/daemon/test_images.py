@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from daemon.cli.image_options import STAGES as STAGES_OF_OPTIONS
+from daemon.cli.main import main
 from daemon.config import Image
 from daemon.memory.records import JobKind, ProductState
 from daemon.selection import Only
@@ -143,6 +144,26 @@ def test_a_step_that_a_person_leaves_out_makes_a_version_of_its_own(hall: ImageH
         assert header["REDOUSER"] == "eva"
         assert float(np.median(hdus[0].data)) > 0.5 * header["SKYLEVEL"]
     assert "HUMAN" in {flag.name for flag in product.flags}
+
+
+def test_a_person_leaves_out_steps_on_the_command_line(
+    calibrated: ImageHall, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--root", str(calibrated.bench.config.root), "--user", "eva"]
+    stem = FIRST[:-5]
+    assert main(["redo", stem, "--center", "12", *root]) == 2
+    assert "it has no setting centroid_px" in capsys.readouterr().err
+    local = ["--skip-cr", "--stop-after", "detect", "--local", str(tmp_path)]
+    assert main(["redo", stem, *local, *root]) == 0
+    assert "find_cosmics = False" in capsys.readouterr().out
+    (made,) = tmp_path.rglob("*_image.fits")
+    with fits.open(made) as hdus:
+        assert {hdus[0].header["CHOSEN1"], hdus[0].header["CHOSEN2"]} == {
+            "find_cosmics = False",
+            "stop_after = detect",
+        }
+        assert "CTYPE1" not in hdus[0].header
+    assert not list(tmp_path.rglob("*_phot.fits"))
 
 
 def test_a_flat_of_the_whole_field_serves_a_window(calibrated: ImageHall, tmp_path: Path) -> None:
