@@ -51,6 +51,8 @@ class Detector:
         Raw count at which one detector pixel is full; binning adds wells together.
     converter_adu : float
         Raw count at which amplifier and converter clip, however many wells were added.
+    dark_e_per_hour : float
+        Dark signal of one unbinned pixel; 0 where nobody stated it.
     linearity : tuple of float
         True counts = counts (1 + a x + b x^2 + ...), x = counts / 100 000 above the bias; empty
         where no correction is known, and then none is made.
@@ -70,6 +72,7 @@ class Detector:
     pixel_scale_arcsec: float
     overscan_mode: str = "constant"
     linearity: tuple[float, ...] = ()
+    dark_e_per_hour: float = 0.0
 
     def __post_init__(self) -> None:
         if self.overscan_mode not in OVERSCAN_MODES:

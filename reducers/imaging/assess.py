@@ -47,8 +47,18 @@ def measure_calibrations(
     measured["no_bias"] = float(given.bias is None)
     measured["no_flat"] = float(given.flat is None)
     red = shows_fringes(identity.setup.filter, instrument)
+    if given.dark is None:
+        measured["dark_over_noise"] = dark_over_noise(identity, instrument)
     measured["fringes_left"] = float(red and given.fringe is None)
     return measured
+
+
+def dark_over_noise(identity: Identity, instrument: Instrument) -> float:
+    """Return the dark signal of a pixel in units of its read noise, by the profile."""
+    detector, setup = instrument.detector, identity.setup
+    rate = detector.dark_e_per_hour * setup.x_binning * setup.y_binning
+    noise_e = detector.read_noise_adu * detector.gain_e_per_adu
+    return rate * identity.exposure_s / 3600 / noise_e
 
 
 def measure_raw(exposure: Exposure) -> dict[str, float]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from reducers.imaging.zero_point import ZeroPoint
     from reducers.instrument import Instrument
 
+#: A colour term with a smaller error rests on the stars of the image.
+MEASURED_MAG = 0.02
+
 
 def find_zero_point(
     photometry: Photometry,
@@ -112,7 +115,8 @@ def measure_zero_point(
         "colour_term": zero.colour_term,
         "transparency": zero.transparency,
         "cloud_mag": facts.get("best_zero_point_mag", math.nan) - zero.magnitude,
-        "unverified_facts": float(not zero.verified),
+        # Enough stars overrule what is only believed of the filter.
+        "unverified_facts": float(not zero.verified and not zero.colour_term_error < MEASURED_MAG),
     }
 
 

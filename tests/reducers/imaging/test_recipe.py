@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from reducers.imaging.assess import measure_calibrations
 from reducers.imaging.quick_look import quick_look
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import STAGES, ImageCalibrations, ImageSettings
-from tests.reducers.imaging.small_camera import ALFOSC, expose, stars
+from reducers.imaging.references import ReferenceCatalogue, References
+from reducers.quality import judge, load_limits
+from tests.reducers.imaging.small_camera import ALFOSC, SETUP, expose, stars
 
 NOTHING = ImageCalibrations()
 RNG = np.random.default_rng(2)
@@ -130,3 +135,71 @@ def test_a_wholly_saturated_frame_breaks_nothing() -> None:
     product = reduce_image(expose(2e5, 27, clip_adu=690_000), NOTHING, ALFOSC)
     assert {"SATURATED", "NO_STARS"} <= names(product)
     assert product.quality >= 4
+
+
+def test_every_step_can_be_left_out_and_the_product_says_so() -> None:
+    light = FIELD.copy()
+    light[100:104, 100] += 8e3
+    exposure = expose(light, 41)
+    with_all = reduce_image(exposure, NOTHING, ALFOSC)
+    without = reduce_image(
+        exposure, NOTHING, ALFOSC, ImageSettings(find_cosmics=False, find_trails=False)
+    )
+    assert with_all.measurements["cosmic_fraction"] > 0
+    assert without.measurements["cosmic_fraction"] == 0
+    assert "HUMAN" in names(without)
+    assert "HUMAN" not in names(with_all)
+
+
+def test_a_flat_that_is_not_to_be_divided_is_not() -> None:
+    plain = reduce_image(expose(FIELD, 42), NOTHING, ALFOSC, ImageSettings(stop_after="detector"))
+    response = np.where(np.arange(plain.image.shape[1]) < 150, 0.8, 1.2) * np.ones((262, 1))
+    flat = replace(plain.image, data=response, variance=0 * response, mask=0 * plain.image.mask)
+    given = ImageCalibrations(flat=replace(flat, unit=""))
+    how = ImageSettings(divide_flat=False, stop_after="detector")
+    kept = reduce_image(expose(FIELD, 42), given, ALFOSC, how)
+    divided = reduce_image(expose(FIELD, 42), given, ALFOSC, ImageSettings(stop_after="detector"))
+    assert np.array_equal(kept.image.data, plain.image.data)
+    assert np.median(divided.image.data[:, 20:140]) == pytest.approx(
+        np.median(plain.image.data[:, 20:140]) / 0.8, rel=0.02
+    )
+
+
+def test_catalogues_that_are_not_to_be_used_are_not() -> None:
+    star = np.zeros(1)
+    known = ReferenceCatalogue(
+        name="gaia", epoch_year=2026.0, ra_deg=star + 150, dec_deg=star + 30,
+        position_error_mas=star + 1, motion_known=star > -1, motion_mas=star, star=star + 1,
+        magnitudes={"G": star + 15}, magnitude_errors={"G": star + 0.01},
+    )  # fmt: skip
+    references = References(astrometric=known)
+    used = reduce_image(expose(FIELD, 43), NOTHING, ALFOSC, references=references)
+    how = ImageSettings(use_catalogues=False)
+    unused = reduce_image(expose(FIELD, 43), NOTHING, ALFOSC, how, references)
+    assert "ASTROM_FAIL" in names(used)
+    assert {"WCS_UNCHECKED", "HUMAN"} <= names(unused)
+    assert "ASTROM_FAIL" not in names(unused)
+
+
+@pytest.mark.parametrize(("exposure_s", "binning", "told"), [(1800, 1, False), (3600, 4, True)])
+def test_a_dark_is_missed_only_where_it_matters(exposure_s, binning, told) -> None:
+    setup = replace(SETUP, x_binning=binning, y_binning=binning)
+    identity = replace(expose(50.0, 44).identity, exposure_s=exposure_s, setup=setup)
+    measured = measure_calibrations(NOTHING, identity, ALFOSC)
+    flags, _ = judge(measured, load_limits("images"))
+    assert ("NO_DARK" in {flag.name for flag in flags}) == told
+
+
+def test_no_magnitudes_without_a_place_on_the_sky() -> None:
+    product = reduce_image(expose(FIELD, 45), NOTHING, ALFOSC)
+    assert product.zero_point is not None
+    assert not product.zero_point.known
+    assert product.zero_point.why
+    assert "NO_ZP" in names(product)
+
+
+def test_sources_are_measured_though_their_shape_is_none_of_a_star() -> None:
+    drift = sum(stars(PLACES + np.array([k * 1.5, k * 1.0]), 10**4.5 / 20) for k in range(20))
+    product = reduce_image(expose(300 + drift, 46), NOTHING, ALFOSC)
+    assert product.photometry is not None
+    assert "TRAILED" in names(product)
