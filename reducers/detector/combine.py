@@ -56,7 +56,7 @@ def combine(frames: Sequence[Frame], *, clip_sigma: float = 4.0, at_least: int =
     data, scatter, count = (np.concatenate([b[i] for b in blocks]) for i in range(3))
     mask = np.where(count == 0, np.uint16(Mask.BAD), np.uint16(0))
     typical = np.median(scatter[count > 1]) if (count > 1).any() else 0.0
-    declared = np.mean([f.variance for f in frames], axis=0)
+    declared = sum((f.variance for f in frames[1:]), frames[0].variance) / np.float32(len(frames))
     variance = np.where(declared > 0, declared, typical) / np.maximum(count, 1)
     return frames[0].after(
         f"combine: mean of {len(frames)} frames, clipped at {clip_sigma:g} sigma",

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 WARM_SIGMA = 8.0
 #: More dark signal than this (electrons per second) is light, not dark current.
 LEAK_E_PER_S = 0.5
-#: Exposures of one fringe pattern that are held in memory together.
-MOST_EXPOSURES = 12
+#: Exposures that are held in memory together; of more, as many are taken evenly.
+MOST_EXPOSURES = 10
 
 
 def build_sky_flat(
@@ -58,62 +58,59 @@ def build_sky_flat(
     """
     identity = exposures[0].identity
     assumed_gain, noise = gain_and_read_noise(identity, given, instrument)
-    frames = [above_bias(e, given.bias, instrument) for e in exposures]
-    members = fit_members(frames, [e.stem for e in exposures], assumed_gain)
-    lit = list(members.frames or frames)
-    gain, gain_error = gain_of(_neighbours_in_level(members), noise)
+    chosen = spread_over(exposures, MOST_EXPOSURES)
+    frames = [above_bias(e, given.bias, instrument) for e in chosen]
+    members = fit_members(frames, [e.stem for e in chosen], assumed_gain)
+    gain, gain_error = gain_of(_brightest(members), noise)
     known = gain if gain_error < 0.02 * gain else assumed_gain
-    stacked = combine(at_one_level([estimate_variance(frame, known, noise) for frame in lit]))
-    flat, measured = normalise_sky_flat(stacked)
-    for reason in members.left_out:
-        flat = flat.after(f"left out {reason}")
+    lit, number, left_out = list(members.frames or frames), len(members.frames), members.left_out
     measurements = {
-        "frames": float(len(members.frames)),
-        "left_out": float(len(members.left_out)),
+        "frames": float(number),
+        "left_out": float(len(left_out)),
         "gain_e_per_adu": gain,
         "gain_error": gain_error,
         **members.measurements,
-        **measured,
     }
-    at_least = instrument.sets[FrameKind.IMG_FLAT].at_least
+    del frames, members  # full frames in numbers fill the memory
+    level = float(np.median([middle_level(frame) for frame in lit]))
+    for index in range(len(lit)):
+        lit[index] = at_level(estimate_variance(lit[index], known, noise), level)
+    stacked = combine(lit)
+    del lit
+    flat, measured = normalise_sky_flat(stacked)
+    for reason in left_out:
+        flat = flat.after(f"left out {reason}")
     stars = measured["stars_left"]
     stuck = stars > max(STARS_LEFT, STARS_LEFT_PER_MEGAPIXEL * flat.data.size / 1e6)
-    verdict = _flat_verdict(members, len(exposures), at_least, stars if stuck else 0)
+    at_least = instrument.sets[FrameKind.IMG_FLAT].at_least
+    verdict = ""
+    if number < at_least:
+        why = f" ({left_out[0]})" if left_out else ""
+        verdict = f"{number} of {len(chosen)} flats are fit, {at_least} are needed{why}"
+    elif stuck:
+        verdict = (
+            f"{stars:.0f} stars of the twilight sky are left on it: move the telescope by ten "
+            "arcsec or more between the flats"
+        )
+    measurements |= measured
     return Built(role="SKY_FLAT", value=flat, measurements=measurements, verdict=verdict)
 
 
-def _flat_verdict(members: SkyFlatSet, taken: int, at_least: int, stars_left: float) -> str:
-    """Return why a flat must not be used; '' where it may."""
-    number = len(members.frames)
-    if number < at_least:
-        why = f" ({members.left_out[0]})" if members.left_out else ""
-        return f"{number} of {taken} flats are fit, {at_least} are needed{why}"
-    if stars_left:
-        return (
-            f"{stars_left:.0f} stars of the twilight sky are left on it: move the telescope by "
-            "ten arcsec or more between the flats"
-        )
-    return ""
-
-
-def _neighbours_in_level(members: SkyFlatSet) -> list[Frame]:
-    """Return the members ordered by level, so that pairs for the gain are alike."""
-    order = np.argsort(members.levels_adu)
+def _brightest(members: SkyFlatSet) -> list[Frame]:
+    """Return the four brightest members by level, so that pairs for the gain are alike."""
+    order = np.argsort(members.levels_adu)[-4:]
     return [members.frames[int(i)] for i in order]
 
 
-def at_one_level(frames: Sequence[Frame]) -> list[Frame]:
-    """Scale flats to the median of their levels; variances follow."""
-    levels = [middle_level(frame) for frame in frames]
-    factors = [np.float32(np.median(levels) / level) if level > 0 else 1 for level in levels]
-    return [
-        frame.after(
-            "scale to the set's level",
-            data=frame.data * factor,
-            variance=frame.variance * factor**2,
-        )
-        for frame, factor in zip(frames, factors, strict=True)
-    ]
+def at_level(frame: Frame, level: float) -> Frame:
+    """Scale a flat to a level of its middle; the variance follows."""
+    own = middle_level(frame)
+    factor = np.float32(level / own if own > 0 else 1.0)
+    return frame.after(
+        "scale to the set's level",
+        data=frame.data * factor,
+        variance=frame.variance * factor**2,
+    )
 
 
 def build_dark(
@@ -176,16 +173,11 @@ def build_fringe(
             f"{len(exposures)} exposures, {FEWEST_EXPOSURES} are needed for the fringes of a filter"
         )
     chosen = spread_over(exposures, MOST_EXPOSURES)
-    frames = [image_electrons(exposure, given, instrument)[0] for exposure in chosen]
-    skies = [estimate_background(frame, source_sigma=FRINGED_SIGMA) for frame in frames]
-    structures = [sky_structure(f, sky) for f, sky in zip(frames, skies, strict=True)]
+    structures = [_structure(exposure, given, instrument) for exposure in chosen]
     pattern, measurements, verdict = fringe_pattern(structures)
     if not verdict:  # once more, now that faint sources can be told from the crests
-        skies = [
-            estimate_background(subtract_fringe(frame, sky, pattern)[0])
-            for frame, sky in zip(frames, skies, strict=True)
-        ]
-        structures = [sky_structure(f, sky) for f, sky in zip(frames, skies, strict=True)]
+        for index, exposure in enumerate(chosen):
+            structures[index] = _structure(exposure, given, instrument, pattern)
         pattern, measurements, verdict = fringe_pattern(structures)
     moved = dither_arcsec(exposures)
     measurements["dither_arcsec"] = moved
@@ -195,6 +187,20 @@ def build_fringe(
             "exposures"
         )
     return Built(role="FRINGE", value=pattern, measurements=measurements, verdict=verdict)
+
+
+def _structure(
+    exposure: Exposure,
+    given: ImageCalibrations,
+    instrument: Instrument,
+    pattern: Frame | None = None,
+) -> Frame:
+    """Return the small structure of one sky; a first pattern tells its sources from the crests."""
+    frame, _ = image_electrons(exposure, given, instrument)
+    sky = estimate_background(frame, source_sigma=FRINGED_SIGMA)
+    if pattern is not None:
+        sky = estimate_background(subtract_fringe(frame, sky, pattern)[0])
+    return sky_structure(frame, sky)
 
 
 def spread_over(exposures: Sequence[Exposure], most: int) -> list[Exposure]:

@@ -10,6 +10,7 @@ import sep
 from scipy.ndimage import uniform_filter
 
 from reducers.detector.bad_pixels import unusable_response, with_bad_pixels
+from reducers.detector.combine import BLOCK_ROWS
 from reducers.detector.flat_set import clipped_fraction
 from reducers.detector.grow import grown
 from reducers.frame import Frame, Mask
@@ -107,8 +108,12 @@ def _median_light(frames: Sequence[Frame], levels: Sequence[float]) -> Image:
     """Return the field's light relative to its middle, about 1; never 0."""
     if not frames:
         return np.ones((1, 1), np.float32)
-    cube = [f.data / np.float32(level) for f, level in zip(frames, levels, strict=True)]
-    return np.asarray(np.maximum(np.median(cube, axis=0), np.float32(0.05)), np.float32)
+    light = np.empty(frames[0].shape, np.float32)
+    for start in range(0, len(light), BLOCK_ROWS):  # all at once would need twice the set's memory
+        rows = slice(start, start + BLOCK_ROWS)
+        parts = [f.data[rows] / np.float32(level) for f, level in zip(frames, levels, strict=True)]
+        light[rows] = np.median(parts, axis=0)
+    return np.maximum(light, np.float32(0.05))
 
 
 def parts_of_field(plane: Image) -> Vector:

@@ -57,3 +57,26 @@ def test_a_bit_means_the_same_for_ever() -> None:
         "NO_COLOUR_TERM PSF_FEW PSF_POOR UNVERIFIED HUMAN"
     )
     assert [bits[name] for name in first.split()] == list(range(len(bits)))
+
+
+#: What people are told to look at after an imaging reduction, and the flag that looks for them.
+CHECKED_BY_EYE = {
+    "all files of the set were used": ({"no_flat": 1.0}, "NO_FLAT"),
+    "the flat is of this night": ({"flat_age_h": 30.0}, "FLAT_OLD"),
+    "scatter of the positions, first axis": ({"astrometry_rms_mas": 300.0}, "WCS_POOR"),
+    "the field was solved at all": ({"astrometry_failed": 1.0}, "ASTROM_FAIL"),
+    "stars are round": ({"ellipticity": 0.3}, "TRAILED"),
+    "stars are points": ({"donut_fraction": 0.4}, "FOCUS"),
+    "the model of the stars fits": ({"psf_residual": 0.08}, "PSF_POOR"),
+    "more than ten stars in the zero point": ({"zero_point_stars": 9.0}, "ZP_FEW"),
+    "the zero point is good to 20 mmag": ({"zero_point_error_mag": 0.04}, "ZP_UNCERTAIN"),
+    "the zero point is the usual one": ({"zero_point_off_mag": 1.2}, "ZP_OUTLIER"),
+    "the sky was subtracted evenly": ({"sky_unevenness": 0.15}, "SKY_UNEVEN"),
+    "no satellite went through": ({"trails": 1.0}, "TRAIL"),
+    "errors are those of the sky": ({"noise_ratio": 1.3}, "NOISE"),
+}
+
+
+@pytest.mark.parametrize(("measured", "flag"), CHECKED_BY_EYE.values(), ids=CHECKED_BY_EYE)
+def test_what_people_look_at_is_looked_at_for_them(measured, flag) -> None:
+    assert flag in {raised.name for raised in judge(measured, LIMITS)[0]}
