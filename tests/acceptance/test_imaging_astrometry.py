@@ -7,14 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reducers.imaging.reduced_image import ImageSettings
 from tests.acceptance.sky_camera import FULL, SCENE, SKY, SkyCamera
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory) -> SkyCamera:
-    return SkyCamera(tmp_path_factory.mktemp("sky"))
+TO_THE_PLACE = ImageSettings(stop_after="astrometry")
 
 
 def errors_mas(result, shot) -> np.ndarray:
@@ -41,10 +38,16 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("what", sorted(PLACES))
+EVERYDAY = ("as usual", "header off by 85 arcsec and a degree", "field turned")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(w, marks=() if w in EVERYDAY else pytest.mark.slow) for w in sorted(PLACES)],
+)
 def test_the_field_is_placed_within_ten_mas(camera, what: str) -> None:
     shot = camera.image(**PLACES[what])
-    result = camera.reduce(shot)
+    result = camera.reduce(shot, settings=TO_THE_PLACE)
     assert result.astrometry.solved, result.astrometry.why
     error = errors_mas(result, shot)
     assert np.abs(error.mean(axis=1)).max() < 10
@@ -55,7 +58,7 @@ def test_the_field_is_placed_within_ten_mas(camera, what: str) -> None:
 
 def test_the_air_moves_stars_and_the_solution_says_how_far(camera) -> None:
     shot = camera.image(scene=replace(SCENE, turbulence_mas=20.0))
-    result = camera.reduce(shot)
+    result = camera.reduce(shot, settings=TO_THE_PLACE)
     assert result.astrometry.solved
     rms = np.hypot(result.astrometry.ra_rms_mas, result.astrometry.dec_rms_mas) / np.sqrt(2)
     assert 10 < rms < 60
@@ -63,7 +66,7 @@ def test_the_air_moves_stars_and_the_solution_says_how_far(camera) -> None:
 
 def test_centroids_scatter_as_their_errors_say(camera) -> None:
     shot = camera.image()
-    result = camera.reduce(shot)
+    result = camera.reduce(shot, settings=TO_THE_PLACE)
     found, frame = result.detections, result.image
     x, y = frame.geometry.on_detector(found.y, found.x)
     near = np.hypot(x[:, None] - shot.truth.x, y[:, None] - shot.truth.y)
@@ -79,7 +82,7 @@ def test_centroids_scatter_as_their_errors_say(camera) -> None:
 
 def test_a_place_far_from_the_header_is_refused_in_words_not_invented(camera) -> None:
     shot = camera.image(scene=replace(SCENE, pointing_error_arcsec=(2400.0, 0.0)))
-    result = camera.reduce(shot)
+    result = camera.reduce(shot, settings=TO_THE_PLACE)
     assert not result.astrometry.solved
     assert result.astrometry.why
     assert "ASTROM_FAIL" in {flag.name for flag in result.flags}
@@ -89,14 +92,15 @@ def test_a_place_far_from_the_header_is_refused_in_words_not_invented(camera) ->
 def test_another_sky_than_the_catalogue_gives_no_solution(camera) -> None:
     shot = camera.image(scene=replace(SCENE, sky=replace(SKY, seed=2)))
     references = camera.references(camera.plan())
-    result = camera.reduce(shot, references=references)
+    result = camera.reduce(shot, references=references, settings=TO_THE_PLACE)
     assert not result.astrometry.solved
 
 
+@pytest.mark.slow
 def test_binned_images_are_placed_as_well(tmp_path) -> None:
     camera = SkyCamera(tmp_path, window=(401, 1700, 401, 1700), binning=2)
     shot = camera.image()
-    result = camera.reduce(shot)
+    result = camera.reduce(shot, settings=TO_THE_PLACE)
     assert result.astrometry.solved
     assert np.sqrt(np.mean(errors_mas(result, shot) ** 2)) < 10
 
@@ -116,7 +120,7 @@ def test_twenty_pointings_of_full_frames_are_all_placed(tmp_path) -> None:
         )
         place = {"ra_deg": rng.uniform(0, 360), "dec_deg": rng.uniform(-20, 85)}
         shot = camera.image(scene=scene, seeing_arcsec=rng.uniform(0.7, 1.8), **place)
-        result = camera.reduce(shot)
+        result = camera.reduce(shot, settings=TO_THE_PLACE)
         assert result.astrometry.solved, (result.astrometry.why, place, scene)
         rms.append(float(np.sqrt(np.mean(errors_mas(result, shot) ** 2))))
     assert np.median(rms) < 10

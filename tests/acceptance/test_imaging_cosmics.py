@@ -16,11 +16,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 TO_THE_MASK = ImageSettings(stop_after="sky")
 
 
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory) -> SkyCamera:
-    return SkyCamera(tmp_path_factory.mktemp("hits"))
-
-
 def on_image(plane, frame):
     """Return a plane of the raw frame where the reduced one lies."""
     geometry = frame.geometry
@@ -73,12 +68,10 @@ def struck_cores(marked, charge, frame, x, y, electrons):
 
 
 def test_cosmic_rays_are_found_and_no_core_of_a_star_is_hit(camera) -> None:
-    found = []
-    for seeing in (0.75, 1.1):
-        shot = camera.image(seeing_arcsec=seeing, scene=replace(SCENE, hit_rate=15.0))
-        result = camera.reduce(shot, settings=TO_THE_MASK)
-        found += [(0.93, *judged(shot, result)), (0.985, *judged(shot, result, 10.0))]
-    for least, completeness, pixels, wrong, (struck, stars) in found:
+    shot = camera.image(seeing_arcsec=0.9, scene=replace(SCENE, hit_rate=15.0))
+    result = camera.reduce(shot, settings=TO_THE_MASK)
+    for least, sigma in ((0.93, 5.0), (0.985, 10.0)):
+        completeness, pixels, wrong, (struck, stars) = judged(shot, result, sigma)
         assert pixels > 100
         assert stars > 30
         assert completeness >= least

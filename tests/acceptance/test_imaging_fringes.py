@@ -11,15 +11,10 @@ from reducers.imaging.masters import build_fringe
 from reducers.imaging.reduced_image import ImageSettings
 from reducers.simulate.frames import window_of
 from reducers.simulate.illumination import fringes
-from tests.acceptance.sky_camera import ALFOSC, PLACE, SCENE, SkyCamera
+from tests.acceptance.sky_camera import ALFOSC, PLACE, SCENE
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
 BAND = "z_SDSS"
-
-
-@pytest.fixture(scope="module")
-def camera(tmp_path_factory) -> SkyCamera:
-    return SkyCamera(tmp_path_factory.mktemp("fringes"), window=(801, 1300, 801, 1300))
 
 
 @pytest.fixture(scope="module")
