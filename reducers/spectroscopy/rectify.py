@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Plane = NDArray[np.float32]
 
+#: Slit columns that are resampled together.
+STRIP_PX = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearGrid:
@@ -59,11 +62,11 @@ class Overlap:
 
     Attributes
     ----------
-    first, last : (n,) int
+    first, last : (..., n) int
         Old pixels at either end of the bin.
-    first_part, last_part : (n,) float64
+    first_part, last_part : (..., n) float64
         Covered fraction of them; the last counts nothing where it is also the first.
-    whole : (n,) bool
+    whole : (..., n) bool
         The bin lies inside the old pixels altogether.
     """
 
@@ -74,7 +77,7 @@ class Overlap:
     whole: NDArray[np.bool_]
 
     def total(self, values: NDArray[Any]) -> Vector:
-        """Return the sum of `values` (n_old,) in every bin, cut pixels by their fraction."""
+        """Return the sum of `values` (..., n_old) in every bin, cut pixels by their fraction."""
         return self._sum(values, self.first_part, self.last_part)
 
     def variance(self, values: NDArray[Any]) -> Vector:
@@ -83,18 +86,23 @@ class Overlap:
 
     def union(self, mask: NDArray[np.uint16]) -> NDArray[np.uint16]:
         """Return every bit that any covered pixel carries."""
-        found = np.where(self.first_part > 0, mask[self.first], np.uint16(0))
-        found |= np.where(self.last_part > 0, mask[self.last], np.uint16(0))
+        found = np.where(self.first_part > 0, _at(mask, self.first), np.uint16(0))
+        found |= np.where(self.last_part > 0, _at(mask, self.last), np.uint16(0))
         for inner in range(1, int((self.last - self.first).max(initial=0))):
-            between = self.first + inner < self.last
-            found[between] |= mask[(self.first + inner)[between]]
+            place = np.minimum(self.first + inner, self.last)
+            found |= np.where(self.first + inner < self.last, _at(mask, place), np.uint16(0))
         return found
 
     def _sum(self, values: NDArray[Any], first_part: Vector, last_part: Vector) -> Vector:
-        running = np.zeros(values.size + 1)
-        np.cumsum(values, out=running[1:])
-        inner = running[np.maximum(self.last, self.first + 1)] - running[self.first + 1]
-        return np.asarray(first_part * values[self.first] + last_part * values[self.last] + inner)
+        running = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+        np.cumsum(values, axis=-1, out=running[..., 1:])
+        inner = _at(running, np.maximum(self.last, self.first + 1)) - _at(running, self.first + 1)
+        cut = first_part * _at(values, self.first) + last_part * _at(values, self.last)
+        return np.asarray(cut + inner)
+
+
+def _at(values: NDArray[Any], place: NDArray[np.intp]) -> NDArray[Any]:
+    return np.take_along_axis(values, place, axis=-1)
 
 
 def overlap_of(wavelength: Vector, grid: LinearGrid) -> Overlap:
@@ -102,26 +110,28 @@ def overlap_of(wavelength: Vector, grid: LinearGrid) -> Overlap:
 
     Parameters
     ----------
-    wavelength : (n_old,) vacuum Angstrom
+    wavelength : (..., n_old) vacuum Angstrom
         Rising, at pixel centres; at least two.
     """
-    middle = 0.5 * (wavelength[1:] + wavelength[:-1])
-    borders = np.concatenate(
-        [[1.5 * wavelength[0] - 0.5 * wavelength[1]], middle,
-         [1.5 * wavelength[-1] - 0.5 * wavelength[-2]]]
-    )  # fmt: skip
-    edges = grid.edges
-    place = np.interp(edges, borders, np.arange(borders.size, dtype=np.float64))
-    left, right = place[:-1], place[1:]
-    first = np.minimum(left.astype(np.intp), wavelength.size - 1)
-    last = np.minimum(right.astype(np.intp), wavelength.size - 1)
+    count = wavelength.shape[-1]
+    borders = np.empty((*wavelength.shape[:-1], count + 1))
+    borders[..., 1:-1] = 0.5 * (wavelength[..., 1:] + wavelength[..., :-1])
+    borders[..., 0] = 1.5 * wavelength[..., 0] - 0.5 * wavelength[..., 1]
+    borders[..., -1] = 1.5 * wavelength[..., -1] - 0.5 * wavelength[..., -2]
+    edges, steps = grid.edges, np.arange(count + 1, dtype=np.float64)
+    place = np.empty((*wavelength.shape[:-1], edges.size))
+    for index in np.ndindex(wavelength.shape[:-1]):
+        place[index] = np.interp(edges, borders[index], steps)
+    left, right = place[..., :-1], place[..., 1:]
+    first = np.minimum(left.astype(np.intp), count - 1)
+    last = np.minimum(right.astype(np.intp), count - 1)
     same = first == last
     return Overlap(
         first=first,
         last=last,
         first_part=np.where(same, right - left, first + 1 - left),
         last_part=np.where(same, 0.0, right - last),
-        whole=(edges[:-1] >= borders[0]) & (edges[1:] <= borders[-1]),
+        whole=(edges[:-1] >= borders[..., :1]) & (edges[1:] <= borders[..., -1:]),
     )
 
 
@@ -159,30 +169,24 @@ def rectify(
     shape = (frame.shape[1], grid.count)
     data, error, light = (np.full(shape, np.nan, np.float32) for _ in range(3))
     mask = np.full(shape, np.uint16(Mask.EDGE))
-    seen = frame.data - sky
-    known = np.isfinite(seen) & np.isfinite(sky)
-    # One slit column after the other: laid out so that each is contiguous.
-    signal, below, variance, bits, along = (
-        np.ascontiguousarray(plane.T)
-        for plane in (
-            np.where(known, seen, 0.0),
-            np.where(known, sky, 0.0),
-            np.maximum(np.nan_to_num(frame.variance), 0),
-            np.where(known, frame.mask, np.uint16(Mask.BAD)),
-            wavelengths,
-        )
-    )
-    usable = np.isfinite(along).all(axis=1) & (frame.shape[0] > 1)
-    for column in np.flatnonzero(usable):
-        upwards = slice(None, None, 1 if along[column, -1] > along[column, 0] else -1)
-        over = overlap_of(along[column, upwards], grid)
-        data[column] = over.total(signal[column, upwards])
-        light[column] = over.total(below[column, upwards])
-        error[column] = np.sqrt(over.variance(variance[column, upwards]))
-        mask[column] = over.union(bits[column, upwards])
-        for plane in (data, light, error):
-            plane[column, ~over.whole] = np.nan
-        mask[column, ~over.whole] = np.uint16(Mask.EDGE)
+    usable = np.isfinite(wavelengths).all(axis=0) & (frame.shape[0] > 1)
+    rising = wavelengths[-1] > wavelengths[0]
+    for upwards in (True, False):
+        order = slice(None, None, 1 if upwards else -1)
+        chosen = np.flatnonzero(usable & (rising == upwards))
+        for strip in np.array_split(chosen, max(1, -(-chosen.size // STRIP_PX))):
+            # Slit columns become rows, laid out so that each is contiguous.
+            below = np.ascontiguousarray(sky[order, strip].T)
+            seen = np.ascontiguousarray(frame.data[order, strip].T) - below
+            known = np.isfinite(seen) & np.isfinite(below)
+            bits = np.where(known, frame.mask[order, strip].T, np.uint16(Mask.BAD))
+            noise = np.maximum(np.nan_to_num(frame.variance[order, strip].T), 0)
+            over = overlap_of(np.ascontiguousarray(wavelengths[order, strip].T), grid)
+            planes = (np.where(known, seen, 0.0), np.where(known, below, 0.0))
+            parts = (*(over.total(plane) for plane in planes), np.sqrt(over.variance(noise)))
+            for plane, part in zip((data, light, error), parts, strict=True):
+                plane[strip] = np.where(over.whole, part, np.nan)
+            mask[strip] = np.where(over.whole, over.union(bits), np.uint16(Mask.EDGE))
     return Rectified(grid=grid, data=data, error=error, sky=light, mask=mask)
 
 
