@@ -304,7 +304,7 @@ def _measured(
     error = np.hypot(error, np.sqrt(np.maximum(flux, 0)))
     order = np.argsort(-flux, kind="stable")
     reach = max(int(np.ceil(kernel_fwhm)), 1)
-    bits = _bits_around(scene.mask, centres.x, centres.y, reach)
+    bits = bits_around(scene.mask, centres.x, centres.y, reach)
     peak = bright[found["ypeak"], found["xpeak"]]
     fields = {
         "x": centres.x,
@@ -325,7 +325,7 @@ def _measured(
     return Detections(**ordered, fwhm_px=fwhm_px), order
 
 
-def _bits_around(mask: NDArray[np.uint16], x: Vector, y: Vector, reach: int) -> NDArray[np.uint16]:
+def bits_around(mask: NDArray[np.uint16], x: Vector, y: Vector, reach: int) -> NDArray[np.uint16]:
     """Return the bits of all pixels within a circle around the places."""
     ny, nx = mask.shape
     step = np.arange(-reach, reach + 1)

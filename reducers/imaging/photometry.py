@@ -18,6 +18,7 @@ from reducers.imaging.apertures import (
 )
 from reducers.imaging.empty_sky import EmptyApertures, measure_empty_apertures, psf_noise_factor
 from reducers.imaging.growth import HALO_FWHM, GrowthCurve, fit_growth, halo_of
+from reducers.imaging.hidden import with_hidden
 from reducers.imaging.plane import Plane, plane_of
 from reducers.imaging.point_spread import PointSpread
 from reducers.imaging.psf_fit import fit_psf
@@ -37,7 +38,9 @@ EXTENDED = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photometry:
-    """Everything measured of the sources of one image, in the order of the detections.
+    """Everything measured of the sources of one image.
+
+    In the order of the detections; stars that only showed without their neighbours follow.
 
     All total fluxes are those within eight FWHM as far as the image's stars tell it, electrons.
 
@@ -104,6 +107,7 @@ def measure_sources(
     psf, stars = fit_psf(plane, found, seeing)
     occupied = segmentation > 0
     fit = psf_photometry(plane, psf, found.x, found.y, found.flux, occupied=occupied)
+    fit, found = with_hidden(plane, psf, fit, found, occupied)
     return measured(plane, psf, stars, fit, found, occupied)
 
 

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from reducers.frame import Mask
 from reducers.imaging.detection import detect, measure_seeing
+from reducers.imaging.hidden import with_hidden
 from reducers.imaging.plane import Plane, plane_of
 from reducers.imaging.point_spread import PointSpread
 from reducers.imaging.psf_fit import fit_psf
@@ -178,3 +179,46 @@ def test_a_profile_that_is_no_moffat_is_learnt_from_the_stars() -> None:
         for factor, each in zip(scale, (with_table, without), strict=True)
     ]
     assert misfit[0] < 0.6 * misfit[1]
+
+
+def looked_twice(field: Field) -> tuple[PsfPhotometry, PsfPhotometry, Detections]:
+    """The fit of what was detected, and that with what only showed behind it."""
+    found, segments = detect(field.frame, field.sky, field.rms)
+    seeing = measure_seeing(field.frame, field.sky, field.rms, found)
+    plane = plane_of(field.frame, field.sky)
+    psf, _ = fit_psf(plane, found, seeing)
+    occupied = segments > 0
+    first = psf_photometry(plane, psf, found.x, found.y, found.flux, occupied=occupied)
+    second, more = with_hidden(plane, psf, first, found, occupied)
+    return first, second, more
+
+
+def missed(field: Field, fit: PsfPhotometry, least: float) -> float:
+    """Share of the stars brighter than a flux that have no source within two pixels."""
+    gap = cKDTree(np.column_stack([fit.x, fit.y])).query(np.column_stack([field.x, field.y]))[0]
+    return float(np.mean(gap[field.flux > least] > 2))
+
+
+def test_stars_beside_brighter_ones_are_found_at_the_second_look() -> None:
+    field = random_field(600, (600, 600), seed=17)
+    first, second, more = looked_twice(field)
+    assert len(second) == len(more) > len(first) + 30
+    assert missed(field, second, 2000) < 0.03 < 0.06 < missed(field, first, 2000)
+    gap = cKDTree(np.column_stack([field.x, field.y])).query(np.column_stack([second.x, second.y]))[
+        0
+    ]
+    assert np.mean(gap[len(first) :] > 2.5) < 0.05
+    # What stood there already kept its row, and is not brighter for a neighbour it was given.
+    assert np.allclose(second.x[: len(first)], first.x, atol=1.6)
+
+
+def test_a_galaxy_is_not_taken_apart() -> None:
+    rows, columns = np.mgrid[0:600, 0:600].astype(float)
+    rng = np.random.default_rng(23)
+    light = np.zeros((600, 600))
+    for x, y, scale in zip(*rng.uniform(40, 560, (2, 25)), rng.uniform(2, 5, 25), strict=True):
+        light += 600 * np.exp(-np.hypot(columns - x, 1.5 * (rows - y)) / scale)
+    stars = random_field(60, (600, 600), seed=23)
+    field = draw((600, 600), stars.x, stars.y, stars.flux, extra=light, seed=23)
+    first, second, _ = looked_twice(field)
+    assert len(second) - len(first) <= 3
