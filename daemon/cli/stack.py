@@ -122,6 +122,13 @@ def _tell(made: StackMade) -> None:
         f"{clean(made.target, 40)} {made.filter}: {used} of {len(made.choices)} images, "
         f"{done.exposure_s:.0f} s, {done.grid.shape[1]} x {done.grid.shape[0]} pixels"
     )
+    if made.stars is not None:
+        found = made.stars.measurements
+        limit = found.get("limit_5_sigma_mag", math.nan)
+        depth = f", 5 sigma at {limit:.2f} mag" if math.isfinite(limit) else ""
+        print(
+            f"  {found['sources']:.0f} sources, seeing {found['seeing_arcsec']:.2f} arcsec{depth}"
+        )
     rejected = {share.choice.member.name: share.rejected for share in done.shares}
     for choice in made.choices:
         name = choice.member.name

@@ -5,6 +5,7 @@ Each image has been calibrated with its own night's calibrations by then.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from daemon.layout import slug
 from daemon.memory.records import Decision, FrameRecord
 from daemon.work.bench import file_sha256
 from daemon.work.product_files import target_of, write_files
+from daemon.work.references import references_for
 from daemon.work.roles import IMAGED
 from reducers.errors import ReductionError, UnreadableFile
 from reducers.imaging.background import estimate_background
@@ -25,6 +27,7 @@ from reducers.imaging.register import common_grid, place_by_stars
 from reducers.imaging.stack import Stacked, StackImage, stack
 from reducers.imaging.stack_list import Listed
 from reducers.imaging.stack_members import Choice, Member, StackSettings, choose
+from reducers.imaging.stack_photometry import StackStars, measure_stack
 from reducers.imaging.stack_products import ProductPixels, StoredImage, read_image, stack_products
 from reducers.products import Provenance
 
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     from reducers.imaging.resample_image import Grid
     from reducers.imaging.sources import Detections
 
+log = logging.getLogger(__name__)
+
 #: How the files of a stack end, by role.
-ENDINGS = {"combined": ".fits", "combined_list": ".list"}
+ENDINGS = {"combined": ".fits", "combined_list": ".list", "combined_phot": "_phot.fits"}
 
 
 class NothingToStack(Exception):
@@ -71,6 +76,7 @@ class StackMade:
     stacked: Stacked
     choices: tuple[Choice, ...]
     paths: Mapping[str, Path]
+    stars: StackStars | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +118,10 @@ def stack_target(bench: Bench, wanted: WantedStack, into: Path | None = None) ->
         for one in used
     ]
     again = f"{wanted.target} --filter {used[0].frame.identity.setup.filter}"
-    files = stack_products(
-        stacked, choices, [one.image.header for one in used], provenance, again=again
-    )
+    headers = [one.image.header for one in used]
+    stars = _stars(bench, stacked, used)
+    files = stack_products(stacked, choices, headers, provenance, again=again, stars=stars)
+    paths = {role: path for role, path in paths.items() if role in files}
     write_files(files, paths)
     return StackMade(
         target=target_of(used[0].frame),
@@ -123,7 +130,21 @@ def stack_target(bench: Bench, wanted: WantedStack, into: Path | None = None) ->
         stacked=stacked,
         choices=choices,
         paths=paths,
+        stars=stars,
     )
+
+
+def _stars(bench: Bench, stacked: Stacked, used: Sequence[_Candidate]) -> StackStars | None:
+    """Return the sources of a stack with the catalogues that lie on disc; None without any."""
+    frame = used[-1].frame
+    solved = any(one.image.header.get("WCSERR") == 0 for one in used)
+    known = references_for(bench, frame, at_hand=True)
+    instrument = bench.instrument(frame.identity.instrument)
+    try:
+        return measure_stack(stacked, frame.identity, known, instrument, solved=solved)
+    except (ReductionError, ValueError, np.linalg.LinAlgError) as error:
+        log.warning("the stack of %s is not measured: %s", target_of(frame), error)
+        return None
 
 
 def _frames(bench: Bench, wanted: WantedStack) -> list[FrameRecord]:

@@ -16,6 +16,7 @@ from astropy.wcs import WCS, FITSFixedWarning
 
 from reducers.errors import UnreadableFile
 from reducers.frame import Frame
+from reducers.imaging.phot_products import phot_hdus
 from reducers.imaging.sky_map import SkyMap
 from reducers.imaging.stack_list import format_list
 from reducers.imaging.stack_members import Choice, Member
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reducers.imaging.stack import Stacked
+    from reducers.imaging.stack_photometry import StackStars
 
 #: Raised when the numbers of a stack change.
 STACK_VERSION = "1"
@@ -163,6 +165,7 @@ def stack_products(
     provenance: Sequence[Provenance],
     *,
     again: str = "TARGET",
+    stars: StackStars | None = None,
 ) -> dict[str, fits.HDUList | str]:
     """Return the files of a stack by role: 'combined' and 'combined_list'.
 
@@ -174,26 +177,59 @@ def stack_products(
         Of the products of the images that take part.
     again
         What `alfoscd stack` was asked for, for the list.
+    stars
+        What was measured on the stack itself.
 
     Returns
     -------
     dict
-        'combined' (electrons per second, with UNCERT, MASK, DQ, COVERAGE and MEMBERS) and the
-        list as text, to be edited and stacked again.
+        'combined' (electrons per second, with UNCERT, MASK, DQ, COVERAGE and MEMBERS), the list
+        as text, to be edited and stacked again, and with `stars` 'combined_phot'.
     """
     header = _header(stacked, choices, headers, provenance)
+    if stars is not None:
+        _add_stars(header, stars)
+    place = stacked.grid.sky_map.wcs.to_header(relax=True)
     hdus = image_hdus(stacked.image, header)
     for keyword in _ON_DETECTOR:
         del hdus[0].header[keyword]
     coverage = fits.ImageHDU(stacked.coverage, name="COVERAGE")
     add_card(coverage.header, "BUNIT", "", "images in each pixel")
     hdus.append(coverage)
-    place = stacked.grid.sky_map.wcs.to_header(relax=True)
     for plane in hdus:
         plane.header.update(place)
     hdus.append(_members_table(stacked, choices))
     hdus.append(provenance_hdu(provenance))
-    return {"combined": hdus, "combined_list": format_list(choices, again)}
+    files: dict[str, fits.HDUList | str] = {"combined": hdus}
+    files["combined_list"] = format_list(choices, again)
+    if stars is not None:
+        header.update(place)
+        files["combined_phot"] = phot_hdus(
+            stars.photometry, stars.astrometry, stars.zero_point, header, provenance,
+            exposure_s=stacked.gain_s,
+        )  # fmt: skip
+    return files
+
+
+def _add_stars(header: fits.Header, stars: StackStars) -> None:
+    """Say how wide the stack's stars are, and what its catalogue stars say; in place."""
+    zero = stars.zero_point
+    cards: list[tuple[str, Any, str]] = [
+        ("FWHM", stars.measurements["seeing_arcsec"], "[arcsec] of the stack's stars"),
+        ("NSOURCE", int(stars.measurements["sources"]), "sources measured, see the phot file"),
+    ]
+    if zero.known:
+        cards += [
+            ("ZPTMAG", zero.magnitude, "[mag] of 1 electron/s, by stars of the stack"),
+            ("ZPTMUCER", zero.error, "[mag] its error"),
+            ("ZPTNSTAR", zero.stars, "stars in it"),
+        ]
+    for sigma in (3, 5, 10):
+        limit = stars.measurements.get(f"limit_{sigma}_sigma_mag", math.nan)
+        if math.isfinite(limit):
+            cards.append((f"M{sigma}SIGMA", limit, f"[mag] {sigma} sigma, from empty apertures"))
+    for keyword, value, comment in cards:
+        add_card(header, keyword, value, comment)
 
 
 def _header(

@@ -67,6 +67,16 @@ def test_the_stack_is_as_deep_as_two_images(hall: ImageHall, made: StackMade) ->
     assert spread / np.sqrt(stacked.noise_gain) == pytest.approx(single / np.sqrt(2), rel=0.12)
 
 
+def test_the_stars_of_the_stack_are_measured(made: StackMade) -> None:
+    assert made.stars is not None
+    with fits.open(made.paths["combined"]) as image, fits.open(made.paths["combined_phot"]) as hdus:
+        header, table = image[0].header, hdus["PSFPHOT"].data
+        assert header["NSOURCE"] == len(table)
+        members = [choice.member.seeing_arcsec for choice in made.choices]
+        assert header["FWHM"] == pytest.approx(np.mean(members), rel=0.15)
+        assert len(table) > 20
+
+
 def test_an_edited_list_is_obeyed(hall: ImageHall, made: StackMade, tmp_path: Path) -> None:
     text = made.paths["combined_list"].read_text()
     assert f"alfoscd stack {TARGET} --filter {FILTER} --list" in text

@@ -10,11 +10,15 @@ import pytest
 
 from reducers.errors import NotEnoughFrames
 from reducers.frame import UNUSABLE, Mask
+from reducers.identity import FrameKind, Identity, Setup
+from reducers.imaging.references import References
 from reducers.imaging.register import common_grid
 from reducers.imaging.resample_image import InMemory
 from reducers.imaging.stack import Stacked, StackImage, as_electrons, stack
 from reducers.imaging.stack_members import Member, StackSettings, choose
+from reducers.imaging.stack_photometry import measure_stack
 from reducers.imaging.tangent_plane import sky_map
+from reducers.profiles import load_instrument
 from tests.reducers.star_images import SKY_E, exposed, field
 
 if TYPE_CHECKING:
@@ -241,3 +245,31 @@ def test_a_stack_of_nothing_is_refused() -> None:
     one, member = image(1)
     with pytest.raises(NotEnoughFrames):
         stacked([(one, replace(member, quality=5))])
+
+
+def test_stars_are_measured_on_the_stack_as_on_a_single_image(deep: Stacked) -> None:
+    identity = Identity(
+        instrument="ALFOSC", kind=FrameKind.IMG_OBJECT, exposure_s=100.0, target="M 1",
+        observed_at=None, ra_deg=RA, dec_deg=DEC,
+        setup=Setup(
+            x_binning=1, y_binning=1, window=(1, 280, 1, 260), readout="", filter="r_SDSS"
+        ),
+    )  # fmt: skip
+    alfosc = load_instrument("alfosc")
+    found = measure_stack(deep, identity, References(), alfosc, solved=False)
+    assert found is not None
+    assert found.measurements["seeing_arcsec"] == pytest.approx(4.0 * SCALE, rel=0.05)
+    ra, dec, rate = sky_of_stars()
+    x, y = deep.grid.sky_map.pixels(ra, dec)
+    measured = found.photometry
+    for one_x, one_y, one_rate in zip(x, y, rate, strict=True):
+        away = np.hypot(measured.x - one_x, measured.y - one_y)
+        nearest = int(np.argmin(away))
+        assert away[nearest] < 0.2
+        flux, error = measured.flux[nearest], measured.flux_error[nearest]
+        assert flux / deep.gain_s == pytest.approx(one_rate, rel=0.02)
+        # Photons of the star and of the sky under it, in eight images of 100 s.
+        counted = one_rate * deep.gain_s
+        limit = np.sqrt(counted + np.pi * 4.0**2 * NOISE_E**2 * 8)
+        assert error > 0.7 * limit
+        assert abs(flux - counted) < 4 * error
