@@ -18,7 +18,7 @@ from daemon.clock import SystemClock
 from daemon.config import Calibration, Catalogues, Config, Paths, Watch, Work
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
-from daemon.memory.records import FileState, JobState
+from daemon.memory.records import FileState, JobKind, JobState
 from daemon.work.batch import run_until_idle
 from daemon.work.jobs import JobQueue
 from reducers.profiles import load_instrument
@@ -98,6 +98,12 @@ def workers_of(pid):
     return [int(name) for name in text.split()]
 
 
+def nothing_left(queue):
+    """Tell whether all work is done; catalogues that cannot be had are asked for ever again."""
+    left = [*queue.jobs(JobState.WAITING), *queue.jobs(JobState.RUNNING)]
+    return all(job.kind is JobKind.FETCH for job in left)
+
+
 def kill_now_and_then(config, kills, chance, limit_s=600.0):
     """Let the daemon reduce the night under fire, and return how many shots were fired."""
     engine = open_database(config.database)
@@ -109,7 +115,7 @@ def kill_now_and_then(config, kills, chance, limit_s=600.0):
         while time.monotonic() < deadline:
             time.sleep(chance.uniform(0.3, 1.5))
             taken_in = len(archive.files(FileState.INGESTED)) == expected
-            if taken_in and queue.unfinished() == 0:
+            if taken_in and nothing_left(queue):
                 break
             if fired < kills and queue.jobs(JobState.RUNNING):
                 workers = workers_of(daemon.pid)
