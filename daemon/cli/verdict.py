@@ -56,7 +56,8 @@ def _go_back(
         archive.make_current(earlier)
         print(f"version {_version(earlier)} counts again")
     else:
-        print(f"try `alfoscd redo {frame.stem} --center PX`, or leave it rejected")
+        hint = "--skip-cr" if wanted.recipe == "image" else "--center PX"
+        print(f"try `alfoscd redo {frame.stem} {hint}`, or leave it rejected")
 
 
 def newest_of(history: list[ProductRecord], version: int) -> ProductRecord | None:

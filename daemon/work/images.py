@@ -35,6 +35,8 @@ from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
 from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
 from daemon.work.stack_groups import WAIT_S, after_image
+from reducers.errors import ReductionError
+from reducers.identity import FrameKind
 from reducers.imaging.image_products import Making, image_products
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageSettings
@@ -86,7 +88,14 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         return
     version = next_version(bench, frame, before, redo=redo is not None)
     made = MadeImage(bench, frame, version, references)
-    reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
+    try:
+        reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
+    except ReductionError as error:
+        if frame.identity.kind is not FrameKind.ACQUISITION or redo is not None:
+            raise
+        # Its work was done at the telescope: the night is none the worse.
+        log.info("%s gives no image: %s", frame.stem, error)
+        return
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)

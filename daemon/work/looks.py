@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.product_files import target_of
 from daemon.work.references import references_for
 from daemon.work.roles import SHOWN
+from reducers.errors import ReductionError
 from reducers.imaging.quick_look import quick_look
 from reducers.imaging.quick_products import quick_hdus
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     #: Draws the page of a quick look.
     DrawLook = Callable[[QuickLook, Exposure, Sequence[str]], Picture]
 
+log = logging.getLogger(__name__)
+
 
 def show_image(bench: Bench, job: Job, draw: DrawLook) -> None:
     """Write a small image and its picture with whatever masters there are now.
@@ -43,12 +47,14 @@ def show_image(bench: Bench, job: Job, draw: DrawLook) -> None:
     exposure = read_exposure(bench, frame)
     selections = select_masters(bench, frame, "IMAGE")
     instrument = bench.instrument(frame.identity.instrument)
-    seen = quick_look(
-        exposure,
-        read_image_calibrations(bench, selections, frame.identity.setup),
-        instrument,
-        references_for(bench, frame, at_hand=True),
-    )
+    given = read_image_calibrations(bench, selections, frame.identity.setup)
+    known = references_for(bench, frame, at_hand=True)
+    try:
+        seen = quick_look(exposure, given, instrument, known)
+    except ReductionError as error:
+        # Whoever needs the image is told by its reduction; nobody needs the look at it.
+        log.info("%s is not shown: %s", frame.stem, error)
+        return
     path = bench.layout.quick_look(frame.night, frame.stem, target_of(frame))
     write_fits_atomically(path, quick_hdus(seen, exposure, provenance_of([frame], selections)))
     if job.attempts < SAFE_MODE_ATTEMPT:
