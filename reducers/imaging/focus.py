@@ -54,7 +54,7 @@ def clear_stars(
     stars = []
     for i in chosen:
         box = boxes[i]
-        if box is None:
+        if box is None or _cut(box, light.shape):
             continue
         rows, columns = np.nonzero(segmentation[box] == i + 1)
         x0, y0 = float(columns.mean()), float(rows.mean())
@@ -65,6 +65,11 @@ def clear_stars(
         reach = max(float(np.ptp(rows)), float(np.ptp(columns))) / 2 + 1
         stars.append(Star((box[1].start + x0, box[0].start + y0), reach, moments))
     return stars
+
+
+def _cut(box: tuple[slice, slice], shape: tuple[int, int]) -> bool:
+    """Tell whether a segment touches the edge of the image."""
+    return any(part.start == 0 or part.stop == size for part, size in zip(box, shape, strict=True))
 
 
 def assumed_fwhm_px(detections: Detections) -> float:

@@ -80,20 +80,28 @@ def build_sky_flat(
     flat, measured = normalise_sky_flat(stacked)
     for reason in left_out:
         flat = flat.after(f"left out {reason}")
-    stars = measured["stars_left"]
-    stuck = stars > max(STARS_LEFT, STARS_LEFT_PER_MEGAPIXEL * flat.data.size / 1e6)
-    at_least = instrument.sets[FrameKind.IMG_FLAT].at_least
-    verdict = ""
-    if number < at_least:
-        why = f" ({left_out[0]})" if left_out else ""
-        verdict = f"{number} of {len(chosen)} flats are fit, {at_least} are needed{why}"
-    elif stuck:
-        verdict = (
-            f"{stars:.0f} stars of the twilight sky are left on it: move the telescope by ten "
-            "arcsec or more between the flats"
-        )
     measurements |= measured
+    at_least = instrument.sets[FrameKind.IMG_FLAT].at_least
+    verdict = _why_too_few(number, len(chosen), at_least, left_out) or _why_stars(
+        measured["stars_left"], flat.data.size
+    )
     return Built(role="SKY_FLAT", value=flat, measurements=measurements, verdict=verdict)
+
+
+def _why_too_few(number: int, taken: int, at_least: int, left_out: Sequence[str]) -> str:
+    if number >= at_least:
+        return ""
+    why = f" ({left_out[0]})" if left_out else ""
+    return f"{number} of {taken} flats are fit, {at_least} are needed{why}"
+
+
+def _why_stars(stars: float, pixels: int) -> str:
+    if stars <= max(STARS_LEFT, STARS_LEFT_PER_MEGAPIXEL * pixels / 1e6):
+        return ""
+    return (
+        f"{stars:.0f} stars of the twilight sky are left on it: move the telescope by ten arcsec "
+        "or more between the flats"
+    )
 
 
 def _brightest(members: SkyFlatSet) -> list[Frame]:
