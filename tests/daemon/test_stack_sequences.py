@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,8 @@ def test_a_sequence_is_added_by_itself_and_goes_deeper(
         alone = float(np.median(hdus["UNCERT"].data)) / hdus[0].header["EXPTIME"]
     assert noise < 0.85 * alone
     assert record.paths["plot"].is_file()
+    panels = json.loads(record.paths["plot_facts"].read_text())["panels"]
+    assert {name: panel for name, panel in panels.items() if "failed" in panel} == {}
     (line,) = read_status(hall.bench.config.database, now=hall.clock.now()).combinations
     assert (line.target, line.setup) == ("AT2026img", "r_SDSS")
 
