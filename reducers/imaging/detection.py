@@ -23,6 +23,8 @@ from reducers.imaging.sources import Detections
 THRESHOLD = 5.0
 #: Sigma of the first pass, which only looks for stars to measure.
 FIRST_THRESHOLD = 12.0
+#: Stars that tell the first width.
+FIRST_STARS = 50
 #: Width of the stars before any was seen, pixels.
 FIRST_FWHM_PX = 4.0
 #: Width of the filter in units of the stars' FWHM.
@@ -142,7 +144,7 @@ def gaussian_kernel(fwhm_px: float) -> NDArray[np.float32]:
 
 def first_seeing(scene: Scene) -> Seeing:
     """Return the shape of the stars, from a shallow search with a guessed width."""
-    found, _ = _extract(scene, FIRST_FWHM_PX, FIRST_THRESHOLD)
+    found, _ = _extract(scene, FIRST_FWHM_PX, FIRST_THRESHOLD, levels=16)
     if not len(found):
         return NO_SEEING
     saturated = np.asarray((scene.mask & np.uint16(Mask.SATURATED)) != 0)
@@ -163,8 +165,8 @@ def first_seeing(scene: Scene) -> Seeing:
         scene.light,
         scene.noise.astype(float) ** 2,
         scene.unsaturated & ~scene.hidden,
-        found["xcpeak"][chosen].astype(float),
-        found["ycpeak"][chosen].astype(float),
+        found["xcpeak"][chosen[:FIRST_STARS]].astype(float),
+        found["ycpeak"][chosen[:FIRST_STARS]].astype(float),
         guess,
     )
 
@@ -190,7 +192,9 @@ def measure_seeing(frame: Frame, background: Image, rms: Image, detections: Dete
     return seeing_from(light, np.square(rms), frame.good, x, y, detections.fwhm_px)
 
 
-def _extract(scene: Scene, fwhm_px: float, threshold: float) -> tuple[Any, NDArray[np.int32]]:
+def _extract(
+    scene: Scene, fwhm_px: float, threshold: float, *, levels: int = 32
+) -> tuple[Any, NDArray[np.int32]]:
     """Return sep's table and segments; deblending gives up on nothing."""
     kernel = gaussian_kernel(fwhm_px)
     unit = float(np.sqrt(np.sum(kernel**2)))
@@ -204,7 +208,7 @@ def _extract(scene: Scene, fwhm_px: float, threshold: float) -> tuple[Any, NDArr
         minarea=1,
         filter_kernel=kernel,
         filter_type="conv",
-        deblend_nthresh=64,
+        deblend_nthresh=levels,
         deblend_cont=0.005,
         clean=False,
         segmentation_map=True,

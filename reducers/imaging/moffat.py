@@ -68,7 +68,10 @@ def moffat(
 def moffat_slopes(dx: Any, dy: Any, fwhm_px: Any, beta: float, e1: Any, e2: Any) -> Slopes:
     """Return the same profile with its derivatives; arguments as of `moffat`."""
     alpha_2 = alpha_squared(fwhm_px, beta)
-    sums = [np.zeros(np.broadcast_shapes(np.shape(dx), np.shape(dy))) for _ in range(7)]
+    # Single precision stays single: these sums are most of the time of a fit.
+    precision = np.result_type(dx, dy)
+    shape = np.broadcast_shapes(np.shape(dx), np.shape(dy))
+    sums = [np.zeros(shape, precision) for _ in range(7)]
     for sub_y in SUBSAMPLES:
         row = dy + sub_y
         for sub_x in SUBSAMPLES:

@@ -71,10 +71,19 @@ class PointSpread:
             second[..., : len(self.e2)] @ np.array(self.e2),
         )
 
+    def _parameters_of(self, x: Vector, y: Vector) -> tuple[Any, Any, Any]:
+        """Return FWHM, e1 and e2 of each of many stamps, in single precision."""
+        fwhm, e1, e2 = self.parameters(x, y)
+        return (
+            fwhm[:, None, None].astype(np.float32),
+            e1[:, None, None].astype(np.float32),
+            e2[:, None, None].astype(np.float32),
+        )
+
     def values(self, stamps: Stamps, x: Vector, y: Vector) -> NDArray[np.float64]:
-        """Return the (n, size, size) light of unit stars at x, y."""
-        dx, dy = stamps.offsets(x, y)
-        fwhm, e1, e2 = (each[:, None, None] for each in self.parameters(x, y))
+        """Return the (n, size, size) float32 light of unit stars at x, y."""
+        dx, dy = (each.astype(np.float32) for each in stamps.offsets(x, y))
+        fwhm, e1, e2 = self._parameters_of(x, y)
         return np.asarray(moffat(dx, dy, fwhm, self.beta, e1, e2) + self.left_over(dx, dy))
 
     def design(self, stamps: Stamps, x: Vector, y: Vector) -> NDArray[np.float64]:
@@ -82,10 +91,10 @@ class PointSpread:
 
         Returns
         -------
-        (4, n, size, size) float64
+        (4, n, size, size) float32
         """
-        dx, dy = stamps.offsets(x, y)
-        fwhm, e1, e2 = (each[:, None, None] for each in self.parameters(x, y))
+        dx, dy = (each.astype(np.float32) for each in stamps.offsets(x, y))
+        fwhm, e1, e2 = self._parameters_of(x, y)
         slopes = moffat_slopes(dx, dy, fwhm, self.beta, e1, e2)
         value = slopes.value + self.left_over(dx, dy)
         return np.stack([value, slopes.x, slopes.y, slopes.ln_fwhm])
