@@ -53,7 +53,7 @@ def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
     """Return a parser that knows the options of the command asked for, and all names."""
     parser = argparse.ArgumentParser(
         prog="alfoscd",
-        description="Reduces ALFOSC spectra and images unattended, as the raw frames of the night arrive.",
+        description="Reduces ALFOSC spectra and images unattended, as the raw frames arrive.",
         epilog="See `alfoscd COMMAND --help`. First time here: `alfoscd demo`.",
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
