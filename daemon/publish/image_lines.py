@@ -36,7 +36,7 @@ def image_row(line: ProductSummary) -> tuple[str, ...]:
         clean(line.target, 16),
         filter_of(line),
         f"{line.quality}",
-        f"{line.state} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
+        f"{line.state[:5]} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
         _with_unit(found.get("seeing_arcsec"), ".2f", '"'),
         number(found.get("stars"), ".0f"),
         number(found.get("zero_point_mag"), ".2f"),
@@ -46,14 +46,27 @@ def image_row(line: ProductSummary) -> tuple[str, ...]:
     )
 
 
+#: The same for the narrower report.
+REPORT_HEAD = ("target", "frame", "UT", "filter", "Q", "seeing", "ZP", "depth", "placed", "state",
+               "sky")  # fmt: skip
+
+
 def report_row(line: ProductSummary) -> tuple[str, ...]:
-    """Return one image as the report lists it, with its time of day."""
-    cells = image_row(line)
-    return (clean(line.target, 12), cells[0], clock(line.observed_at)[:5], *cells[2:4],
-            *cells[5:], f"{line.state[:5]} v{line.version}")  # fmt: skip
-
-
-REPORT_HEAD = ("target", "frame", "UT", *HEAD[2:4], *HEAD[5:], "state")
+    """Return one image as cells of `REPORT_HEAD`."""
+    found = line.measurements
+    return (
+        clean(line.target, 12),
+        clean(line.stem, 12),
+        clock(line.observed_at)[:5],
+        filter_of(line),
+        f"{line.quality}",
+        _with_unit(found.get("seeing_arcsec"), ".2f", '"'),
+        number(found.get("zero_point_mag"), ".2f"),
+        number(found.get("limit_5_sigma_mag"), ".1f"),
+        place_in_words(found),
+        line.state[:5] + (f" v{line.version}" if line.version > 1 else ""),
+        sky_in_words(found),
+    )
 
 
 def filter_of(line: ProductSummary) -> str:
