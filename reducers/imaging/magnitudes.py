@@ -57,6 +57,12 @@ def find_zero_point(
     )
 
 
+def doubt_mag(identity: Identity, instrument: Instrument) -> float:
+    """Return how well the zero point of a filter is known beforehand; NaN where it is not."""
+    passband = passband_of(instrument.name, identity.setup.filter)
+    return passband.zero_point_error if passband is not None else math.nan
+
+
 def depth_of(
     photometry: Photometry,
     background: Image,
@@ -87,7 +93,7 @@ def measure_psf(photometry: Photometry) -> dict[str, float]:
 
 
 def measure_zero_point(
-    zero: ZeroPoint, references: References, facts: Mapping[str, float]
+    zero: ZeroPoint, references: References, facts: Mapping[str, float], doubt_mag: float
 ) -> dict[str, float]:
     """Return how good the zero point is.
 
@@ -95,7 +101,10 @@ def measure_zero_point(
     ----------
     facts
         Of `ImageCalibrations`; 'best_zero_point_mag', where the daemon knows it, is the best one
-        of the night in this filter, at the airmass of this image.
+        of the night in this filter, at the airmass of this image. Without it the light is held
+        against what the filter is expected to give, less the doubt about that.
+    doubt_mag
+        How well the expected zero point of the filter is known.
     """
     listed = any(len(known) for known in references.photometric)
     measured = {
@@ -114,7 +123,9 @@ def measure_zero_point(
         "zero_point_off_mag": zero.off_expected,
         "colour_term": zero.colour_term,
         "transparency": zero.transparency,
-        "cloud_mag": facts.get("best_zero_point_mag", math.nan) - zero.magnitude,
+        "cloud_mag": facts["best_zero_point_mag"] - zero.magnitude
+        if "best_zero_point_mag" in facts
+        else zero.off_expected - doubt_mag,
         # Enough stars overrule what is only believed of the filter.
         "unverified_facts": float(not zero.verified and not zero.colour_term_error < MEASURED_MAG),
     }

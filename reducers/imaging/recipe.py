@@ -30,6 +30,7 @@ from reducers.imaging.fringe import fringe_residue, subtract_fringe
 from reducers.imaging.header_place import header_place
 from reducers.imaging.magnitudes import (
     depth_of,
+    doubt_mag,
     find_zero_point,
     measure_limits,
     measure_psf,
@@ -226,7 +227,7 @@ def with_magnitudes(
         zero_point=zero,
         depth=depth,
         measurements={
-            **measure_zero_point(zero, known, given.facts),
+            **measure_zero_point(zero, known, given.facts, doubt_mag(identity, instrument)),
             **measure_limits(depth),
         },
     )

@@ -137,3 +137,4 @@ def test_a_catalogue_without_entries_here_is_told_from_a_missing_one(camera) -> 
 def test_cloud_takes_light_but_not_the_truth_of_the_places(camera) -> None:
     result = camera.reduce(camera.image(transparency=0.1))
     assert result.astrometry.solved
+    assert {"CLOUD", "ZP_OUTLIER"} <= named(result)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reducers.imaging.magnitudes import measure_zero_point
+from reducers.imaging.references import References
+from reducers.imaging.zero_point import ZeroPoint
 from reducers.quality import Rule, flag_bits, judge, load_limits
 
 LIMITS = load_limits("images")
@@ -80,3 +83,20 @@ CHECKED_BY_EYE = {
 @pytest.mark.parametrize(("measured", "flag"), CHECKED_BY_EYE.values(), ids=CHECKED_BY_EYE)
 def test_what_people_look_at_is_looked_at_for_them(measured, flag) -> None:
     assert flag in {raised.name for raised in judge(measured, LIMITS)[0]}
+
+
+@pytest.mark.parametrize(
+    ("off_expected", "facts", "cloudy"),
+    [
+        (0.2, {}, False),
+        (0.9, {}, True),
+        (0.9, {"best_zero_point_mag": 25.1}, False),
+        (0.1, {"best_zero_point_mag": 25.5}, True),
+    ],
+)
+def test_cloud_is_held_against_the_nights_best_where_it_is_known(
+    off_expected, facts, cloudy
+) -> None:
+    zero = ZeroPoint(magnitude=25.0, error=0.01, off_expected=off_expected)
+    measured = measure_zero_point(zero, References(), facts, 0.3)
+    assert ("CLOUD" in {flag.name for flag in judge(measured, LIMITS)[0]}) == cloudy
