@@ -53,6 +53,8 @@ FETCH_AGAIN_S = 900.0
 #: Lamps of one arc are lit one after the other within so many minutes.
 _ONE_ARC_S = 600.0
 _SAME_SLIT_PX = 0.5
+#: Exposures of one fringe pattern: more would fill the memory and better it little.
+MOST_FRINGED = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,13 +209,16 @@ def members_of(
 def groups_of(role: str, members: Sequence[FrameRecord]) -> list[tuple[FrameRecord, ...]]:
     """Split a set into the groups that become one master each.
 
-    Biases and flats are one group; every standard is its own; arcs are grouped while telescope
-    and slit stay where they are and lamp follows lamp (He, then Ne).
+    Biases and flats are one group, and of images with fringes a dozen from the whole night; every
+    standard is its own; arcs are grouped while telescope and slit stay where they are and lamp
+    follows lamp (He, then Ne).
     """
     if not members:
         return []
     if role == "RESPONSE":
         return [(member,) for member in members]
+    if role == "FRINGE":
+        return [tuple(_spread(members, MOST_FRINGED))]
     if role != "ARC":
         return [tuple(members)]
     groups: list[list[FrameRecord]] = [[members[0]]]
@@ -223,6 +228,13 @@ def groups_of(role: str, members: Sequence[FrameRecord]) -> list[tuple[FrameReco
         else:
             groups.append([member])
     return [tuple(group) for group in groups]
+
+
+def _spread(members: Sequence[FrameRecord], most: int) -> list[FrameRecord]:
+    """Return at most so many frames, evenly from first to last."""
+    if len(members) <= most:
+        return list(members)
+    return [members[round(n * (len(members) - 1) / (most - 1))] for n in range(most)]
 
 
 def pending_for(product: str, jobs: Iterable[Job], now: datetime) -> list[str]:

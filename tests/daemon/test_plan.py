@@ -243,3 +243,12 @@ def test_a_frame_that_comes_after_twilight_opens_its_set_again():
     (step,) = follow_up(biases[-1], biases, ALFOSC, late)
     assert step.request.not_before == late + timedelta(seconds=120)
     assert step.postpone
+
+
+def test_a_fringe_pattern_takes_a_dozen_exposures_from_the_whole_night():
+    red = replace(IMAGE, filter="i_SDSS")
+    exposures = [frame(n, FrameKind.IMG_OBJECT, n, setup=red) for n in range(40)]
+    (group,) = groups_of("FRINGE", exposures)
+    assert len(group) == len({item.id for item in group}) == 12
+    assert (group[0], group[-1]) == (exposures[0], exposures[-1])
+    assert groups_of("FRINGE", exposures[:5]) == [tuple(exposures[:5])]
