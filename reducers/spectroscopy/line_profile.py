@@ -184,6 +184,9 @@ def _wings(
     """Mask the core of lines on both sides alike, as far out as any row of it is unusable."""
     reach = np.abs(offset)
     hit = inside & ~clean & (reach < profile.half_width_px)
+    if not hit.any():
+        none = np.zeros(hit.shape[:-1], bool)
+        return _Wings(weight=clean.astype(np.float64), only=none, enough=~none)
     core = np.where(hit, reach, -1.0).max(axis=-1)
     kept = clean & (reach > core[..., None])
     told = profile.slope(offset) ** 2
