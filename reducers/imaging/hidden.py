@@ -28,8 +28,8 @@ SIGMA = 5.5
 LEFT_OVER = 0.3
 #: Boxes of the haloes that the point spread does not know, FWHM.
 HALO_BOX_FWHM = 6.0
-#: Candidates looked at most: more are the ruins of a galaxy or of a bad point spread.
-MOST = 400
+#: Candidates for each source of the first look: more are the ruins of a bad point spread.
+MOST = 1.0
 #: Sources within so many FWHM of a candidate are fitted anew with it.
 REFIT_FWHM = 3.5
 #: A candidate and what stands within so many FWHM of it must be as wide as a star, to this
@@ -61,7 +61,7 @@ def with_hidden(
         return fit, found
     threshold = SIGMA * psf_noise_factor(plane, psf, fit.residual)
     x, y, flux = _candidates(plane, psf, fit, threshold)
-    if not 0 < len(x) <= MOST:
+    if not 0 < len(x) <= max(MOST * len(fit), 30):
         return fit, found
     chosen = np.ones(len(x), bool)
     for _ in range(ROUNDS):
