@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,6 @@ from daemon.cli.redo import refuse
 from daemon.publish.words import clean
 
 if TYPE_CHECKING:
-    import argparse
-
     from daemon.work.stacks import StackMade
 
 
@@ -52,9 +51,9 @@ def add_parser(subparsers: Any) -> None:
         "--fieldcenter", type=float, nargs=2, metavar=("RA", "DEC"), help="its middle, degrees"
     )
     grid.add_argument(
-        "--out-size", type=int, nargs=2, metavar=("NX", "NY"), help="columns and rows"
+        "--out-size", type=_size, nargs=2, metavar=("NX", "NY"), help="columns and rows"
     )
-    grid.add_argument("--pixel-scale", type=float, metavar="S", help="arcsec per pixel")
+    grid.add_argument("--pixel-scale", type=_positive, metavar="S", help="arcsec per pixel")
     grid.add_argument(
         "--north-up", action="store_true", help="north up, east left (default: as the images)"
     )
@@ -109,9 +108,24 @@ def _grid(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _positive_or_zero(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(text)
+    return _number(text, 0.0, "a number from 0 on")
+
+
+def _positive(text: str) -> float:
+    return _number(text, 1e-3, "a positive number")
+
+
+def _size(text: str) -> int:
+    return int(_number(text, 1, "a number of pixels"))
+
+
+def _number(text: str, least: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
     return value
 
 

@@ -16,6 +16,8 @@ from reducers.imaging.sky_map import SkyMap
 
 #: Distance of the nodes at which the sky is asked.
 STEP_PX = 32
+#: Place of what has none: outside of every image.
+NOWHERE_PX = 1e7
 #: Rows that are moved at a time, and rows beyond what they need: the spline's reach.
 STRIP_ROWS, REACH_PX = 256, 12
 #: FWHM of the weights that fill masked pixels before they are moved, so that they do not ring.
@@ -88,7 +90,9 @@ def displacement(sky_map: SkyMap, grid: Grid) -> Displacement:
     )
     x, y = np.meshgrid(columns, rows)
     image_x, image_y = sky_map.pixels(*grid.sky_map.sky(x, y))
-    image_x, image_y = np.reshape(image_x, x.shape), np.reshape(image_y, x.shape)
+    # Behind the tangent plane there is no image.
+    image_x = np.nan_to_num(np.reshape(image_x, x.shape), nan=NOWHERE_PX)
+    image_y = np.nan_to_num(np.reshape(image_y, x.shape), nan=NOWHERE_PX)
     down_x, along_x = np.gradient(image_x, STEP_PX)
     down_y, along_y = np.gradient(image_y, STEP_PX)
     area = np.abs(along_x * down_y - along_y * down_x)
@@ -161,8 +165,8 @@ def resample_rows(image: Readable, where: Displacement, start: int, stop: int, w
     """Return the grid's rows from start to stop of an image; see `resample`."""
     x, y, area = where.at(start, stop, width)
     height, across = image.shape
-    first = int(np.clip(np.floor(np.nanmin(y)) - REACH_PX, 0, height))
-    last = int(np.clip(np.ceil(np.nanmax(y)) + REACH_PX, 0, height))
+    first = int(np.clip(np.floor(y.min()) - REACH_PX, 0, height))
+    last = int(np.clip(np.ceil(y.max()) + REACH_PX, 0, height))
     outside = ~((x >= 1) & (x <= across - 2) & (y >= 1) & (y <= height - 2))
     if last - first < 2 or outside.all():
         empty = np.zeros(x.shape, np.float32)

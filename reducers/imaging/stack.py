@@ -118,7 +118,7 @@ def stack(
     Raises
     ------
     NotEnoughFrames
-        If none takes part.
+        If none takes part, or none covers the grid.
 
     Notes
     -----
@@ -144,6 +144,8 @@ def stack(
         kept = cube.usable & ~far
         strips.append((*_added(cube, kept, weights, how.method), kept.sum(0)))
     data, variance, mask, count = (np.concatenate(planes) for planes in zip(*strips, strict=True))
+    if not count.any():
+        raise NotEnoughFrames("no image has a usable pixel in the field that was chosen")
     gains = [noise_gain(place, grid.shape) for place in places]
     total = weights / weights.sum()
     scales = np.array([one.choice.scale for one in used])

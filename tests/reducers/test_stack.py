@@ -247,6 +247,14 @@ def test_a_stack_of_nothing_is_refused() -> None:
         stacked([(one, replace(member, quality=5))])
 
 
+@pytest.mark.parametrize("far_deg", [1.0, 30.0])
+def test_a_field_that_no_image_covers_is_refused(far_deg: float) -> None:
+    one, _ = image(1)
+    grid = common_grid([one.sky_map], [SHAPE], centre_deg=(RA + far_deg, DEC), size_px=(90, 80))
+    with pytest.raises(NotEnoughFrames, match="in the field that was chosen"):
+        stack([one], grid)
+
+
 def test_stars_are_measured_on_the_stack_as_on_a_single_image(deep: Stacked) -> None:
     identity = Identity(
         instrument="ALFOSC", kind=FrameKind.IMG_OBJECT, exposure_s=100.0, target="M 1",
