@@ -84,7 +84,11 @@ def measure_stack(
     scale = stacked.grid.sky_map.pixel_scale_arcsec
     limits = measure_limits(depth_of(photometry, sky.level, zero, own, scale))
     limits.pop("sky_mag_arcsec2", None)  # the sky was subtracted from the members
-    measured = {"seeing_arcsec": seeing.fwhm_px * scale, "sources": float(len(sources)), **limits}
+    measured = {
+        "seeing_arcsec": seeing.fwhm_px * scale,
+        "sources": float(len(photometry)),
+        **limits,
+    }
     return StackStars(
         photometry=photometry, astrometry=place, zero_point=zero, measurements=measured
     )
