@@ -61,7 +61,9 @@ def plane_of(frame: Frame, background: Image, *, photon_gain: float | None = Non
     sky = noise.variance
     good = frame.good & np.isfinite(frame.data) & np.isfinite(sky)
     light = np.where(good, frame.data - background, 0).astype(np.float32)
-    source = np.where(good, np.maximum(frame.variance - sky, 0), 0).astype(np.float32)
+    known = good & np.isfinite(frame.variance)
+    whole = np.where(known, frame.variance, 0)
+    source = np.where(known, np.maximum(whole - np.where(known, sky, 0), 0), 0).astype(np.float32)
     return Plane(
         light=light,
         sky_variance=sky,

@@ -171,3 +171,46 @@ def test_an_image_without_a_star_is_measured_without_complaint() -> None:
     result = measured(field)
     assert len(result) <= 1
     assert result.growth.stars == 0
+
+
+def spoilt(kind: str) -> Field:
+    """A small field with one thing badly wrong."""
+    if kind == "a sliver":
+        return draw((12, 200), np.array([20.0]), np.array([6.0]), np.array([5e4]))
+    if kind == "undersampled":
+        return random_field(30, (200, 200), fwhm=1.3)
+    field = random_field(30, (200, 200))
+    data, mask = np.array(field.frame.data), np.zeros((200, 200), np.uint16)
+    variance = np.array(field.frame.variance)
+    if kind == "all masked":
+        mask[:] = Mask.BAD
+    elif kind == "all saturated":
+        mask[:] = Mask.SATURATED
+    elif kind == "rows without numbers":
+        data[100:110], variance[50:55] = np.nan, np.inf
+    elif kind == "no variance":
+        variance[:] = 0
+    elif kind == "nearly all masked":
+        mask[:, :185] = Mask.BAD
+    frame = field.frame.after(kind, data=data, mask=mask, variance=variance)
+    return Field(frame, field.sky, field.rms, field.x, field.y, field.flux)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a sliver",
+        "undersampled",
+        "all masked",
+        "all saturated",
+        "rows without numbers",
+        "no variance",
+        "nearly all masked",
+    ],
+)
+def test_no_image_is_too_odd_to_be_measured(kind: str) -> None:
+    result = measured(spoilt(kind))
+    finite = np.isfinite(result.flux)
+    assert np.all(result.flux_error[finite] > 0)
+    if kind in ("a sliver", "undersampled", "rows without numbers"):
+        assert finite.any()
