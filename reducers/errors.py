@@ -14,7 +14,8 @@ ReductionError
 ├── PoorWavelengthFit
 ├── NoTraceFound
 ├── PoorResponse
-└── BadStackList
+├── BadStackList
+└── BadTemplate
 """
 
 from __future__ import annotations
@@ -81,3 +82,7 @@ class PoorResponse(ReductionError):
 
 class BadStackList(ReductionError):
     """The list of a stack's images cannot be understood."""
+
+
+class BadTemplate(ReductionError):
+    """A template of a supernova, or a folder of them, cannot be read."""
