@@ -20,7 +20,7 @@ from daemon.status_words import advice_on, completeness, duration
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from daemon.status_lines import ProductSummary, Status
+    from daemon.status_lines import MasterLine, ProductSummary, Status
 
 WIDTH = 90
 _SPECTRA = ("SPEC_OBJECT", "SPEC_STD")
@@ -88,7 +88,7 @@ def verdict(status: Status) -> tuple[str, str]:
         return "RED", f"{status.jobs['failed']} jobs failed"
     if bad:
         return "AMBER", f"products of quality 3 or worse: {len(bad)}"
-    if any(line.state == "rejected" for line in status.masters):
+    if any(_is_missed(line) for line in status.masters):
         return "AMBER", "a master was rejected"
     if status.troubles:
         return "AMBER", f"{len(status.troubles)} files held or quarantined"
@@ -112,13 +112,21 @@ def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
     wanted += [
         (f"{line.role} {line.setup}: {clean(line.reason)}", "take this calibration again")
         for line in status.masters
-        if line.state == "rejected"
+        if _is_missed(line)
     ]
     wanted += [(f"{line.path}: {clean(line.reason)}", advice_on(line)) for line in status.troubles]
     lines = [f"ACTIONS NEEDED ({len(wanted)})"]
     for count, (what, todo) in enumerate(wanted, start=1):
         lines += [f" {count}. {what}", f"      -> {todo}"]
     return lines if wanted else ["ACTIONS NEEDED: none"]
+
+
+def _is_missed(line: MasterLine) -> bool:
+    """Tell whether a master was rejected that somebody has to take again.
+
+    Exposures that share no fringe pattern are no calibration that failed.
+    """
+    return line.state == "rejected" and line.role != "FRINGE"
 
 
 def _plot_of(line: ProductSummary) -> str:
