@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import label, maximum_filter
 
 from reducers.frame import Mask
+from reducers.imaging.reduced_image import ImageSettings
 from reducers.simulate.scene import SatelliteTrail
 from tests.acceptance.sky_camera import SCENE, SKY
 from tests.acceptance.sky_truth import (
@@ -22,6 +23,8 @@ from tests.acceptance.sky_truth import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.acceptance.sky_camera import SkyCamera
 
 #: Exposures and what was made of them.
@@ -159,9 +162,9 @@ def cosmic_figures(done: Done) -> list[str]:
     ]
 
 
-def trail_figures(camera: SkyCamera) -> list[str]:
-    """Return how many of six trails of each brightness are found, and trails that are none."""
-    rng, lines = np.random.default_rng(3), []
+def trail_figures(camera: SkyCamera) -> Iterator[str]:
+    """Give how many of six trails of each brightness are found, and trails that are none."""
+    rng, how = np.random.default_rng(3), ImageSettings(stop_after="sky")
     sky = replace(SKY, stars_per_deg2=92e3)
     for sigma in (0.0, 0.25, 0.4, 0.7, 1.5, 5.0):
         found = 0
@@ -174,6 +177,5 @@ def trail_figures(camera: SkyCamera) -> list[str]:
             )
             trails = (trail,) if sigma else ()
             shot = camera.image(scene=replace(SCENE, sky=sky, trails=trails))
-            found += int(camera.reduce(shot).measurements["trails"] > 0)
-        lines.append(f"{sigma:4.2f} sigma: {found} of 6")
-    return lines
+            found += int(camera.reduce(shot, settings=how).measurements["trails"] > 0)
+        yield f"{sigma:4.2f} sigma: {found} of 6"
