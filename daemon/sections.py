@@ -143,6 +143,12 @@ class Spectrum:
     wavelengths: Literal["vacuum", "air"] = field(
         default="vacuum", metadata=_doc("wavelengths of the products: vacuum, air")
     )
+    tie_flux: bool = field(
+        default=True,
+        metadata=_doc(
+            "bring the flux to the magnitude that the night's own image gives the target"
+        ),
+    )
     aperture_px: float | None = field(
         default=None,
         metadata=_doc(

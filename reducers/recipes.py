@@ -44,6 +44,7 @@ from reducers.spectroscopy.circumstances import (
     measure_circumstances,
     sky_over_dark,
 )
+from reducers.spectroscopy.flux_tie import tie_flux
 from reducers.spectroscopy.response import fit_response
 from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
@@ -217,12 +218,14 @@ def reduce_spectrum(
         instrument,
         response_age_h=given.facts.get("response_age_h"),
     )
+    objects, tied = tie_flux(objects, given.magnitudes if how.tie_flux else (), instrument)
     gain, _ = gain_and_read_noise(identity, given, instrument)
     measurements = {
         **slit.measurements,
         **measure_target(objects[0], identity, instrument),
         **measure_calibrations(given, slit),
         **measure_flux(objects[0], given.response, identity, instrument),
+        **tied,
         **measure_neighbours(objects),
         **measure_circumstances(identity, instrument),
         "red_noise_ratio": red_noise_ratio(objects[0].counts),

@@ -28,6 +28,36 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetMagnitude:
+    """What a calibrated image of the night says of the target of a spectrum.
+
+    Attributes
+    ----------
+    stem, filter_name : str
+        The image, and its filter as the profile spells it.
+    magnitude, error : float
+        For a source of `reference_colour`; the error with that of the zero point.
+    band, system : str
+        Of the magnitude: 'V', 'Vega'; 'r', 'AB'.
+    colour_term : float
+        Magnitudes to add per magnitude of g - r beyond `reference_colour`.
+    apart_h, off_arcsec : float
+        Between image and spectrum in time, and between source and target on the sky.
+    """
+
+    stem: str
+    filter_name: str
+    magnitude: float
+    error: float
+    band: str
+    system: str
+    colour_term: float = 0.0
+    reference_colour: float = 0.6
+    apart_h: float = 0.0
+    off_arcsec: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpectrumCalibrations:
     """The masters chosen for one exposure; None where there is none.
 
@@ -39,6 +69,8 @@ class SpectrumCalibrations:
         Ages 'bias_age_h', 'flat_age_h', 'arc_age_h', 'response_age_h'; 'arc_gate_failed', 1 where
         the night's arc was refused and 0.5 where another night's stands in; and what the masters
         measured: 'bias_read_noise_adu', 'flat_gain_e_per_adu', 'flat_gain_error'.
+    magnitudes
+        Of the target on images of the same night, the nearest in time first.
     """
 
     bias: Frame | None = None
@@ -47,6 +79,7 @@ class SpectrumCalibrations:
     response: Response | None = None
     illumination: Frame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
+    magnitudes: tuple[TargetMagnitude, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +120,8 @@ class SpectrumSettings:
         'optimal' or 'boxcar': which extraction becomes the published spectrum.
     wavelengths
         'vacuum' or 'air': in what the products tell wavelengths.
+    tie_flux
+        Bring the flux to the magnitude that an image of the same night gives the target.
     """
 
     cosmic_sigma: float = 5.0
@@ -99,6 +134,7 @@ class SpectrumSettings:
     mask_angstrom: tuple[tuple[float, float], ...] = ()
     method: str = "optimal"
     wavelengths: str = "vacuum"
+    tie_flux: bool = True
 
 
 #: Name of the extended light under the target, an object of its own.

@@ -101,36 +101,3 @@ def grey_term(responses: Sequence[Response]) -> tuple[float, float]:
     lever = float(np.sum(weight * (airmass - middle) ** 2))
     slope = float(np.sum(weight * (airmass - middle) * levels)) / lever
     return -slope, lever**-0.5
-
-
-def tie_to_magnitude(
-    wavelength: Vector, flux: Vector, magnitude: float, band: tuple[Vector, Vector]
-) -> float:
-    """Return the factor that gives a spectrum the AB magnitude it has in an image.
-
-    Parameters
-    ----------
-    wavelength, flux : (n,)
-        Vacuum Angstrom and erg / (s cm2 Angstrom); NaN where there is no flux.
-    magnitude
-        AB magnitude through the band.
-    band
-        Wavelength (rising, vacuum Angstrom) and transmission of the filter, photons.
-
-    Notes
-    -----
-    Synthetic photometry of a photon counter (Bessell & Murphy 2012, PASP 124, 140, eq. A12).
-    NaN when less than 95 % of the band is covered: the rest would have to be guessed.
-    """
-    at, through = band
-    passes = np.interp(wavelength, at, through, left=0.0, right=0.0)
-    whole = float(np.trapezoid(through, at))
-    finite = np.isfinite(flux)
-    covered = float(np.trapezoid(np.where(finite, passes, 0.0), wavelength))
-    if not whole > 0 or covered < 0.95 * whole:
-        return float("nan")
-    x, f, t = wavelength[finite], flux[finite], passes[finite]
-    mean = np.trapezoid(f * t * x, x) / np.trapezoid(t / x, x) / 2.99792458e18
-    if not mean > 0:
-        return float("nan")
-    return float(10 ** (-0.4 * (magnitude + 48.6)) / mean)

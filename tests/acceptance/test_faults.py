@@ -16,15 +16,18 @@ from reducers.profiles import load_instrument
 from reducers.recipes import (
     Exposure,
     SpectrumCalibrations,
+    SpectrumSettings,
     build_arc,
     build_bias,
     build_flat,
     build_response,
     reduce_spectrum,
 )
+from reducers.reduced import TargetMagnitude
 from reducers.simulate.frames import simulate
 from reducers.simulate.observer import Observer
 from reducers.simulate.records import Source
+from reducers.simulate.sources import flux_of
 from reducers.simulate.targets import STANDARDS, Target
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
@@ -222,3 +225,35 @@ def test_every_fault_leaves_a_product_or_a_reason(camera, given) -> None:
         camera.science(replace(STAR, ab_magnitude=6.0), exposure_s=1200.0), given, ALFOSC
     )
     assert "SATURATED" in names(burnt)
+
+
+def _true_magnitude(source: Source, centre: float, width: float) -> float:
+    """Return the AB magnitude through a filter with round shoulders."""
+    w = np.arange(centre - width, centre + width, 1.0)
+    curve = np.exp(-np.log(2) * (2 * (w - centre) / width) ** 10)
+    flux = flux_of(source, w, ALFOSC)
+    return (
+        float(-2.5 * np.log10((flux * curve * w).sum() / (curve / w).sum() / 2.99792458e18)) - 48.6
+    )
+
+
+@pytest.mark.parametrize("model", ["quasar", "supernova", "star"])
+def test_light_lost_at_the_slit_is_made_good_by_an_image(camera, given, model) -> None:
+    source = replace(STAR, model=model, ab_magnitude=16.5)
+    exposure = camera.science(replace(source, off_slit_arcsec=0.46))
+    image = TargetMagnitude(
+        stem="image", filter_name="V", error=0.01, band="V", system="Vega",
+        magnitude=_true_magnitude(source, 5300.0, 800.0) - 0.02,
+    )  # fmt: skip
+    shown = replace(given, magnitudes=(image,))
+
+    def of_the_true_flux(how: SpectrumSettings) -> np.ndarray:
+        found = reduce_spectrum(exposure, shown, ALFOSC, how).objects[0].spectrum
+        expected = flux_of(source, found.wavelength, ALFOSC)
+        parts = [(w, w + 500) for w in range(4000, 7000, 500)]
+        inside = [(found.wavelength > a) & (found.wavelength < b) & found.good for a, b in parts]
+        return np.array([found.flux[part].sum() / expected[part].sum() for part in inside])
+
+    untied, tied = (of_the_true_flux(SpectrumSettings(tie_flux=tie)) for tie in (False, True))
+    assert 0.66 < np.median(untied) < 0.74
+    assert np.abs(tied - 1).max() < 0.03

@@ -1,4 +1,4 @@
-"""Several responses: their median, the dust of a night, and the tie to a magnitude."""
+"""Several responses: their median, and the dust of a night."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reducers.spectroscopy.response import Response
-from reducers.spectroscopy.response_history import grey_term, median_response, tie_to_magnitude
+from reducers.spectroscopy.response_history import grey_term, median_response
 
 GRID = np.linspace(3600, 9200, 400)
 RNG = np.random.default_rng(3)
@@ -63,19 +63,3 @@ def test_dust_shows_as_a_loss_that_grows_with_airmass() -> None:
 def test_standards_at_one_airmass_say_nothing_of_dust() -> None:
     assert np.isnan(grey_term([response(airmass=1.2), response(airmass=1.3)])[0])
     assert np.isnan(grey_term([response()])[0])
-
-
-def test_a_spectrum_is_tied_to_its_magnitude() -> None:
-    wavelength = np.arange(4000.0, 8000.0, 3.0)
-    flux = 10 ** (-0.4 * (17.3 + 48.6)) * 2.99792458e18 / wavelength**2
-    band = (np.array([5490.0, 5500.0, 6900.0, 6910.0]), np.array([0.0, 0.9, 0.9, 0.0]))
-    assert tie_to_magnitude(wavelength, flux, 17.3, band) == pytest.approx(1, abs=1e-3)
-    assert tie_to_magnitude(wavelength, 0.6 * flux, 17.3, band) == pytest.approx(1 / 0.6, rel=1e-3)
-
-
-def test_a_band_that_is_not_covered_ties_nothing() -> None:
-    wavelength = np.arange(4000.0, 6000.0, 3.0)
-    flux = np.full(wavelength.size, 1e-16)
-    band = (np.array([5490.0, 5500.0, 6900.0, 6910.0]), np.array([0.0, 0.9, 0.9, 0.0]))
-    assert np.isnan(tie_to_magnitude(wavelength, flux, 17.3, band))
-    assert np.isnan(tie_to_magnitude(wavelength, -flux, 17.3, (band[0] - 1000, band[1])))
