@@ -64,6 +64,8 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
         standard=str(facts["standard"]) if kind is FrameKind.SPEC_STD else "",
         standard_off_arcsec=star.off_arcsec if kind is FrameKind.SPEC_STD else None,
         target_off_arcsec=_target_off(kind, star, position, catalogue),
+        target_ra_deg=catalogue[0] if catalogue and kind in _OF_THE_SKY else None,
+        target_dec_deg=catalogue[1] if catalogue and kind in _OF_THE_SKY else None,
         on_object=facts.get("image_category") == "CALIB_ON_OBJECT",
         aperture_y_px=_within(_number(facts, "aperture_y"), 1.0, 1e5),
         rotator_deg=_number(facts, "rotator"),

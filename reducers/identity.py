@@ -96,6 +96,8 @@ class Identity:
         Between the pointing and the standard, at the epoch of the exposure.
     target_off_arcsec : float or None
         Between the pointing and the coordinates that the catalogue entry names.
+    target_ra_deg, target_dec_deg : float or None
+        Of that entry, for exposures of the sky; it may be stale: compare it with the pointing.
     aperture_y_px : float or None
         Position of the slit on the detector; predicts the wavelength zero point.
     rotator_deg : float or None
@@ -120,6 +122,8 @@ class Identity:
     standard: str = ""
     standard_off_arcsec: float | None = None
     target_off_arcsec: float | None = None
+    target_ra_deg: float | None = None
+    target_dec_deg: float | None = None
     on_object: bool = False
     aperture_y_px: float | None = None
     rotator_deg: float | None = None

@@ -19,6 +19,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
+from daemon.work.flux_ties import after_calibration
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.plan import Step, fetch_request
 from daemon.work.product_files import (
@@ -105,6 +106,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         wait_s = WAIT_S if bench.config.calibration.provisional else 0.0
         looks_again = after_image(bench.archive, frame, session, wait_s=wait_s)
         bench.submit((Step(request=each, postpone=True) for each in looks_again), session)
+        bench.submit(after_calibration(bench, frame, session), session)
         bench.queue.finish(job, within=session)
 
 

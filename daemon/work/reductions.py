@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
+from daemon.work.flux_ties import digest_of_magnitudes, target_magnitudes, wait_for_images
 from daemon.work.groups import after_product
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.plan import Step
@@ -38,6 +39,7 @@ from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_o
 from daemon.work.roles import REDUCED
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
+from reducers.reduced import TargetMagnitude
 from reducers.spectrum_products import spectrum_products
 
 if TYPE_CHECKING:
@@ -81,11 +83,14 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     how = redo or (carried_over(before) if before and before.recipe == RECIPE else Redo())
     if before is not None or not bench.config.calibration.provisional:
         wait_for_masters(bench, "SPECTRUM")
+        wait_for_images(bench, frame)
     selections = select_masters(bench, frame, "SPECTRUM", how)
-    key = _product_key(bench, frame, selections, how)
+    seen = target_magnitudes(bench, frame)
+    key = _product_key(bench, frame, selections, how, seen)
     if before is not None and before.key == key and redo is None and is_whole(before):
         return
-    made = Made(bench, frame, next_version(bench, frame, before, redo=redo is not None))
+    version = next_version(bench, frame, before, redo=redo is not None)
+    made = Made(bench, frame, version, seen)
     reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
@@ -102,6 +107,7 @@ class Made:
     bench: Bench
     frame: FrameRecord
     version: int
+    magnitudes: tuple[TargetMagnitude, ...] = ()
     paths: dict[str, Path] = field(default_factory=dict)
     measurements: dict[str, float] = field(default_factory=dict)
 
@@ -112,6 +118,7 @@ class Made:
         bench, frame = self.bench, self.frame
         exposure = read_exposure(bench, frame)
         given = acquired(read_calibrations(bench, selections), bench, frame)
+        given = replace(given, magnitudes=self.magnitudes)
         instrument = bench.instrument(frame.identity.instrument)
         settings = settings_of(bench.config.spectrum, how)
         partner = partner_of(bench, how)
@@ -209,7 +216,11 @@ def recipe_digest(config: Config, instrument: Instrument) -> str:
 
 
 def _product_key(
-    bench: Bench, frame: FrameRecord, selections: Sequence[Selection], how: Redo
+    bench: Bench,
+    frame: FrameRecord,
+    selections: Sequence[Selection],
+    how: Redo,
+    magnitudes: tuple[TargetMagnitude, ...],
 ) -> str:
     return digest_of(
         frame.sha256,
@@ -219,6 +230,7 @@ def _product_key(
         [master.key for item in selections for master in item.companions],
         [item.role for item in selections if item.refused],
         [bench.config.settings_digest, how.choices],
+        digest_of_magnitudes(magnitudes),
         bench.instrument(frame.identity.instrument).digest,
     )
 

@@ -19,6 +19,7 @@ from daemon.status import read_status
 from daemon.work.images import image_settings
 from daemon.work.plan import reduce_request
 from daemon.work.redo import Redo
+from reducers.imaging.phot_reading import source_at
 from reducers.imaging.reduced_image import STAGES, ImageSettings
 from reducers.simulate.frames import simulate
 from tests.daemon.hall import ALFOSC
@@ -118,6 +119,11 @@ def test_the_sources_of_an_image_stand_in_tables_with_one_number_each(
         x, y = place.all_world2pix(stars.data["RA"], stars.data["DEC"], 0)
         assert np.allclose(x, stars.data["X"], atol=1e-3)
         assert np.allclose(y, stars.data["Y"], atol=1e-3)
+        chosen = stars.data[bright & (stars.data["FLAGS"] == 0)][0]
+    found = source_at(product.paths["phot"], chosen["RA"], chosen["DEC"] + 1 / 3600, 1.5)
+    assert found is not None
+    assert (found.band, found.system, found.magnitude) == ("r", "AB", chosen["MAG"])
+    assert found.off_arcsec == pytest.approx(1, abs=0.01)
 
 
 def test_an_image_that_is_current_is_left_alone(calibrated: ImageHall) -> None:
