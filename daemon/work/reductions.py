@@ -85,7 +85,8 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
         wait_for_masters(bench, "SPECTRUM")
         wait_for_images(bench, frame)
     selections = select_masters(bench, frame, "SPECTRUM", how)
-    seen = target_magnitudes(bench, frame)
+    tied = settings_of(bench.config.spectrum, how).tie_flux
+    seen = target_magnitudes(bench, frame) if tied else ()
     key = _product_key(bench, frame, selections, how, seen)
     if before is not None and before.key == key and redo is None and is_whole(before):
         return

@@ -14,6 +14,10 @@ from reducers.imaging.source_flags import NOT_FOR_CALIBRATION
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Where so many sources stand so near to a place by chance, none of them is taken for the target.
+_MOST_BY_CHANCE = 0.05
+_AROUND_ARCSEC = 30.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceMagnitude:
@@ -43,6 +47,8 @@ def source_at(
 ) -> SourceMagnitude | None:
     """Return the point source nearest to a place; None where none is near and well measured.
 
+    None, too, where stars are so dense that another one may well be as near.
+
     Raises
     ------
     UnreadableFile
@@ -69,6 +75,9 @@ def source_at(
         + float(zero.get("ZPTSYS", 0.0)) ** 2
     )
     magnitude = float(columns["MAG"][nearest])
+    around = int((off_arcsec < _AROUND_ARCSEC).sum()) - 1
+    if around * (within_arcsec / _AROUND_ARCSEC) ** 2 > _MOST_BY_CHANCE:
+        return None
     if not off_arcsec[nearest] <= within_arcsec or flagged or not np.isfinite(magnitude + error):
         return None
     return SourceMagnitude(

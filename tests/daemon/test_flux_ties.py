@@ -115,6 +115,19 @@ def test_what_may_be_another_source_or_is_badly_measured_ties_nothing(
     assert target_magnitudes(hall.bench, hall.frame(SCIENCE)) == ()
 
 
+def test_in_a_dense_field_the_nearest_star_may_be_another(tmp_path: Path) -> None:
+    path, rng = tmp_path / "phot.fits", np.random.default_rng(1)
+    for stars, known in ((15, True), (25, False)):
+        off = np.concatenate([[0.2], rng.uniform(5, 28, stars)]) / 3600
+        names = {"RA": off * 0 + 150, "DEC": 2 + off, "MAG": off * 0 + 18, "MAGERR": off * 0}
+        columns = [fits.Column(name, "D", array=values) for name, values in names.items()]
+        columns.append(fits.Column("FLAGS", "J", array=np.zeros(off.size)))
+        table = fits.BinTableHDU.from_columns(columns, name="PSFPHOT")
+        table.header["ZPTMAG"] = 25.0
+        fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
+        assert (source_at(path, 150.0, 2.0, 1.5) is not None) is known
+
+
 def test_an_image_of_another_field_is_not_asked(hall: Hall, tmp_path: Path) -> None:
     calibrate(hall, write_photometry(tmp_path / "phot.fits", hall), OTHER_FIELD)
     assert target_magnitudes(hall.bench, hall.frame(SCIENCE)) == ()
