@@ -44,7 +44,7 @@ HEADER_MEASUREMENTS = {
     "fwhm_arcsec": ("FWHM", "[arcsec] width along the slit"),
     "object_column": ("OBJCOL", "[pix] target, 0-based"),
     "sky_chi2": ("SKYCHI2", "chi2 of the sky"),
-    "tie_factor": ("TIEFACT", "image over spectrum; applied where FLUXTIED is 1"),
+    "tie_factor": ("TIEFACT", "flux in the image over flux behind the slit"),
     "tie_error": ("TIEERR", "standard error of TIEFACT"),
     "tie_filter": ("TIEFILT", "number of the image's filter"),
     "flux_tied": ("FLUXTIED", "1: the flux was multiplied by TIEFACT"),
