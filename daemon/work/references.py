@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from reducers.instrument import Instrument
 
 #: How far the telescope may point from where the header says: more is not looked for.
-MARGIN_ARCSEC = 120.0
+#: It reaches a little beyond the widest offset that the search for a match tries (305 arcsec).
+MARGIN_ARCSEC = 320.0
 _J2000 = 2451545.0
 _UNIX_EPOCH = 2440587.5
 
