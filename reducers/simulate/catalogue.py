@@ -95,7 +95,7 @@ SURVEYS: Mapping[str, Survey] = {
 FAINTEST_ERROR_MAG = 0.2
 GAIA_LIMIT_MAG = 20.9
 #: Around a field: the half diagonal of a full frame is 0.09 degrees.
-CONE_DEG = 0.18
+CONE_DEG = 0.24
 
 
 def survey_catalogue(
@@ -147,7 +147,7 @@ def survey_catalogue(
 def cones_of(plan: Sequence[PlannedExposure]) -> tuple[tuple[Sky, float, float, float], ...]:
     """Return (sky, ra, dec, radius; degrees) of the fields that a plan looks at, each once.
 
-    The radius reaches two arcminutes beyond a full frame, wherever the header points.
+    The radius reaches five arcminutes beyond a full frame, wherever the header points.
     """
     fields: list[tuple[Sky, float, float, float]] = []
     for planned in plan:
@@ -157,7 +157,7 @@ def cones_of(plan: Sequence[PlannedExposure]) -> tuple[tuple[Sky, float, float, 
         if planned.kind == "IMG_FLAT":
             continue
         known = [distance_deg(ra, dec, planned.ra_deg, planned.dec_deg) for _, ra, dec, _ in fields]
-        if not any(distance < CONE_DEG / 3 for distance in known):
+        if not any(distance < CONE_DEG / 4 for distance in known):
             fields.append((scene.sky, planned.ra_deg, planned.dec_deg, CONE_DEG))
     return tuple(fields)
 
