@@ -173,8 +173,8 @@ class Spectrum:
 class Image:
     """How images are reduced; a changed value reduces again what it was not made with.
 
-    The settings of `reducers.imaging.reduced_image.ImageSettings`, and whether the steps between
-    are kept.
+    The settings of `reducers.imaging.reduced_image.ImageSettings`, whether the steps between are
+    kept, and the tool that is asked last for a place on the sky.
     """
 
     subtract_sky: bool = field(default=True, metadata=_doc("take the sky off the product"))
@@ -192,4 +192,17 @@ class Image:
     ] = field(default="", metadata=_doc("the last stage that is done; empty does all"))
     keep_intermediate: bool = field(
         default=False, metadata=_doc("keep the full sky model beside the product")
+    )
+    blind_solver: str = field(
+        default="solve-field",
+        metadata=_doc(
+            "astrometry.net's solve-field, name or path: asked where no star places an image"
+        ),
+    )
+    blind_index: Path | None = field(
+        default=None,
+        metadata=_doc("its index files; by default one is built of the catalogue's stars"),
+    )
+    blind_deadline_s: float = field(
+        default=60.0, metadata=_doc("it is stopped after so long", at_least=1)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from daemon.memory.database import writing
 from daemon.memory.records import FrameRecord, ProductRecord, ProductState
 from daemon.work.bench import Bench, digest_of, file_sha256
+from daemon.work.blind_place import placed_blind
 from daemon.work.calibrations import (
     choices_of,
     provenance_of,
@@ -131,6 +132,10 @@ class MadeImage:
         instrument = bench.instrument(frame.identity.instrument)
         settings = image_settings(bench.config, how)
         found = reduce_image(exposure, given, instrument, settings, self.references)
+        if settings.use_catalogues and settings.reaches("astrometry"):
+            found, self.references = placed_blind(
+                bench, frame, exposure, found, given, self.references
+            )
         reduced = recovered(found, how)
         making = Making(
             provenance=provenance_of([frame], selections),
@@ -204,8 +209,8 @@ class MadeImage:
 
 def image_settings(config: Config, redo: Redo) -> ImageSettings:
     """Return the settings in force for one image."""
-    configured = asdict(config.image)
-    configured.pop("keep_intermediate")
+    known = {item.name for item in fields(ImageSettings)}
+    configured = {name: value for name, value in asdict(config.image).items() if name in known}
     return ImageSettings(**{**configured, **redo.settings})
 
 

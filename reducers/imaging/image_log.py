@@ -99,7 +99,7 @@ def _place(reduced: ReducedImage) -> str:
     if found is None:
         return "unknown: the stars were not compared with a catalogue"
     if not found.solved:
-        return f"as the header has it: {found.why}"
+        return found.why if found.method == "blind" else f"as the header has it: {found.why}"
     return (
         f"from {found.matched} stars ({found.method}), scatter {found.ra_rms_mas:.0f} x "
         f"{found.dec_rms_mas:.0f} mas"

@@ -55,7 +55,8 @@ class Astrometry:
     solved : bool
         Whether stars confirm it.
     method : str
-        'header', 'prior', 'wide' or 'quads': the step of the ladder that gave it.
+        'header', 'prior', 'wide' or 'quads': the step of the ladder that gave it; 'blind' where
+        another program did and no catalogue could confirm it.
     matched : int
         Catalogue stars used.
     ra_rms_mas, dec_rms_mas : float

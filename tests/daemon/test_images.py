@@ -214,7 +214,8 @@ def test_numbers_are_inclusive_and_targets_are_parts_of_names(only: Only, wanted
 
 
 def test_the_settings_of_the_file_are_those_of_the_recipe() -> None:
-    own = {item.name: item.default for item in fields(Image) if item.name != "keep_intermediate"}
+    others = {"keep_intermediate", "blind_solver", "blind_index", "blind_deadline_s"}
+    own = {item.name: item.default for item in fields(Image) if item.name not in others}
     assert own == {item.name: item.default for item in fields(ImageSettings)}
     assert get_args(get_type_hints(Image)["stop_after"]) == ("", *STAGES)
     assert STAGES_OF_OPTIONS == STAGES
