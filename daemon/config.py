@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 from daemon.sections import (
     Calibration,
     Catalogues,
+    Classification,
     Image,
     Instruments,
     Paths,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Calibration",
     "Catalogues",
+    "Classification",
     "Config",
     "ConfigError",
     "Image",
@@ -66,6 +68,7 @@ class Config:
     work: Work = field(default_factory=Work)
     calibration: Calibration = field(default_factory=Calibration)
     spectrum: Spectrum = field(default_factory=Spectrum)
+    classification: Classification = field(default_factory=Classification)
     catalogues: Catalogues = field(default_factory=Catalogues)
     image: Image = field(default_factory=Image)
     instrument: Instruments = field(default_factory=Instruments)
@@ -95,7 +98,11 @@ class Config:
     @property
     def settings_digest(self) -> str:
         """SHA-256 over the settings that change a spectrum; it enters the product key."""
-        return self._digest("spectrum")
+        if self.classification.templates is None:
+            return self._digest("spectrum")
+        # A site that begins to classify wants it of the spectra it has.
+        both = [self._digest("spectrum"), str(self.classification.templates)]
+        return hashlib.sha256(json.dumps(both).encode()).hexdigest()
 
     @property
     def image_digest(self) -> str:
@@ -113,6 +120,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "work": Work,
     "calibration": Calibration,
     "spectrum": Spectrum,
+    "classification": Classification,
     "catalogues": Catalogues,
     "image": Image,
     "instrument": Instruments,

@@ -170,6 +170,16 @@ class Spectrum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """What the spectra of transients are compared with."""
+
+    templates: Path | None = field(
+        default=None,
+        metadata=_doc("folder of SNID templates (*.lnw); without one nothing is classified"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """How images are reduced; a changed value reduces again what it was not made with.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from reducers.classification.verdict import Classification
 from reducers.fits import RawExposure
 from reducers.frame import Frame, Vector
 from reducers.identity import Identity
@@ -182,6 +183,8 @@ class ReducedSpectrum:
         should be).
     image
         Flat-fielded electrons before sky subtraction, cosmic rays masked.
+    classification
+        What the target is; None where nobody asked (no templates, or no target of science).
     sky, wavelengths : (ny, nx)
         Sky model in electrons, and vacuum Angstrom (detector pixels where `in_pixels`).
     slit_profile : (nx,)
@@ -198,6 +201,7 @@ class ReducedSpectrum:
     quality: int
     solution: WavelengthSolution | None
     response: Response | None
+    classification: Classification | None = None
 
     @property
     def in_pixels(self) -> bool:

@@ -65,6 +65,7 @@ def reduction_log(
         "",
         "OBJECT",
         *fact_lines(_about(item)),
+        *_classification_lines(reduced, object_index),
         "",
         "MEASUREMENTS (of the frame, and of OBJ1)",
         *fact_lines({name: number(value) for name, value in sorted(reduced.measurements.items())}),
@@ -139,6 +140,13 @@ def calibration_lines(provenance: Sequence[Provenance], missing: Mapping[str, st
     lines += [f"  {role:<9} none: {why or 'there is no such master'}"
               for role, why in missing.items()]  # fmt: skip
     return lines or ["  none"]
+
+
+def _classification_lines(reduced: ReducedSpectrum, object_index: int) -> list[str]:
+    """Return what the target was found to be; nothing for its neighbours."""
+    if reduced.classification is None or object_index:
+        return []
+    return ["", "CLASSIFICATION", *fact_lines(reduced.classification.facts)]
 
 
 def _about(item: ExtractedObject) -> dict[str, str]:

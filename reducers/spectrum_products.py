@@ -83,15 +83,17 @@ def spectrum_products(
         reduced, exposure.identity, provenance, telescope=telescope, settings=settings
     )
     target, axis = reduced.objects[0], axis_of(reduced, settings)
+    own_header = _with_classification(header, reduced)
     files: dict[str, fits.HDUList | str] = {
         "objects": objects_hdus(reduced.objects, header, provenance, axis),
         "image2d": image2d_hdus(reduced, header, provenance, axis),
         "rectified": rectified_hdus(reduced, header, provenance, axis),
-        "iraf": iraf_hdus(target.spectrum, header, axis),
+        "iraf": iraf_hdus(target.spectrum, own_header, axis),
     }
     for number, item in enumerate(reduced.objects):
         which = f":{item.name}" if number else ""
-        files[f"spectrum{which}"] = spectrum_hdus(item, header, provenance, axis)
+        cards = header if number else own_header
+        files[f"spectrum{which}"] = spectrum_hdus(item, cards, provenance, axis)
         files[f"ascii{which}"] = ascii_table(item, reduced, exposure, axis)
         files[f"log{which}"] = reduction_log(
             reduced, exposure, number, provenance=provenance, missing=missing or {},
@@ -150,6 +152,15 @@ def product_header(
     for keyword, value, comment in cards:
         add_card(header, keyword, value, comment)
     return header
+
+
+def _with_classification(header: fits.Header, reduced: ReducedSpectrum) -> fits.Header:
+    """Return the header of the target itself, with what it was found to be."""
+    own = header.copy()
+    if reduced.classification is not None:
+        for keyword, value, comment in reduced.classification.cards:
+            add_card(own, keyword, value, comment)
+    return own
 
 
 def spectrum_table(

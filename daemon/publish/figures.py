@@ -106,6 +106,7 @@ def _write_header(
     fwhm = None if shown is None else shown.fwhm_px * _pixel_arcsec(reduced)
     # The quality is judged on the target; its neighbours on the slit only share the frame's.
     judged = "" if shown is None or shown is reduced.objects[0] else " of OBJ1"
+    told = [] if judged or reduced.classification is None else [reduced.classification.words]
     about = [
         *circumstances(identity),
         f'FWHM {known(fwhm, ".2f")}"',
@@ -117,7 +118,10 @@ def _write_header(
         badge=f"quality {quality}{judged}: {QUALITY_WORDS[quality]}",
         colour=QUALITY_COLOURS[quality],
         about=about,
-        reasons=[f"{flag.name}: {flag.sentence}" for flag in reduced.flags] or [_PASSED],
+        reasons=[
+            *told,
+            *([f"{flag.name}: {flag.sentence}" for flag in reduced.flags] or [_PASSED]),
+        ],
         right=f"{exposure.stem}  {'' if shown is None else shown.name}",
         aside=notes,
     )
@@ -134,6 +138,7 @@ def _write_header(
             for flag in reduced.flags
         ],
         "circumstances": about,
+        "classification": told,
         "calibrations": list(notes),
         "measurements": dict(found),
     }

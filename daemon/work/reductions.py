@@ -21,6 +21,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
+from daemon.work.classification import classified
 from daemon.work.flux_ties import digest_of_magnitudes, target_magnitudes, wait_for_images
 from daemon.work.groups import after_product
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
@@ -132,6 +133,9 @@ class Made:
             by_hand=how.settings.keys(),
         )
         reduced = recovered(found, how)
+        # After two deaths neither is tried: the spectrum is as good without them.
+        if draw is not None:
+            reduced = classified(bench, exposure.identity.kind, reduced)
         files = spectrum_products(
             reduced,
             exposure,

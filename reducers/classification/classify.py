@@ -24,7 +24,7 @@ WORST_QUALITY = 2
 #: A match below this is chance (Blondin & Tonry 2007, sect. 3.3).
 LEAST_RLAP = 5.0
 #: A type is sure when it holds this share of the votes.
-SURE_FRACTION = 0.95
+SURE_FRACTION = 0.97
 #: Fall of likeness over which a vote loses a factor e.
 _FALL = 0.03
 #: Matches vote that agree in redshift this well, at most so many objects.
@@ -32,7 +32,7 @@ _SAME_REDSHIFT, _VOTERS = 0.015, 10
 #: How far from its host's lines a supernova may be found.
 _NEAR_HOST = 0.01
 #: Least errors, of the redshift and of the phase (days): two supernovae of one type differ.
-_LEAST_ERROR, _LEAST_PHASE_ERROR = 0.003, 2.0
+_LEAST_ERROR, _LEAST_PHASE_ERROR = 0.0037, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

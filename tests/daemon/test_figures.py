@@ -24,6 +24,7 @@ from daemon.publish.figures import science_page, science_picture
 from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page, as_json, plain
 from daemon.publish.view import resampled, rows_on_grid
 from daemon.publish.zones import zones_of
+from reducers.classification.verdict import not_classified
 from reducers.frame import Frame, Mask
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.profiles import load_instrument
@@ -125,6 +126,7 @@ def reduced() -> SimpleNamespace:
         quality=2,
         in_pixels=False,
         solution=solution(off),
+        classification=None,
         response=SimpleNamespace(
             wavelength=grid, ab_zero_point=19 - 1e-7 * (grid - 6000) ** 2, error=np.full(100, 0.04),
             standard="HD84937", rms_mag=0.021, airmass=1.2, slit="Slit_1.0", grism="Grism_#4",
@@ -321,7 +323,7 @@ def test_a_frame_of_any_size_is_drawn(rows: int, columns: int, fill: float) -> N
         slit_profile=plane[0].astype(float), measurements={}, flags=(), quality=0,
         in_pixels=False,
         solution=nominal_solution(load_instrument("alfosc").grisms["Grism_#4"], 0.0),
-        response=None,
+        response=None, classification=None,
     )  # fmt: skip
     page = science_page(tiny, exposure())
     assert not [panel for panel in page.facts["panels"].values() if "failed" in panel]
@@ -399,3 +401,13 @@ def test_nine_panels_take_no_longer_than_nine_empty_plots(whole: SimpleNamespace
 
     science_picture(whole, exposure())
     assert least_time_s(lambda: science_picture(whole, exposure())) < 2 * least_time_s(plain_plots)
+
+
+def test_the_page_says_what_the_target_is_and_nothing_of_its_neighbours(
+    whole: SimpleNamespace,
+) -> None:
+    said = not_classified("no light above the noise")
+    seen = changed(whole, classification=said)
+    assert science_page(seen, exposure()).facts["classification"] == [said.words]
+    assert science_page(seen, exposure(), 1).facts["classification"] == []
+    assert science_page(whole, exposure()).facts["classification"] == []
