@@ -24,6 +24,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
+from astropy.wcs.wcs import WcsError
 
 from daemon.work.cone_index import build_index
 from daemon.work.confine import die_with_parent
@@ -47,6 +48,11 @@ _FIRST_TRY = 0.4
 _LAST_WORDS = 160
 #: What it says where its own settings name no index file.
 _NO_INDEX = "at least one index"
+#: What reading a map raises that is none.
+_UNREADABLE = (
+    OSError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError,
+    fits.VerifyError, WcsError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +239,7 @@ def _read_map(path: Path) -> BlindAnswer:
             warnings.simplefilter("ignore")
             wcs = WCS(fits.getheader(path))
             middle = wcs.all_pix2world(0.0, 0.0, 0)
-    except Exception as error:  # noqa: BLE001 - another program wrote it: anything may be in it
+    except _UNREADABLE as error:
         return BlindAnswer(why=f"its map cannot be read: {type(error).__name__}.")
     if not wcs.has_celestial or not np.all(np.isfinite(middle)):
         return BlindAnswer(why="its map holds no place on the sky.")

@@ -49,6 +49,12 @@ def stand_in(folder: Path, body: str) -> str:
     return str(path)
 
 
+def writes(cards: dict[str, object]) -> str:
+    """Return what writes a file of these cards as the map."""
+    text = fits.PrimaryHDU(header=fits.Header(cards)).header.tostring()
+    return f"open(wcs, 'w').write({text!r})"
+
+
 def ask(
     lists: Lists, program: str, *, references: References | None = None, deadline_s: float = 20.0
 ) -> BlindAnswer:
@@ -90,10 +96,12 @@ def test_what_has_no_answer_near_the_header_is_asked_for_the_whole_sky(
         ("os.abort()", "ended with -6"),
         ("open(wcs, 'wb').write(os.urandom(10000))", "cannot be read"),
         ("open(wcs, 'wb')", "cannot be read"),
+        (writes({"NAXIS": 0}), "no place"),
+        (writes({"CTYPE1": "RA---TAN", "CTYPE2": "FREQ"}), "cannot be read"),
         ("sys.stdout.buffer.write(os.urandom(10**6))", "fits these stars"),
         ("", "fits these stars"),
     ],
-    ids=["refuses", "no index", "crashes", "garbage", "empty", "noise", "silent"],
+    ids=["refuses", "no-index", "crashes", "garbage", "empty", "bare", "no-sky", "noise", "silent"],
 )
 def test_a_tool_that_fails_gives_a_reason_and_no_exception(
     lists: Lists, tmp_path: Path, body: str, why: str
