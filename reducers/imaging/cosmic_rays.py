@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING, Any
 import astroscrappy
 import numpy as np
 from astroscrappy.utils import sepmedfilt5, sepmedfilt7, sepmedfilt9
-from scipy.ndimage import find_objects, label, maximum_filter
+from scipy.ndimage import label
 
+from reducers.detector.grow import grown
 from reducers.frame import UNUSABLE, Frame, Mask
 from reducers.imaging.star_cores import star_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 #: Pixels along the edges of a window that its filters spoil.
 BORDER = 10
 #: Pixels around a suspect in which the search goes on: the filters' reach and the border.
 MARGIN_PX = 13
+#: Suspects are searched by blocks of so many pixels: the box around all that hang together would
+#: hold most of the image.
+BLOCK_PX = 48
 #: Least steepness of a hit over the fine structure that a star's core has.
 CONTRAST = 5.0
 #: Neighbours of a hit are hit too above this fraction of the threshold.
@@ -65,7 +71,7 @@ def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -
     hits &= ~unusable
     # The flat top of a saturated star is as steep as a hit at its rim.
     saturated = (frame.mask & np.uint16(Mask.SATURATED)) != 0
-    hits &= ~maximum_filter(saturated, 5)
+    hits &= ~grown(saturated, rows=2, columns=2)
     hits &= ~star_cores(frame, hits)
     mask = frame.mask.copy()
     mask[hits] |= np.uint16(Mask.COSMIC)
@@ -86,12 +92,28 @@ def _searched_windows(
     noise, smooth = np.sqrt(variance), sepmedfilt5(data)
     suspects = _suspects(data, smooth, noise, sigma) & ~unusable
     hits = np.zeros(data.shape, bool)
-    for window in find_objects(label(maximum_filter(suspects, 2 * MARGIN_PX + 1))[0]):
-        cuts = [np.ascontiguousarray(plane[window]) for plane in planes]
-        found = _searched(cuts[0], cuts[1], cuts[2], sigma)
+    for window in _windows(suspects):
+        found = _searched(
+            data[window].copy(), unusable[window].copy(), variance[window].copy(), sigma
+        )
         inner = np.s_[BORDER:-BORDER, BORDER:-BORDER]
         hits[window][inner] |= found[inner]
     return _followed(hits, data - smooth, smooth, noise) & ~unusable
+
+
+def _windows(suspects: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
+    """Yield the boxes around the suspects of every block, with their margins."""
+    rows, columns = np.nonzero(suspects)
+    block = rows // BLOCK_PX * suspects.shape[1] + columns // BLOCK_PX
+    order = np.argsort(block, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(block[order])) + 1):
+        if members.size:
+            yield _box(rows[members]), _box(columns[members])
+
+
+def _box(places: NDArray[np.intp]) -> slice:
+    """Return the range of places along one axis, with a margin."""
+    return slice(max(int(places.min()) - MARGIN_PX, 0), int(places.max()) + MARGIN_PX + 1)
 
 
 def _beside_summits(
@@ -112,7 +134,7 @@ def _beside_summits(
     above = data[rows, columns] - around / 4 > SUMMIT * sigma * np.sqrt(variance[rows, columns])
     summits = np.zeros(hits.shape, bool)
     summits[rows[above], columns[above]] = True
-    return np.asarray(hits & maximum_filter(summits, 5))
+    return np.asarray(hits & grown(summits, rows=2, columns=2))
 
 
 def _followed(
@@ -172,7 +194,7 @@ def _suspects(
     rows, columns = np.nonzero(candidates & ~rim)
     fine = np.maximum(_fine_structure(smooth, rows, columns), 0.01 * noise[rows, columns])
     sharp = steep[rows, columns] > 0.9 * CONTRAST * fine
-    pieces, number = label(maximum_filter(candidates, 3))
+    pieces, number = label(grown(candidates, rows=1, columns=1))
     chosen = np.zeros(number + 1, bool)
     chosen[pieces[rows[sharp], columns[sharp]]] = True
     return np.asarray(candidates & chosen[pieces])
@@ -214,5 +236,5 @@ def _searched(
     smooth = sepmedfilt5(clean)
     fine = np.maximum(smooth - sepmedfilt9(smooth), 0)
     bright = data - smooth > BESIDE_SIGMA * np.sqrt(variance) + BESIDE_FINE * fine
-    beside = maximum_filter(hits, 3) & bright & ~unusable
+    beside = grown(hits, rows=1, columns=1) & bright & ~unusable
     return np.asarray(hits | beside, bool)

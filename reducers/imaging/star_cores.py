@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import label, maximum_filter
+from scipy.ndimage import label
 
 from reducers.frame import Mask
 
@@ -71,11 +71,19 @@ def _usual_width(frame: Frame) -> float:
     level = np.median(frame.data[::7, ::7])
     bright = frame.data > level + BRIGHT_SIGMA * np.sqrt(frame.variance)
     bright &= (frame.mask & np.uint16(Mask.SATURATED | Mask.BAD)) == 0
-    bright &= frame.data == maximum_filter(frame.data, 3)
-    stamps, _, noise = _stamps(frame, np.argwhere(bright))
+    stamps, _, noise = _stamps(frame, _peaks(frame.data, np.argwhere(bright)))
     widths = _widths(stamps, noise)
     stars = widths[widths > SHARPEST_STAR_PX2]
     return float(np.median(stars)) if len(stars) >= ENOUGH_STARS else 0.0
+
+
+def _peaks(data: NDArray[np.float32], places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return those of some places (row, column) that no neighbour outshines."""
+    step = np.arange(-1, 2)
+    rows = np.clip(places[:, :1] + step, 0, data.shape[0] - 1)
+    columns = np.clip(places[:, 1:] + step, 0, data.shape[1] - 1)
+    around = data[rows[:, :, None], columns[:, None, :]].max(axis=(1, 2))
+    return np.asarray(places[data[places[:, 0], places[:, 1]] == around])
 
 
 def _stamps(
