@@ -31,7 +31,7 @@ class LocalSky:
 
 def local_sky(
     plane: Plane,
-    residual: NDArray[np.float64],
+    residual: NDArray[np.float32],
     x: Vector,
     y: Vector,
     fwhm_px: float,

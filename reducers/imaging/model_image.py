@@ -23,25 +23,22 @@ WIDER = (1.0, 2.5, 6.0)
 
 def draw_sources(
     plane: Plane, psf: PointSpread, x: Vector, y: Vector, flux: Vector, half: int
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Return the (ny, nx) light of stars of the point spread at x, y, electrons.
 
     Faint ones are drawn within the half-width `half`, bright ones as far as they stand out of
     the noise of the sky.
     """
     rows, columns = plane.shape
-    places, values = [], []
+    light = np.zeros(rows * columns, np.float32)
     halves = drawn_halves(plane, psf, flux, half)
     for reach in np.unique(halves):
         chosen = halves == reach
         stamps = stamps_around(x[chosen], y[chosen], int(reach), plane.shape)
         drawn = psf.values(stamps, x[chosen], y[chosen]) * flux[chosen, None, None]
-        places.append((stamps.rows * columns + stamps.columns)[stamps.inside])
-        values.append(drawn[stamps.inside])
-    if not places:
-        return np.zeros(plane.shape)
-    light = np.bincount(np.concatenate(places), np.concatenate(values), rows * columns)
-    return np.asarray(light.reshape(rows, columns), float)
+        places = (stamps.rows * columns + stamps.columns)[stamps.inside]
+        np.add.at(light, places, drawn[stamps.inside].astype(np.float32))
+    return light.reshape(rows, columns)
 
 
 def drawn_halves(plane: Plane, psf: PointSpread, flux: Vector, half: int) -> NDArray[np.intp]:

@@ -102,7 +102,7 @@ class State:
     x: Vector
     y: Vector
     flux: Vector
-    model: NDArray[np.float64]
+    model: NDArray[np.float32]
 
 
 def psf_photometry(
@@ -160,7 +160,7 @@ def _linearised(plane: Plane, psf: PointSpread, state: State, half: int, sky: Ve
     design = psf.design(stamps, state.x, state.y)
     design[1:] *= np.maximum(state.flux, 1.0)[None, :, None, None]
     good = stamps.of(plane.good) & stamps.inside
-    light = stamps.of(state.model)
+    light = stamps.of(state.model).astype(float)
     residual = stamps.of(plane.light) - light - sky[:, None, None]
     photons = plane.photon_gain * np.maximum(light, 0)
     variance = stamps.of(plane.sky_variance) + photons
@@ -232,7 +232,7 @@ def _result(
         sky_error=below.error,
         sky_share=sky_share(fit, plane),
         sky_area=fit.sky_area,
-        residual=np.where(plane.good, plane.light - state.model, 0).astype(np.float32),
+        residual=np.where(plane.good, plane.light - state.model, np.float32(0)),
         drawn_flux=state.flux,
         half_px=half,
     )
