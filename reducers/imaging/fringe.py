@@ -6,12 +6,17 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from reducers.detector.combine import combine
 from reducers.detector.correct import require_same_pixels
 from reducers.frame import Mask
-from reducers.imaging.background import NO_SKY
+from reducers.imaging.background import NO_SKY, estimate_background
+from reducers.imaging.fringe_scale import (
+    FringeScale,
+    find_scale,
+    smoothed,
+    smoothed_variance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +28,15 @@ if TYPE_CHECKING:
 
 #: Fewest exposures of one pattern, and how far they must lie apart on the sky.
 FEWEST_EXPOSURES, LEAST_DITHER_ARCSEC = 4, 5.0
-#: The two halves of the exposures must show the same pattern: least correlation of their smooth
-#: structure, over so many pixels.
-LEAST_CORRELATION, SMOOTH_PX = 0.2, 3
+#: A pattern, smoothed at its own scale, must stand so far above its noise (both rms): then its
+#: subtraction takes off twice the variance that it adds.
+LEAST_SIGNAL_TO_NOISE = 1.4
+#: Boxes of the sky under a pattern: those of an image would follow broad fringes.
+PATTERN_MESH_PX = 128
+#: The background of an image follows a part of its fringes: how often it is made again without.
+ROUNDS = 4
+#: The part of its fringes that an image can show beside its background.
+SEEN_PART = (0.2, 1.2)
 #: More of the field than this under objects in nearly all exposures, and there is no pattern.
 COVERED_LIMIT = 0.05
 #: Clip of the amplitude fit, sigma.
@@ -59,65 +70,78 @@ def fringe_pattern(structures: Sequence[Frame]) -> tuple[Frame, dict[str, float]
     Returns
     -------
     Frame
-        Clipped mean; pixels that no exposure shows are BAD and 0.
+        Clipped mean, smoothed with the kernel of `find_scale`; pixels that no exposure shows are
+        BAD and 0. The variance is that of a smoothed pixel, which neighbours share.
     dict
         'amplitude' (1 sigma of the pattern, in units of the sky), 'correlation' of the halves,
-        'covered_fraction'.
+        'kernel_px', 'signal_to_noise' of the smoothed pattern, 'covered_fraction'.
     str
         Why it must not be used; '' when it may.
     """
     mean = combine(structures, clip_sigma=3.0)
-    seen = np.sum([frame.mask == 0 for frame in structures], axis=0)
+    seen = np.sum([frame.mask == 0 for frame in structures], axis=0, dtype=np.float32)
     lit = (structures[0].mask & np.uint16(Mask.BAD)) == 0
     covered = float((lit & (seen < 2)).sum()) / max(float(lit.sum()), 1.0)
     use = mean.good & lit
-    halves = [combine(list(structures[start::2])) for start in (0, 1)]
-    smooth = [_smooth(half, use & half.good) for half in halves]
-    shared = float(np.mean((smooth[0] * smooth[1])[use])) if use.any() else 0.0
-    powers = [float(np.mean(plane[use] ** 2)) if use.any() else 0.0 for plane in smooth]
-    correlation = shared / math.sqrt(max(powers[0] * powers[1], 1e-30))
-    amplitude = math.sqrt(max(shared, 0.0))
-    scale = np.float32(1 / max(amplitude, 1e-9))
+    scale = _scale_of(structures, use)
+    amplitude = math.sqrt(max(scale.shared, 0.0))
     level = np.float32(np.mean(mean.data[use])) if use.any() else np.float32(0)
-    # Fringes are wider than stars: a mean over 3 x 3 pixels takes the noise and nothing else.
-    around = mean.after("", data=mean.data - level)
+    # The inverse variance, but for its noise, which would follow that of the counts.
+    weight = np.where(use, seen, np.float32(0))
+    unit = np.float32(1 / max(math.sqrt(max(scale.signal, 0.0)), 1e-9))
     pattern = mean.after(
-        f"fringes: {100 * amplitude:.2f} % of the sky, mean of {len(structures)} exposures",
-        data=np.where(use, _smooth(around, use) * scale, np.float32(0)),
-        variance=np.where(use, mean.variance * (scale / SMOOTH_PX) ** 2, np.float32(0)),
+        f"fringes: {100 * amplitude:.2f} % of the sky, mean of {len(structures)} exposures, "
+        f"smoothed by {scale.kernel_px:g} pixels",
+        data=np.where(use, smoothed(mean.data - level, weight, scale.kernel_px) * unit, 0),
+        variance=_true_variance(mean, weight, scale) * unit**2,
         mask=np.where(use, np.uint16(0), np.uint16(Mask.BAD)),
     )
     measured = {
         "amplitude": amplitude,
-        "correlation": correlation,
+        "correlation": scale.signal / max(scale.signal + 2 * scale.noise, 1e-30),
+        "kernel_px": scale.kernel_px,
+        "signal_to_noise": scale.signal_to_noise,
         "covered_fraction": covered,
         "frames": float(len(structures)),
     }
-    return pattern, measured, _pattern_verdict(correlation, covered)
+    return pattern, measured, _pattern_verdict(scale, covered)
 
 
-def _pattern_verdict(correlation: float, covered: float) -> str:
+def _true_variance(mean: Frame, weight: Image, scale: FringeScale) -> Image:
+    """Return the variance of the smoothed mean, at least as large as its halves differ.
+
+    Faint stars and the errors of each sky are left on the exposures: their noise is correlated, and
+    a kernel takes off less of it than of the photons'.
+    """
+    variance = smoothed_variance(mean.variance, weight, scale.kernel_px)
+    declared = float(np.mean(variance[weight > 0])) if (weight > 0).any() else 0.0
+    return variance * np.float32(max(scale.noise / max(declared, 1e-30), 1.0))
+
+
+def _scale_of(structures: Sequence[Frame], use: NDArray[np.bool_]) -> FringeScale:
+    first, second = (combine(list(structures[start::2])) for start in (0, 1))
+    weights = [np.asarray(use & half.good, np.float32) for half in (first, second)]
+    return find_scale(first.data, second.data, (weights[0], weights[1]))
+
+
+def _pattern_verdict(scale: FringeScale, covered: float) -> str:
     if covered > COVERED_LIMIT:
         return (
             f"objects cover {100 * covered:.0f} % of the field in nearly all exposures: move the "
             "telescope further between them"
         )
-    if not correlation > LEAST_CORRELATION:
+    if not scale.signal_to_noise > LEAST_SIGNAL_TO_NOISE:
         return "the exposures share no pattern above their noise: there is nothing to subtract"
     return ""
-
-
-def _smooth(frame: Frame, use: NDArray[np.bool_]) -> Image:
-    """Return the mean of the used pixels around each one; 0 where there are none."""
-    weight = uniform_filter(use.astype(np.float32), SMOOTH_PX, mode="nearest")
-    total = uniform_filter(np.where(use, frame.data, np.float32(0)), SMOOTH_PX, mode="nearest")
-    return np.asarray(np.where(weight > 0.3, total / np.maximum(weight, 0.3), 0), np.float32)
 
 
 def subtract_fringe(
     frame: Frame, background: Background, fringe: Frame
 ) -> tuple[Frame, float, float]:
     """Subtract a fringe pattern as strong as the exposure shows it.
+
+    The background follows a part of broad fringes, hence it is made again without them until the
+    amplitude stays.
 
     Parameters
     ----------
@@ -140,6 +164,7 @@ def subtract_fringe(
             amplitude,
             error,
         )
+    amplitude, error = _beside_own_background(frame, fringe, amplitude, error)
     scale = np.float32(amplitude)
     cleaned = frame.after(
         f"fringes: subtracted, amplitude {amplitude:.2f} +- {error:.2f} e",
@@ -147,6 +172,26 @@ def subtract_fringe(
         variance=frame.variance + scale**2 * fringe.variance,
     )
     return cleaned, amplitude, error
+
+
+def _beside_own_background(
+    frame: Frame, fringe: Frame, amplitude: float, error: float
+) -> tuple[float, float]:
+    """Return the amplitude at which nothing is left beside a background made without fringes.
+
+    By the secant: the background follows the same part of whatever amplitude is left.
+    """
+    before, left_before, seen = 0.0, amplitude, 1.0
+    for _ in range(ROUNDS):
+        rest = frame.after("", data=frame.data - np.float32(amplitude) * fringe.data)
+        left, error = fit_amplitude(rest, estimate_background(rest), fringe)
+        if abs(left) < error:
+            break
+        if amplitude != before:
+            seen = float(np.clip((left_before - left) / (amplitude - before), *SEEN_PART))
+        before, left_before = amplitude, left
+        amplitude += left / seen
+    return amplitude, error / seen
 
 
 def fit_amplitude(frame: Frame, background: Background, fringe: Frame) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from reducers.imaging.background import FRINGED_SIGMA, estimate_background
 from reducers.imaging.fringe import (
     FEWEST_EXPOSURES,
     LEAST_DITHER_ARCSEC,
+    PATTERN_MESH_PX,
     fringe_pattern,
     sky_structure,
     subtract_fringe,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reducers.frame import Frame
+    from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
@@ -206,9 +209,16 @@ def _structure(
     """Return the small structure of one sky; a first pattern tells its sources from the crests."""
     frame, _ = image_electrons(exposure, given, instrument)
     sky = estimate_background(frame, source_sigma=FRINGED_SIGMA)
-    if pattern is not None:
-        sky = estimate_background(subtract_fringe(frame, sky, pattern)[0])
-    return sky_structure(frame, sky)
+    if pattern is None:
+        return sky_structure(frame, _broad_sky(frame, sky))
+    rest = subtract_fringe(frame, sky, pattern)[0]
+    return sky_structure(frame, _broad_sky(rest, estimate_background(rest)))
+
+
+def _broad_sky(frame: Frame, sky: Background) -> Background:
+    """Return a sky that no fringe bends, with the sources that the finer mesh told."""
+    broad = estimate_background(frame, mesh_px=PATTERN_MESH_PX, source_sigma=FRINGED_SIGMA)
+    return replace(broad, sources=sky.sources)
 
 
 def spread_over(exposures: Sequence[Exposure], most: int) -> list[Exposure]:

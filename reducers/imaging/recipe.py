@@ -151,7 +151,7 @@ def without_fringes(frame: Frame, fringe: Frame | None) -> tuple[Frame, dict[str
     return frame, {
         "fringe_amplitude_e": amplitude,
         "fringe_error_e": error,
-        "fringe_residue": fringe_residue(frame, sky, fringe),
+        "fringe_residue": fringe_residue(frame, estimate_background(frame), fringe),
     }
 
 

@@ -53,3 +53,26 @@ def test_a_telescope_that_stays_gives_no_pattern_and_says_why(camera) -> None:
     shots = [camera.image(BAND, scene=SCENE) for _ in range(4)]
     built = build_fringe([s.exposure for s in shots], camera.calibrations(BAND), ALFOSC)
     assert "move it" in built.verdict
+
+
+def test_faint_fringes_of_short_exposures_come_off_and_apertures_get_quieter(camera) -> None:
+    band, given = "i_SDSS", camera.calibrations("i_SDSS")
+    places = [(PLACE[0] + 0.005 * n, PLACE[1] + 0.004 * (n % 3)) for n in range(5)]
+    shots = [camera.image(band, ra_deg=ra, dec_deg=dec, exposure_s=60.0) for ra, dec in places]
+    built = build_fringe([shot.exposure for shot in shots], given, ALFOSC)
+    assert built.verdict == ""
+    shot = camera.image(band, exposure_s=60.0, ra_deg=PLACE[0] - 0.01, dec_deg=PLACE[1] - 0.01)
+    how = ImageSettings(stop_after="sky")
+    before = camera.reduce(shot, band, calibrations=given, settings=how)
+    after = camera.reduce(shot, band, calibrations=replace(given, fringe=built.value), settings=how)
+    assert abs(strength(after, shot)) < 0.3 * strength(before, shot)
+    assert in_apertures(after) < 0.9 * in_apertures(before)
+
+
+def in_apertures(result, side=11) -> float:
+    """Return the scatter of the light in squares of empty sky, electrons."""
+    left = result.image.data - result.background
+    rows, columns = (n // side for n in left.shape)
+    cut = left[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    sums = cut.sum(axis=(1, 3))
+    return float(1.4826 * np.median(np.abs(sums - np.median(sums))))
