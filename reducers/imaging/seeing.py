@@ -86,7 +86,7 @@ def spatial_terms(x: Vector, y: Vector, shape: tuple[int, int]) -> Vector:
 class Shapes:
     """Moffat profiles fitted to single stars; every field is (n,) long.
 
-    `width_error` is the error of ln(FWHM).
+    `width_error` is the error of ln(FWHM), `chi2` is -2 ln(likelihood) with the variances' part.
     """
 
     flux: Vector
@@ -183,7 +183,8 @@ def _improved(
         fwhm_px=np.clip(now.fwhm_px * np.exp(np.clip(step[:, 4], -0.3, 0.3)), 0.5, 60),
         e1=e1,
         e2=e2,
-        chi2=np.sum(flat * left**2, axis=1),
+        # Else a model with broader wings would win by its larger errors alone.
+        chi2=np.sum(flat * left**2 - np.log(np.where(flat > 0, flat, 1.0)), axis=1),
         width_error=np.sqrt(np.linalg.inv(normal)[:, 4, 4]),
     )
 
@@ -283,16 +284,16 @@ def seeing_from(
 
 
 def best_power(trials: Mapping[float, Shapes]) -> float:
-    """Return the power that fits best; the usual one unless another is clearly better.
+    """Return the power that is likeliest; the usual one unless another is clearly better.
 
-    No star counts for more than chi2 = 30: a double star has no say.
+    No star counts for more than 30 against a power: a double star has no say.
     """
-    usual = trials[USUAL_BETA].chi2
-    gains = {
-        beta: float(np.sum(np.clip(usual - trial.chi2, -30, 30))) for beta, trial in trials.items()
-    }
-    best = max(gains, key=gains.__getitem__)
-    return best if gains[best] > 9 else USUAL_BETA
+    powers = list(trials)
+    misfit = np.array([trial.chi2 for trial in trials.values()])
+    loss = np.minimum(misfit - misfit.min(axis=0), 30).sum(axis=1)
+    best = int(np.argmin(loss))
+    clearly = loss[powers.index(USUAL_BETA)] - loss[best] > 9
+    return powers[best] if clearly else USUAL_BETA
 
 
 def _summary(shapes: Shapes, beta: float, image: tuple[int, int]) -> Seeing:
