@@ -40,6 +40,15 @@ def test_the_width_of_the_stars_is_measured_without_being_told(fwhm: float, q: f
         assert abs(np.sin(seeing.position_angle_rad)) < 0.15
 
 
+def test_stars_without_wings_are_measured_as_wide_as_they_are() -> None:
+    rng = np.random.default_rng(3)
+    x, y = (axis.ravel() for axis in np.meshgrid(*2 * [np.arange(50.0, 480, 80)]))
+    x, y = x + rng.uniform(-0.5, 0.5, len(x)), y + rng.uniform(-0.5, 0.5, len(y))
+    field = draw((500, 500), x, y, np.full(len(x), 2e5), fwhm=FWHM, beta=200.0)
+    found, _ = detect(field.frame, field.sky, field.rms)
+    assert found.fwhm_px == pytest.approx(FWHM, rel=0.08)
+
+
 def test_seeing_follows_the_course_over_the_image() -> None:
     field = random_field(250, growth=0.10)
     found, _ = detect(field.frame, field.sky, field.rms)
