@@ -29,6 +29,8 @@ AT_MOST = 4
 MOST_PER_PIXEL = 4.0
 #: A trail may begin so far from where the frame begins; nothing wider is taken for one.
 EDGE_PX, WIDEST_PX = 72, 40.0
+#: On the short chord of a corner two bright stars make a line.
+SHORTEST_PX = 144.0
 #: A spike passes its star so closely, and its farther half is so much fainter.
 NEAR_STAR_PX, FADED = 6.0, 0.6
 #: A group of bright pixels so long, that fills so little of its length squared, may be a trail.
@@ -166,8 +168,9 @@ def _is_an_object(shape: LineShape) -> bool:
     """
     seen = shape.along_px[np.isfinite(shape.along)]
     touches = shape.start_px < seen[0] + EDGE_PX or shape.end_px > seen[-1] - EDGE_PX
-    short = shape.end_px - shape.start_px < (seen[-1] - seen[0]) / 2
-    return (short and not touches) or shape.fwhm_px > WIDEST_PX
+    length_px = shape.end_px - shape.start_px
+    short = length_px < (seen[-1] - seen[0]) / 2
+    return (short and not touches) or length_px < SHORTEST_PX or shape.fwhm_px > WIDEST_PX
 
 
 def _is_spike(shape: LineShape, stars: NDArray[np.float64]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,16 @@ def test_stars_alone_have_no_trail(stars: np.ndarray) -> None:
         frame, trails = found(exposed(stars, np.random.default_rng(seed)))
         assert trails == ()
         assert not (frame.mask & Mask.TRAIL).any()
+
+
+def test_two_bright_stars_in_a_corner_of_the_field_are_no_trail() -> None:
+    rng = np.random.default_rng(8)
+    pair = np.array([[30.0, 524.0, 1.5e6], [65.0, 552.0, 4e5]])
+    frame = exposed(field(SHAPE, pair, 3.7), rng)
+    columns, rows = np.meshgrid(np.arange(SHAPE[1]), np.arange(SHAPE[0]))
+    unlit = rows - columns > 530
+    frame = replace(frame, mask=frame.mask | (unlit * np.uint16(Mask.VIGNETTED | Mask.EDGE)))
+    assert found(frame)[1] == ()
 
 
 def test_noise_stays_far_below_the_limit() -> None:
