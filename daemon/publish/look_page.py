@@ -38,6 +38,19 @@ def look_picture(seen: QuickLook, exposure: Exposure, notes: Sequence[str]) -> P
     return look_page(seen, exposure, notes).finish()
 
 
+def words_of(seen: QuickLook) -> list[str]:
+    """Return what an observer wants to know at once."""
+    found = seen.measurements
+    return [
+        f"{known(found.get('stars'), '.0f')} stars",
+        f'seeing {known(found.get("seeing_arcsec"), ".2f")}"',
+        f"sky {known(found.get('sky_e'), '.0f')} electrons",
+        f"saturated {known(100 * found.get('saturated_fraction', math.nan), '.2f')} per cent",
+        "placed by stars" if seen.solved else "placed by the header alone",
+        "the product follows",
+    ]
+
+
 def look_page(seen: QuickLook, exposure: Exposure, notes: Sequence[str]) -> Page:
     """Draw an image as it is known before it is reduced."""
     page = Page("quick look")
@@ -51,14 +64,7 @@ def look_page(seen: QuickLook, exposure: Exposure, notes: Sequence[str]) -> Page
             *(said for said in circumstances(identity) if not said.startswith("no ")),
             f"filter {identity.setup.filter or 'none'}",
         ],
-        reasons=[
-            f"{known(found.get('stars'), '.0f')} stars",
-            f'seeing {known(found.get("fwhm_arcsec"), ".2f")}"',
-            f"sky {known(found.get('sky_e'), '.0f')} electrons",
-            f"saturated {known(100 * found.get('saturated_fraction', math.nan), '.2f')} per cent",
-            "placed by stars" if seen.solved else "placed by the header alone",
-            "the product follows",
-        ],
+        reasons=words_of(seen),
         right=exposure.stem,
         aside=notes,
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LONGEST_PX = 1100
 _MEASURED = {
     "stars": ("NSTARS", "stars found"),
-    "fwhm_arcsec": ("FWHM", "[arcsec] median of the stars"),
+    "seeing_arcsec": ("FWHM", "[arcsec] median of the stars"),
     "ellipticity": ("ELLIPTIC", "1 - b/a, median of the stars"),
     "sky_e": ("SKYLEVEL", "[electron] median of the sky"),
 }

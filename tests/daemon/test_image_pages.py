@@ -13,10 +13,11 @@ from PIL import Image
 
 from daemon.publish.evidence import Evidence
 from daemon.publish.image_page import image_picture
-from daemon.publish.look_page import look_picture
+from daemon.publish.look_page import look_picture, words_of
 from daemon.publish.master_pages import master_picture
 from reducers.imaging.masters import build_dark, build_sky_flat
 from reducers.imaging.quick_look import quick_look
+from reducers.imaging.quick_products import quick_hdus
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageCalibrations, ImageSettings
 from reducers.imaging.references import References
@@ -66,7 +67,12 @@ def test_an_empty_sky_is_drawn(given: ImageCalibrations) -> None:
 
 def test_a_quick_look_says_what_it_knows(given: ImageCalibrations) -> None:
     exposure = expose(300 + FIELD, 3)
-    facts = said(look_picture(quick_look(exposure, given, ALFOSC), exposure, ["BIAS x"]))
+    seen = quick_look(exposure, given, ALFOSC)
+    assert [words for words in words_of(seen) if "unknown" in words] == []
+    assert quick_hdus(seen, exposure, [])[0].header["FWHM"] == pytest.approx(
+        seen.measurements["seeing_arcsec"], rel=0.01
+    )
+    facts = said(look_picture(seen, exposure, ["BIAS x"]))
     assert facts["calibrations"] == ["BIAS x"]
     assert facts["measurements"]["sky_e"] == pytest.approx(300, rel=0.05)
 
