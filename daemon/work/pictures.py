@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from daemon.layout import write_atomically
 from daemon.publish.page import DRAWING_ERRORS
+from daemon.work.roles import OPTIONAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +23,11 @@ SAFE_MODE_ATTEMPT = 3
 
 
 def notes_of(selections: Sequence[Selection]) -> list[str]:
-    """Return one line per calibration for the plot."""
+    """Return one line per calibration for the plot; what is optional and absent has none."""
     notes = []
     for item in selections:
+        if item.master is None and item.role in OPTIONAL:
+            continue
         made_of = item.master.inputs[0][1] if item.master and item.master.inputs else "none"
         notes.append(f"{item.role} {made_of}, {item.reason}")
     return notes

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from calibration_store.policy import Selection
 from daemon.publish.page import Picture
-from daemon.work.pictures import remove_picture, save_picture
+from daemon.work.pictures import notes_of, remove_picture, save_picture
 from reducers.errors import NoOverscan
 
 if TYPE_CHECKING:
@@ -50,3 +51,11 @@ def test_a_picture_that_is_no_longer_true_goes_with_its_facts(tmp_path: Path) ->
     remove_picture(tmp_path / "failed_arc_a.png")
     remove_picture(tmp_path / "failed_arc_a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plot_names_a_missing_flat_but_no_master_that_nobody_has_to_take() -> None:
+    missing = [
+        Selection(role=role, master=None, rung="", reason="there is no master that fits")
+        for role in ("FLAT", "ILLUMINATION")
+    ]
+    assert notes_of(missing) == ["FLAT none, there is no master that fits"]
