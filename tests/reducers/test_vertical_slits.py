@@ -182,13 +182,13 @@ def test_the_bias_is_subtracted_before_the_frame_is_turned(
     assert abs(float(np.median(frame.data))) < 3
 
 
-def test_an_instrument_that_knows_no_vertical_slits_refuses_them_in_words(
+def test_an_instrument_that_knows_no_vertical_slits_tells_such_spectra_in_pixels(
     horizontal: dict[FrameKind, list[Exposure]],
 ) -> None:
     identity = stood_up(horizontal[FrameKind.SPEC_OBJECT][0], mirrored=False).identity
     silent = replace(ALFOSC, vertical_slits=None)
-    with pytest.raises(SetupMismatch, match="says nothing about spectra along the rows"):
-        grism_of(identity, silent)
+    assert grism_of(identity, silent).in_pixels
+    assert not grism_of(identity, ALFOSC).in_pixels
 
 
 def test_the_binning_along_the_slit_follows_the_slit() -> None:
