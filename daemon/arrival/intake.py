@@ -304,27 +304,21 @@ class Intake:
         self._tracker.observe(sighting, now)
 
     def _write_batch(self) -> int:
-        settled = [self._settled.pop(path) for path in tuple(self._settled)[:_BATCH]]
-        decided, self._decided = self._decided[:_BATCH], self._decided[_BATCH:]
-        missing, self._missing = self._missing[:_BATCH], self._missing[_BATCH:]
+        settled = list(self._settled.values())[:_BATCH]
+        decided, missing = self._decided[:_BATCH], self._missing[:_BATCH]
         if not settled and not decided and not missing:
             return 0
-        try:
-            with writing(self._engine) as session:
-                for path in missing:
-                    self._record_missing(path, session)
-                for record in decided:
-                    self._archive.record_file(record, within=session)
-                for sighting, priority in settled:
-                    self._submit_one(sighting, priority or PRIORITY_INGEST, session)
-        except BaseException:
-            # Nothing was written: all of it stays due, for a step after the trouble.
-            back = {entry[0].path: entry for entry in settled}
-            self._settled = back | self._settled
-            self._decided = decided + self._decided
-            self._missing = missing + self._missing
-            raise
+        with writing(self._engine) as session:
+            for path in missing:
+                self._record_missing(path, session)
+            for record in decided:
+                self._archive.record_file(record, within=session)
+            for sighting, priority in settled:
+                self._submit_one(sighting, priority or PRIORITY_INGEST, session)
+        # Only what is written is no longer due: after an error all of it is, in a later step.
+        del self._decided[: len(decided)], self._missing[: len(missing)]
         for sighting, _ in settled:
+            del self._settled[sighting.path]
             self._handled[str(sighting.path)] = sighting.stamp
             self._first_seen.pop(sighting.path, None)
             self._at_start.discard(sighting.path)
