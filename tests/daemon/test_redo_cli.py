@@ -106,7 +106,10 @@ def test_what_is_no_range_is_refused(redo: Run, text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--calibration", "DARK=x"), "write ROLE=MASTER, ROLE one of BIAS, FLAT, ILLUMINATION, ARC"),
+        (
+            ("--calibration", "DARK=x"),
+            "write ROLE=MASTER, ROLE one of BIAS, FLAT, ILLUMINATION, ARC",
+        ),
         (("--calibration", "BIAS=no_such"), "there is no master 'no_such'; those that fit as BIAS"),
         (("--calibration", "FLAT={bias}"), "does not fit ALJa150017: a master BIAS, not FLAT"),
         (("--exclude", "no_such"), "no master and no frame is called so"),
