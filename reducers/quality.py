@@ -89,12 +89,16 @@ class Limits:
 
 
 #: What is judged -> the limits it is held against.
-_FILES = {"spectra": "quality.toml", "images": "quality_images.toml"}
+_FILES = {
+    "spectra": "quality.toml",
+    "images": "quality_images.toml",
+    "transients": "quality_transients.toml",
+}
 
 
 @cache
 def load_limits(of: str = "spectra") -> Limits:
-    """Return the limits of 'spectra' or 'images' that ship with the package."""
+    """Return the limits of 'spectra', 'images' or 'transients' that ship with the package."""
     text = resources.files("reducers").joinpath(_FILES[of]).read_text("utf8")
     table = tomllib.loads(text)
     rules = tuple(

@@ -1,0 +1,1 @@
+"""What is new in the sky: sources that no catalogue knows, vetted and ranked."""
