@@ -15,7 +15,8 @@ ReductionError
 ├── NoTraceFound
 ├── PoorResponse
 ├── BadStackList
-└── BadTemplate
+├── BadTemplate
+└── BadNotice
 """
 
 from __future__ import annotations
@@ -86,3 +87,7 @@ class BadStackList(ReductionError):
 
 class BadTemplate(ReductionError):
     """A template of a supernova, or a folder of them, cannot be read."""
+
+
+class BadNotice(ReductionError):
+    """A notice of an event cannot be understood, or is of a stream that is not used."""

@@ -1,0 +1,1 @@
+"""What satellites say about events: read, put into order, and turned into localisations."""
