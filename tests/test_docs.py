@@ -12,6 +12,7 @@ import pytest
 
 from daemon.cli.main import COMMANDS, main
 from daemon.config import Config, load_config, render_defaults
+from daemon.outlets import NAMED
 from reducers.quality import load_limits
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def settings() -> list[tuple[str, str]]:
         values = getattr(config, section.name)
         if dataclasses.is_dataclass(values) and section.name != "only":
             found += [(section.name, item.name) for item in dataclasses.fields(values)]
+    for group, (kind, name) in NAMED.items():
+        found += [(f"{group}.{name}", item.name) for item in dataclasses.fields(kind)]
     return found
 
 

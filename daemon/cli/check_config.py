@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from daemon.cli.options import add_config, config_file, configuration
 from daemon.config import render_defaults
+from daemon.outlets import NAMED
 
 if TYPE_CHECKING:
     import argparse
@@ -54,6 +55,11 @@ def effective(config: Config) -> list[str]:
             if section.name == "paths" and item.name == "database":
                 value = config.database
             lines.append(f"#{item.name} =" if value is None else f"{item.name} = {_toml(value)}")
+    for group in NAMED:
+        for name, values in getattr(config, group).items():
+            lines += ["", f"[{group}.{_toml(name)}]"]
+            for item in dataclasses.fields(values):
+                lines.append(f"{item.name} = {_toml(getattr(values, item.name))}")
     return lines
 
 

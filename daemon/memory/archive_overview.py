@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from calibration_store.tables import MasterRow
+from daemon.memory.archive_deliveries import DeliveryArchive
 from daemon.memory.archive_files import FileArchive, file_record
-from daemon.memory.archive_notices import NoticeArchive
+from daemon.memory.archive_heartbeats import HeartbeatArchive
 from daemon.memory.job_record import job_record
 from daemon.memory.records import (
     FileRecord,
     FileState,
     JobKind,
     JobState,
-    NoticeState,
     Overview,
     ProductLine,
     ProductState,
 )
-from daemon.memory.tables import FileRow, JobRow, NoticeRow, ProductRow, RevisionRow
+from daemon.memory.tables import FileRow, JobRow, ProductRow, RevisionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class OverviewArchive(FileArchive, NoticeArchive):
+class OverviewArchive(FileArchive, DeliveryArchive, HeartbeatArchive):
     """What `status` asks."""
 
     def latest_night(self, within: Session | None = None) -> str:
@@ -60,9 +60,8 @@ class OverviewArchive(FileArchive, NoticeArchive):
                 masters={
                     (role, state): count for role, state, count in _masters_of(session, night)
                 },
-                notices={
-                    NoticeState(state): count for state, count in _count(session, NoticeRow.state)
-                },
+                deliveries=self.count_deliveries(session),
+                undelivered=tuple(self.undelivered(recent, session)),
                 heartbeats=tuple(self.heartbeats(session)),
                 troubles=tuple(_troubles(session, recent)),
                 broken=tuple(job_record(row) for row in _broken(session, recent)),

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from daemon.memory.messages import Delivery, DeliveryState
 from reducers.identity import Identity
 
 
@@ -288,36 +289,6 @@ class CombinationRecord:
     created_at: datetime
 
 
-class NoticeState(StrEnum):
-    """Whether a notice went out."""
-
-    WAITING = "waiting"
-    SENT = "sent"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """A message to people, kept until it is delivered.
-
-    Attributes
-    ----------
-    dedup_key
-        One notice per key is ever queued.
-    """
-
-    id: int
-    dedup_key: str
-    topic: str
-    text: str
-    attachments: tuple[Path, ...]
-    state: NoticeState
-    attempts: int
-    next_try: datetime
-    created_at: datetime
-    error: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """A sign of life: who, when last, doing what, and how often it got something done."""
@@ -357,6 +328,8 @@ class Overview:
         Failed jobs, newest first.
     latest
         Current products, newest first.
+    undelivered
+        What the outbox gave up or cannot place, newest first.
     """
 
     night: str
@@ -366,7 +339,8 @@ class Overview:
     products: Mapping[tuple[ProductState, int], int]
     jobs: Mapping[tuple[JobKind, JobState], int]
     masters: Mapping[tuple[str, str], int]
-    notices: Mapping[NoticeState, int]
+    deliveries: Mapping[DeliveryState, int]
+    undelivered: tuple[Delivery, ...]
     heartbeats: tuple[Heartbeat, ...]
     troubles: tuple[FileRecord, ...]
     broken: tuple[Job, ...]

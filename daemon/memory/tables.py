@@ -274,27 +274,6 @@ class CombinationRow(Base):
     created_at: Mapped[datetime]
 
 
-class NoticeRow(Base):
-    """One message that must go out once."""
-
-    __tablename__ = "notice"
-    __table_args__ = (
-        UniqueConstraint("dedup_key"),
-        Index("ix_notice_due", "state", "next_try"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    dedup_key: Mapped[str]
-    topic: Mapped[str]
-    text: Mapped[str]
-    attachments: Mapped[list[Any]]
-    state: Mapped[str]
-    attempts: Mapped[int]
-    next_try: Mapped[datetime]
-    created_at: Mapped[datetime]
-    error: Mapped[str]
-
-
 class HeartbeatRow(Base):
     """The last sign of life of one process."""
 

@@ -13,7 +13,7 @@ from daemon.memory.errors import StorePaused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from daemon.memory.archive_notices import NoticeArchive
+    from daemon.memory.archive_heartbeats import HeartbeatArchive
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Pulse:
     """Keeps one heartbeat row; any thread of its process may use it."""
 
     def __init__(
-        self, archive: NoticeArchive, name: str, seconds: Callable[[], float] = time.monotonic
+        self, archive: HeartbeatArchive, name: str, seconds: Callable[[], float] = time.monotonic
     ) -> None:
         self._archive = archive
         self._seconds = seconds

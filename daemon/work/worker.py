@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from daemon.clock import SystemClock
 from daemon.config import Config, load_config
-from daemon.memory.archive_notices import NoticeArchive
+from daemon.memory.archive_heartbeats import HeartbeatArchive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
 from daemon.work.confine import die_with_parent, forbid_core_dumps, is_orphan, limit_memory
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     config = _configuration(options.config)
     limit_memory(config.work.memory_limit_mb)
     engine, clock = open_database(config.database), SystemClock()
-    queue, pulse = JobQueue(engine, clock), Pulse(NoticeArchive(engine, clock), options.name)
+    queue, pulse = JobQueue(engine, clock), Pulse(HeartbeatArchive(engine, clock), options.name)
     module, _, builder = options.tasks.partition(":")
     tasks: Mapping[JobKind, Task] = getattr(importlib.import_module(module), builder)(config)
     gc.freeze()  # modules stay: the collector need not look through them again and again

@@ -20,6 +20,7 @@ from calibration_store.codec import from_json, to_json
 from calibration_store.tables import MasterRow
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database, open_read_only, writing
+from daemon.memory.messages import DeliveryState, Message, Topic
 from daemon.memory.records import (
     Choice,
     FileRecord,
@@ -28,7 +29,6 @@ from daemon.memory.records import (
     JobKind,
     JobRequest,
     JobState,
-    NoticeState,
     ProductRecord,
     ProductState,
 )
@@ -432,28 +432,81 @@ def test_a_product_of_a_transaction_that_fails_leaves_the_old_one_current(engine
 # --- notices and heartbeats
 
 
-def test_a_notice_is_queued_once_whatever_became_of_it(archive):
+def test_a_message_is_queued_once_whatever_became_of_it(archive):
     assert archive.queue_notice("night:1", "report", "All well.", [Path("/out/\udce9.png")])
     assert not archive.queue_notice("night:1", "report", "All well again.")
-    (notice,) = archive.pending_notices(START)
-    assert (notice.topic, notice.text) == ("report", "All well.")
-    assert notice.attachments == (Path("/out/\udce9.png"),)
-    archive.mark_notice_sent(notice.id)
-    assert archive.pending_notices(START) == []
+    (notice,) = archive.unrouted_notices(START)
+    assert (notice.message.topic, notice.message.text) == (Topic.REPORT, "All well.")
+    assert notice.message.attachments == (Path("/out/\udce9.png"),)
+    archive.route_notice(notice.id, [("slack", "C1", ""), ("slack", "C1", "")])
+    (delivery,) = archive.due_deliveries(START)
+    archive.mark(delivery.id, DeliveryState.SENT, remote="17.1")
+    assert archive.due_deliveries(START) == archive.unrouted_notices(START) == []
     assert not archive.queue_notice("night:1", "report", "All well.")
 
 
-def test_a_notice_that_failed_is_tried_again_later_or_given_up(archive):
+def test_a_message_keeps_all_it_was_given(archive):
+    message = Message(
+        key="k",
+        topic=Topic.ALERT,
+        text="New source.",
+        subject="A source",
+        html="<p>New</p>",
+        night="2026-11-20",
+        target="M 31",
+        programme="61-001",
+        attachments=(Path("/out/a.png"),),
+        blocks=({"type": "divider"},),
+        payload={"ra_deg": 10.5},
+        to=("slack",),
+        not_to=("mail",),
+        slot="s",
+        storm="c",
+        priority=10,
+        not_before=START + timedelta(hours=1),
+    )
+    archive.queue_message(message)
+    assert archive.unrouted_notices(START) == []
+    (notice,) = archive.unrouted_notices(START + timedelta(hours=1))
+    assert notice.message == message
+
+
+def test_a_message_of_an_interrupted_transaction_was_never_queued(archive, engine):
+    def half():
+        with writing(engine) as session:
+            archive.queue_notice("a", "alert", "x", within=session)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        half()
+    assert archive.notices() == []
+
+
+def test_a_newer_message_overtakes_what_waits_in_its_slot(archive):
+    old = Message(key="1", topic=Topic.HINT, text="no arc", slot="arc")
+    archive.queue_message(old)
+    archive.route_notice(archive.notices()[0].id, [("slack", "C1", "")])
+    archive.queue_message(replace(old, key="2", text="never routed"))
+    archive.queue_message(replace(old, key="3", text="arc taken"))
+    assert archive.deliveries_of("1")[0].state is DeliveryState.OVERTAKEN
+    assert [each.message.text for each in archive.unrouted_notices(START)] == ["arc taken"]
+
+
+def test_a_delivery_that_failed_is_tried_again_later_or_given_up(archive):
     archive.queue_notice("a", "alert", "x")
-    (notice,) = archive.pending_notices(START)
+    archive.route_notice(archive.notices()[0].id, [("slack", "C1", "")])
+    (delivery,) = archive.due_deliveries(START)
     later = START + timedelta(minutes=5)
-    archive.mark_notice_failed(notice.id, "timeout", later)
-    assert archive.pending_notices(START) == []
-    (again,) = archive.pending_notices(later)
-    assert (again.attempts, again.error, again.state) == (1, "timeout", NoticeState.WAITING)
-    archive.mark_notice_failed(notice.id, "gone", None)
-    assert archive.pending_notices(later) == []
-    assert archive.overview().notices == {NoticeState.FAILED: 1}
+    archive.mark(delivery.id, DeliveryState.WAITING, error="timeout", next_try=later)
+    assert archive.due_deliveries(START) == []
+    assert archive.next_delivery_at() == later
+    (again,) = archive.due_deliveries(later)
+    assert (again.error, again.state) == ("timeout", DeliveryState.WAITING)
+    archive.mark(delivery.id, DeliveryState.DEAD, error="channel is gone")
+    assert archive.due_deliveries(later) == []
+    seen = archive.overview()
+    assert seen.deliveries == {DeliveryState.DEAD: 1}
+    assert [each.error for each in seen.undelivered] == ["channel is gone"]
 
 
 def test_heartbeats_count_progress(archive, clock):

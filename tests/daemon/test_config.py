@@ -66,6 +66,10 @@ def test_the_line_is_that_of_the_right_section(tmp_path: Path) -> None:
         ('[paths]\nraw = "/data"', ["line 2", "list of texts"]),
         ("[paths]\nraw = [1]", ["line 2", "list of texts"]),
         ("paths = 3", ["line 1", "section"]),
+        ("[webhook]\nurl = 3", ["line 1", "[webhook.NAME]"]),
+        ("[webhook.tns]\nurl = 3", ["line 2", "[webhook.tns] url must be a text"]),
+        ('[programmes."61-001"]\nopne = true', ["line 2", "did you mean 'open'"]),
+        ('[slack]\ntopics = ["prodict"]', ["no 'prodict'", "product"]),
         ("[spectrum]\nregion_px = [300, 100]", ["line 2", "a range", "[300, 100]"]),
         ("[spectrum]\nmask_angstrom = [5570, 5585]", ["line 2", "must be ranges"]),
         ('[spectrum]\nmethod = "best"', ["line 2", "optimal, boxcar"]),
@@ -132,3 +136,9 @@ def test_every_setting_of_the_recipe_can_be_configured_but_the_place_of_one_obje
     section = {item.name: item.default for item in fields(Spectrum)}
     assert recipe.pop("centroid_px") is None
     assert section == recipe
+
+
+def test_sections_that_come_once_for_each_name_are_kept_by_name(tmp_path: Path) -> None:
+    config = read(tmp_path, '[programmes."61-001"]\nopen = true\n[webhook.tns]\nurl = "http://x"\n')
+    assert config.programmes["61-001"].open
+    assert config.webhook["tns"].url == "http://x"

@@ -28,9 +28,12 @@ from daemon.memory.errors import (
 )
 
 MIGRATIONS = Path(sqlite.__file__).with_name("migrations")
+TEXTS = "topic, subject, html, night, target, programme, slot, storm, next_try, created_at"
+LISTS = "attachments, blocks, payload, recipients, avoided"
+NOTHING, EMPTY = ", ".join(["''"] * 10), ", ".join(["'[]'"] * 5)
 NOTICE = text(
-    "INSERT INTO notice (dedup_key, topic, text, attachments, state, attempts, next_try,"
-    " created_at, error) VALUES (:key, '', :text, '[]', 'waiting', 0, '', '', '')"
+    f"INSERT INTO notice (dedup_key, text, {TEXTS}, {LISTS}, priority, routed) VALUES"
+    f" (:key, :text, {NOTHING}, {EMPTY}, 50, 0)"
 )
 COUNT = text("SELECT count(*) FROM notice")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.clock import SystemClock
-from daemon.memory.archive_notices import NoticeArchive
+from daemon.memory.archive_heartbeats import HeartbeatArchive
 from daemon.memory.database import open_database
 from daemon.work.pulse import Pulse
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_signs_of_life_are_rare_and_every_job_is_counted(tmp_path: Path) -> None:
     engine = open_database(tmp_path / "a.sqlite")
-    archive = NoticeArchive(engine, SystemClock())
+    archive = HeartbeatArchive(engine, SystemClock())
     wall = [0.0]
     pulse = Pulse(archive, "7-1", seconds=lambda: wall[0])
     pulse.show("idle")

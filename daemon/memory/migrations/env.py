@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-import daemon.memory.tables  # noqa: F401  (fills the metadata)
+import daemon.memory.notice_tables
+import daemon.memory.tables  # noqa: F401  (both fill the metadata)
 from calibration_store.tables import Base
 
 context.configure(

@@ -1,0 +1,133 @@
+"""The sections of the configuration file about what leaves the machine.
+
+No secret is ever a setting: tokens and passwords come as credentials of the service manager or
+from the environment, see `daemon.outbox.secrets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+#: Topics of `daemon.memory.messages.Topic`, as a setting lists them.
+TOPICS = ("product", "report", "alert", "hint", "change", "trouble")
+
+
+def _doc(sentence: str, *, at_least: float | None = None) -> dict[str, Any]:
+    return {"doc": sentence, "at_least": at_least}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbox:
+    """How messages go out."""
+
+    retry_h: float = field(
+        default=24.0, metadata=_doc("a delivery that keeps failing is given up", at_least=0)
+    )
+    digest_after_s: float = field(
+        default=3600.0,
+        metadata=_doc("what has waited longer goes out together, in one digest", at_least=0),
+    )
+    digest_above: int = field(
+        default=20, metadata=_doc("so many waiting for one channel go out together", at_least=2)
+    )
+    storm_per_h: int = field(
+        default=5, metadata=_doc("alike messages beyond so many an hour are counted", at_least=1)
+    )
+    fresh_h: float = field(
+        default=36.0,
+        metadata=_doc("products of exposures older than this are not announced", at_least=0),
+    )
+    journal: Path | None = field(
+        default=None, metadata=_doc("append every message to this file too, one JSON line each")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slack:
+    """Where Slack messages go; the token is the credential `slack-token`."""
+
+    channel: str = field(
+        default="", metadata=_doc('channel id, as "C0123ABCD"; empty posts nothing')
+    )
+    topics: tuple[str, ...] = field(
+        default=("product", "report", "alert", "hint", "change", "trouble"),
+        metadata=_doc("what is posted"),
+    )
+    api_url: str = field(
+        default="https://slack.com/api/", metadata=_doc("another address serves tests")
+    )
+    timeout_s: float = field(
+        default=30.0, metadata=_doc("an answer is waited for so long", at_least=0.1)
+    )
+    pace_s: float = field(
+        default=1.2, metadata=_doc("time between two posts in a channel", at_least=0)
+    )
+    users: tuple[str, ...] = field(
+        default=(), metadata=_doc("ids of those who may accept, reject and redo in Slack")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """Where mail goes; the password is the credential `smtp-password`."""
+
+    host: str = field(
+        default="",
+        metadata=_doc("SMTP server; empty writes .eml and .html into the night's folder"),
+    )
+    port: int = field(default=587, metadata=_doc("its port", at_least=1))
+    security: Literal["starttls", "tls", "none"] = field(
+        default="starttls", metadata=_doc("how the connection is protected: starttls, tls, none")
+    )
+    user: str = field(default="", metadata=_doc("login; empty sends without one"))
+    sender: str = field(default="alfoscd@localhost", metadata=_doc("address in From"))
+    recipients: tuple[str, ...] = field(
+        default=(), metadata=_doc("who gets what concerns the whole telescope")
+    )
+    topics: tuple[str, ...] = field(
+        default=("report", "alert", "trouble"), metadata=_doc("what is mailed")
+    )
+    timeout_s: float = field(
+        default=60.0, metadata=_doc("an answer is waited for so long", at_least=0.1)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A service that gets messages as JSON; its token is the credential `webhook-NAME`."""
+
+    url: str = field(default="", metadata=_doc("where messages are posted"))
+    topics: tuple[str, ...] = field(
+        default=(), metadata=_doc("what it gets; empty only what is addressed to it")
+    )
+    lookup_url: str = field(
+        default="",
+        metadata=_doc("tells with 200 or 404 whether {key} has arrived; asked before repeating"),
+    )
+    timeout_s: float = field(
+        default=30.0, metadata=_doc("an answer is waited for so long", at_least=0.1)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """What may be told of the frames of one PROPID; without a section nothing is."""
+
+    open: bool = field(
+        default=False, metadata=_doc("tell of its products as of those of the telescope")
+    )
+    slack_channel: str = field(
+        default="", metadata=_doc("a channel of its own, which gets them in any case")
+    )
+    mail: tuple[str, ...] = field(
+        default=(), metadata=_doc("who gets mail about its own frames, and only these")
+    )
+
+
+#: Sections that come once for each name: [webhook.NAME], [programmes."PROPID"].
+NAMED: dict[str, tuple[type[Any], str]] = {
+    "webhook": (Webhook, "NAME"),
+    "programmes": (Programme, '"PROPID"'),
+}
