@@ -1,0 +1,1 @@
+"""Minor planets: the orbits of a local file, and where they stand in a night."""
