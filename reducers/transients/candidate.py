@@ -55,6 +55,8 @@ class Candidate:
         What it is known as ('(4) Vesta', 'RR Lyr', a catalogue's own name); '' where new.
     method : str
         'catalogue' or 'difference'.
+    reasons : tuple of str
+        Why it has its standing, one sentence each.
     measurements : mapping of str to float
     """
 
@@ -79,4 +81,5 @@ class Candidate:
     score: float = float("nan")
     name: str = ""
     method: str = "catalogue"
+    reasons: tuple[str, ...] = ()
     measurements: Mapping[str, float] = field(default_factory=dict)

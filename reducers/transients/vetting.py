@@ -1,0 +1,85 @@
+"""Hold candidates against everything that speaks against them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reducers.quality import judge, load_limits
+from reducers.transients.agreement import colour_of
+from reducers.transients.candidate import Candidate, Standing
+from reducers.transients.ranking import VETO_QUALITY, score_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reducers.transients.catalogue_depth import CatalogueDepth
+    from reducers.transients.localisation import Localisation
+    from reducers.transients.search_image import SearchImage
+    from reducers.transients.witness import Witness
+
+
+def heard(
+    candidates: Sequence[Candidate], image: SearchImage, witnesses: Sequence[Witness]
+) -> list[Candidate]:
+    """Return the candidates with what every witness knows of them: names and measurements."""
+    told = list(candidates)
+    for witness in witnesses:
+        for index, said in enumerate(witness(tuple(told), image)):
+            own = told[index]
+            told[index] = replace(
+                own,
+                name=own.name or said.name,
+                measurements={**own.measurements, **said.measurements},
+            )
+    return told
+
+
+def vetted(
+    candidate: Candidate,
+    depths: Sequence[CatalogueDepth],
+    localisations: Sequence[Localisation],
+) -> Candidate:
+    """Return a candidate with its class, its standing and why, and its score."""
+    flags, quality = judge(candidate.measurements, load_limits("transients"))
+    colour = colour_of(
+        candidate.ra_deg, candidate.dec_deg, candidate.position_error_arcsec, localisations
+    )
+    standing, reasons = _standing(candidate, quality, depths)
+    if standing is Standing.VETOED:
+        reasons = tuple(flag.sentence for flag in flags if flag.quality >= VETO_QUALITY)
+    judged = replace(candidate, vetoes=flags, colour=colour, standing=standing, reasons=reasons)
+    return replace(judged, score=score_of(judged, circles=bool(localisations)))
+
+
+def _standing(
+    candidate: Candidate, quality: int, depths: Sequence[CatalogueDepth]
+) -> tuple[Standing, tuple[str, ...]]:
+    """Return what a candidate may be called, and the sentences that say why."""
+    if candidate.name:
+        return Standing.KNOWN, (f"It is {candidate.name}.",)
+    if quality >= VETO_QUALITY:
+        return Standing.VETOED, ()
+    against = not_deep_enough(candidate.magnitude, depths)
+    if against:
+        return Standing.UNVETTED, against
+    deep = [one.name for one in depths if one.limit_mag >= candidate.magnitude]
+    return Standing.NEW, (f"{' and '.join(deep)} would list it and does not.",)
+
+
+def not_deep_enough(magnitude: float, depths: Sequence[CatalogueDepth]) -> tuple[str, ...]:
+    """Return why catalogues cannot say that a source of a magnitude is new; empty if one can."""
+    if not math.isfinite(magnitude):
+        return ("Without a zero point nobody knows whether the catalogues reach so deep.",)
+    if any(one.limit_mag >= magnitude for one in depths):
+        return ()
+    if not depths:
+        return ("There is no catalogue of this field.",)
+    said = [
+        f"{one.why}." if one.why else
+        f"{one.name} is complete here to {one.band} = {one.limit_mag:.1f} only, the source has "
+        f"{magnitude:.1f}."
+        for one in depths
+    ]  # fmt: skip
+    return tuple(text[:1].upper() + text[1:] for text in said)

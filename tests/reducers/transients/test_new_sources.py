@@ -1,0 +1,194 @@
+"""A source is new when a catalogue deep enough does not list it, anywhere on the sky."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reducers.frame import Mask
+from reducers.imaging.references import References
+from reducers.transients.candidate import Standing
+from reducers.transients.localisation import Colour, Localisation
+from reducers.transients.new_sources import NO_PLACE, NO_ZERO_POINT, find_new_sources
+from reducers.transients.settings import SearchSettings
+from reducers.transients.witness import Statement
+from tests.reducers.transients.small_field import catalogue, changed, field, known
+
+FIELD = field()
+#: The first source is in no catalogue.
+KNOWN = known(catalogue(FIELD))
+
+
+def names(candidate) -> set[str]:
+    return {flag.name for flag in candidate.vetoes}
+
+
+@pytest.mark.parametrize("place", [(150.0, 32.0), (0.0, 10.0), (359.999, -60.0), (77.0, 89.9)])
+def test_the_only_source_without_an_entry_is_new_wherever_it_stands(place) -> None:
+    image = field(*place)
+    found = find_new_sources(image, known(catalogue(image)))
+    assert [one.number for one in found.candidates] == [1]
+    assert found.candidates[0].standing is Standing.NEW
+    assert found.matched == found.searched - 1
+    assert found.candidates[0].score > 0.5
+
+
+def test_nothing_is_new_where_all_is_listed() -> None:
+    found = find_new_sources(FIELD, known(catalogue(FIELD, leaving_out=())))
+    assert found.candidates == ()
+    assert not found.warnings
+
+
+def test_an_entry_of_unknown_motion_is_the_source_within_its_larger_error() -> None:
+    def off(error_mas: float) -> int:
+        entries = catalogue(FIELD, leaving_out=())
+        dec = entries.dec_deg.copy()
+        dec[0] += 1.2 / 3600
+        error = entries.position_error_mas.copy()
+        error[0] = error_mas
+        # A faint entry: it is not the light of the source that stands alone.
+        magnitude = entries.magnitudes["r"].copy()
+        magnitude[0] = 22.0
+        moved = replace(entries, dec_deg=dec, position_error_mas=error, magnitudes={"r": magnitude})
+        return len(find_new_sources(FIELD, known(moved)).candidates)
+
+    assert off(20.0) == 1
+    assert off(450.0) == 0
+
+
+def test_two_stars_that_seeing_has_merged_are_no_new_source() -> None:
+    entries = catalogue(FIELD, leaving_out=())
+    dec = entries.dec_deg.copy()
+    dec[0] += 0.62 / 3600
+    assert not find_new_sources(FIELD, known(replace(entries, dec_deg=dec))).candidates
+
+
+@pytest.mark.parametrize(
+    ("flaw", "words"),
+    [
+        ({"truncated": True}, "only the brightest"),
+        ({"covered": 0.7}, "70%"),
+        ({"limits": {"r": 17.0}}, "complete here to"),
+    ],
+)
+def test_a_catalogue_that_does_not_reach_leaves_a_candidate_unvetted(flaw, words) -> None:
+    found = find_new_sources(
+        FIELD, known(catalogue(FIELD, **flaw)), settings=SearchSettings(limit_mag=20.1)
+    )
+    assert found.candidates[0].standing is Standing.UNVETTED
+    assert words in found.candidates[0].reasons[0]
+
+
+def test_one_deep_catalogue_is_enough() -> None:
+    shallow = catalogue(FIELD, name="gaia", truncated=True)
+    found = find_new_sources(FIELD, known(shallow, catalogue(FIELD)))
+    assert found.candidates[0].standing is Standing.NEW
+
+
+def test_the_counts_of_the_field_tell_where_a_catalogue_ends() -> None:
+    entries = catalogue(FIELD)
+    kept = entries.magnitudes["r"] < 17.5
+    faint = {"r": np.where(kept, entries.magnitudes["r"], np.nan)}
+    found = find_new_sources(FIELD, known(replace(entries, magnitudes=faint)))
+    assert found.limit_mag < 17.6
+    assert not [one for one in found.candidates if one.standing is Standing.NEW]
+
+
+def test_without_any_catalogue_only_what_lies_in_a_circle_is_told_and_unvetted() -> None:
+    nothing = find_new_sources(FIELD, References())
+    assert nothing.candidates == ()
+    assert "No catalogue" in nothing.warnings[0]
+    own = FIELD.sources
+    circle = Localisation(kind="XRT", ra_deg=own.ra_deg[0], dec_deg=own.dec_deg[0], r90_arcsec=2.0)
+    found = find_new_sources(FIELD, References(), localisations=[circle])
+    assert [one.number for one in found.candidates] == [1]
+    assert found.candidates[0].standing is Standing.UNVETTED
+    assert found.candidates[0].colour is Colour.GREEN
+
+
+def test_an_image_without_a_place_has_no_candidates_and_one_reason() -> None:
+    found = find_new_sources(replace(FIELD, sky_map=None), KNOWN)
+    assert found.candidates == ()
+    assert found.why == NO_PLACE
+
+
+def test_without_a_zero_point_magnitudes_are_unknown_and_nothing_is_new() -> None:
+    unknown = np.full(len(FIELD.sources), np.nan)
+    blind = replace(
+        FIELD,
+        zero_point_mag=np.nan,
+        sources=replace(FIELD.sources, magnitude=unknown, magnitude_error=unknown),
+    )
+    found = find_new_sources(blind, KNOWN)
+    assert NO_ZERO_POINT in found.warnings
+    assert np.isnan(found.candidates[0].magnitude)
+    assert found.candidates[0].standing is Standing.UNVETTED
+    given = find_new_sources(blind, KNOWN, settings=SearchSettings(zero_point_mag=27.0))
+    assert given.candidates[0].magnitude == pytest.approx(18.0)
+    assert given.candidates[0].standing is Standing.NEW
+
+
+@pytest.mark.parametrize(
+    ("bit", "off_px", "flag"),
+    [
+        (Mask.SATURATED, 15, "NEAR_SATURATION"),
+        (Mask.TRAIL, 8, "ON_TRAIL"),
+        (Mask.VIGNETTED, 20, "ON_EDGE"),
+        (Mask.BAD, 1, "BAD_PIXELS"),
+    ],
+)
+def test_what_is_masked_nearby_holds_a_candidate_back(bit, off_px, flag) -> None:
+    mask = FIELD.mask.copy()
+    row, column = int(FIELD.sources.y_px[0]), int(FIELD.sources.x_px[0])
+    mask[row, column + off_px] = bit
+    found = find_new_sources(replace(FIELD, mask=mask), KNOWN).candidates[0]
+    assert flag in names(found)
+    assert found.standing is Standing.VETOED
+    assert found.score == 0
+
+
+def test_a_galaxy_and_a_hot_pixel_differ_from_the_stars() -> None:
+    for concentration, flag in ((0.35, "EXTENDED_SOURCE"), (0.8, "SHARP_SOURCE")):
+        image = changed(FIELD, 0, concentration=concentration)
+        found = find_new_sources(image, KNOWN).candidates[0]
+        assert flag in names(found)
+        assert found.standing is Standing.VETOED
+
+
+def test_a_marked_cosmic_ray_beside_a_star_that_is_no_sharper_only_lowers_its_rank() -> None:
+    mask = FIELD.mask.copy()
+    row, column = int(FIELD.sources.y_px[0]), int(FIELD.sources.x_px[0])
+    mask[row, column + 2] = Mask.COSMIC
+    struck = replace(FIELD, mask=mask)
+    found = find_new_sources(struck, KNOWN).candidates[0]
+    assert found.standing is Standing.NEW
+    assert found.score < find_new_sources(FIELD, KNOWN).candidates[0].score
+    sharp = find_new_sources(changed(struck, 0, concentration=0.55), KNOWN).candidates[0]
+    assert "COSMIC_REMNANT" in names(sharp)
+    assert sharp.standing is Standing.VETOED
+
+
+def test_a_wrong_place_on_the_sky_gives_one_warning_and_no_candidate_that_stands() -> None:
+    shifted = replace(FIELD.sources, dec_deg=FIELD.sources.dec_deg + 7.0 / 3600)
+    found = find_new_sources(replace(FIELD, sources=shifted), KNOWN)
+    assert found.suspicious
+    assert len(found.warnings) == 1
+    assert found.standing == ()
+
+
+def test_a_witness_who_knows_a_candidate_by_name_makes_it_known() -> None:
+    def seen(candidates, image):
+        return [Statement(name="(4) Vesta") for _ in candidates]
+
+    found = find_new_sources(FIELD, KNOWN, witnesses=[seen]).candidates[0]
+    assert (found.standing, found.name) == (Standing.KNOWN, "(4) Vesta")
+    assert "Vesta" in found.reasons[0]
+
+
+def test_the_best_candidate_comes_first() -> None:
+    image = changed(FIELD, 3, concentration=0.3)
+    found = find_new_sources(image, known(catalogue(FIELD, leaving_out=(0, 3))))
+    assert [one.number for one in found.candidates] == [1, 4]
+    assert found.candidates[1].standing is Standing.VETOED
