@@ -118,16 +118,30 @@ def psf_noise_factor(plane: Plane, psf: PointSpread, light: NDArray[np.float32])
     light : (ny, nx) float32
         The image without its stars; the faint rest of the stars counts as noise.
     """
+    pull = _pulls_of_nothing(plane, psf, light)
+    return believed(spread_of(pull)[0], len(pull)) if len(pull) >= LEAST_APERTURES else 1.0
+
+
+def psf_noise_below(plane: Plane, psf: PointSpread, light: NDArray[np.float32]) -> float:
+    """Return the same of the fluxes below the median: stars not yet found lift only the others."""
+    pull = _pulls_of_nothing(plane, psf, light)
+    if len(pull) < LEAST_APERTURES:
+        return 1.0
+    low, middle = np.percentile(pull, [15.87, 50])
+    return believed(float(middle - low), len(pull))
+
+
+def _pulls_of_nothing(plane: Plane, psf: PointSpread, light: NDArray[np.float32]) -> Vector:
+    """Return forced fluxes over their expected errors, where no pixel is masked."""
     half = int(np.ceil(1.6 * psf.fwhm_px))
     x, y = room_on(plane.good).places(float(half))
-    if len(x) < LEAST_APERTURES:
-        return 1.0
+    if not len(x):
+        return np.empty(0)
     stamps = stamps_around(x, y, half, plane.shape)
     value = psf.values(stamps, x, y)
     weight = value / stamps.of(plane.sky_variance)
     power = np.sum(weight * value, axis=(1, 2))
-    pull = np.sum(weight * stamps.of(light), axis=(1, 2)) / np.sqrt(power)
-    return believed(spread_of(pull)[0], len(x))
+    return np.asarray(np.sum(weight * stamps.of(light), axis=(1, 2)) / np.sqrt(power))
 
 
 def finite_sky(plane: Plane) -> NDArray[np.float32]:

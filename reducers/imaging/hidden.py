@@ -10,7 +10,7 @@ import sep
 from scipy.spatial import cKDTree
 
 from reducers.imaging.detection import bits_around, gaussian_kernel
-from reducers.imaging.empty_sky import psf_noise_factor
+from reducers.imaging.empty_sky import psf_noise_below
 from reducers.imaging.model_image import draw_sources
 from reducers.imaging.psf_photometry import PsfPhotometry, psf_photometry
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from reducers.imaging.point_spread import PointSpread
     from reducers.imaging.sources import Detections
 
-#: Sigma of a second look: what the first did not see needs more than it asked for.
-SIGMA = 5.5
+#: Sigma of a further look.
+SIGMA = 5.0
+#: Looks at most, and the share of new sources from which it is worth to look again.
+LOOKS, MANY = 4, 0.1
 #: Part of the subtracted light that may be left over without being a star: the wings.
 LEFT_OVER = 0.3
 #: Boxes of the haloes that the point spread does not know, FWHM.
@@ -35,6 +37,10 @@ REFIT_FWHM = 3.5
 #: A candidate and what stands within so many FWHM of it must be as wide as a star, to this
 #: fraction and three sigma.
 COMPANY_FWHM, WIDTH = 1.5, 0.15
+#: A candidate with company may be wider than a star by so many sigma only: galaxies have knots.
+WIDE_SIGMA = 2.0
+#: Share of its light that must have fallen on usable pixels: edges and masks make ruins.
+LEAST_SEEN = 0.75
 #: Fits until all candidates that are left hold.
 ROUNDS = 4
 
@@ -50,16 +56,35 @@ def with_hidden(
 
     A smoothed image does not resolve stars nearer than about 1.5 FWHM (Stetson 1987, PASP 99,
     191, section III.D, looks twice for the same reason). A candidate stays only if it and its
-    neighbours all come out as stars: a galaxy is not taken apart.
+    neighbours all come out as stars: a galaxy is not taken apart. In a crowd every star that is
+    found and taken away lowers the noise for the next, so that it is looked at until few are new.
 
     Returns
     -------
     fit, found
         With the new stars at their ends.
     """
-    if not psf.stars or not len(fit):
+    if not psf.stars:
         return fit, found
-    threshold = SIGMA * psf_noise_factor(plane, psf, fit.residual)
+    for _ in range(LOOKS):
+        before = len(fit)
+        fit, found = _looked(plane, psf, fit, found, occupied)
+        if len(fit) - before < MANY * before or not before:
+            break
+    return fit, found
+
+
+def _looked(
+    plane: Plane,
+    psf: PointSpread,
+    fit: PsfPhotometry,
+    found: Detections,
+    occupied: NDArray[np.bool_],
+) -> tuple[PsfPhotometry, Detections]:
+    """Return fit and detections with what one look shows."""
+    if not len(fit):
+        return fit, found
+    threshold = SIGMA * psf_noise_below(plane, psf, fit.residual)
     x, y, flux = _candidates(plane, psf, fit, threshold)
     if not 0 < len(x) <= max(MOST * len(fit), 30):
         return fit, found
@@ -140,11 +165,14 @@ def _are_stars(
     places = np.column_stack([part.x, part.y])
     around = cKDTree(places).query_ball_point(places[old:], COMPANY_FWHM * psf.fwhm_px)
     company = np.array([bool(star[members].all()) for members in around], bool)
+    wide = part.sharpness[old:] > WIDE_SIGMA * part.sharpness_error[old:]
+    alone = np.array([len(members) == 1 for members in around], bool)
+    whole = part.good_fraction[old:] > LEAST_SEEN
     # One star may hide beside another; several about one are a galaxy in pieces.
     owners = [[member for member in members if member < old] for members in around]
     children = np.bincount([owner for each in owners for owner in each], minlength=old)
     pieces = np.array([any(children[owner] > 1 for owner in each) for each in owners], bool)
-    return np.asarray(significant & star[old:] & company & ~pieces)
+    return np.asarray(significant & whole & star[old:] & company & (alone | ~wide) & ~pieces)
 
 
 def _merged(fit: PsfPhotometry, near: NDArray[np.intp], part: PsfPhotometry) -> PsfPhotometry:
