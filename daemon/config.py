@@ -20,6 +20,7 @@ from daemon.sections import (
     Instruments,
     Paths,
     Spectrum,
+    Triggers,
     Watch,
     Work,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Programme",
     "Slack",
     "Spectrum",
+    "Triggers",
     "Watch",
     "Webhook",
     "Work",
@@ -66,6 +68,7 @@ class Config:
     classification: Classification = field(default_factory=Classification)
     catalogues: Catalogues = field(default_factory=Catalogues)
     image: Image = field(default_factory=Image)
+    triggers: Triggers = field(default_factory=Triggers)
     instrument: Instruments = field(default_factory=Instruments)
     outbox: Outbox = field(default_factory=Outbox)
     slack: Slack = field(default_factory=Slack)
@@ -96,6 +99,11 @@ class Config:
         return self.catalogues.folder or self.paths.root / "catalogues"
 
     @property
+    def trigger_spool(self) -> Path:
+        """Folder in which notices of events are found, absolute."""
+        return self.triggers.spool or self.paths.root / "triggers"
+
+    @property
     def settings_digest(self) -> str:
         """SHA-256 over the settings that change a spectrum; it enters the product key."""
         if self.classification.templates is None:
@@ -123,6 +131,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "classification": Classification,
     "catalogues": Catalogues,
     "image": Image,
+    "triggers": Triggers,
     "instrument": Instruments,
     "outbox": Outbox,
     "slack": Slack,

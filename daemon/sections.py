@@ -216,3 +216,29 @@ class Image:
     blind_deadline_s: float = field(
         default=60.0, metadata=_doc("it is stopped after so long", at_least=1)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggers:
+    """Which notices of events the new sources on an image are compared with."""
+
+    spool: Path | None = field(
+        default=None,
+        metadata=_doc(
+            "folder in which notices (*.xml, *.json) are found; by default <root>/triggers"
+        ),
+    )
+    before_h: float = field(
+        default=1.0, metadata=_doc("images taken so long before an event belong to it", at_least=0)
+    )
+    after_d: float = field(
+        default=7.0, metadata=_doc("and those taken so long after it", at_least=0.1)
+    )
+    largest_arcmin: float = field(
+        default=30.0,
+        metadata=_doc("a larger error circle says nothing about a source on one image", at_least=0),
+    )
+    topics: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc("topics that `alfoscd trigger listen` takes from GCN's Kafka service"),
+    )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SILENT_AFTER_S = 60.0
 #: A file held for longer wants attention.
 HELD_TOO_LONG = timedelta(minutes=10)
+#: A notice that could not be read is told for so long.
+BAD_NOTICES_FOR = timedelta(days=1)
 #: Counting the files of the watched tree may take so long.
 _COUNTING_LIMIT_S = 0.1
 
@@ -116,7 +118,13 @@ def _read(
     jobs = reader.pairs("SELECT state, count(*) FROM job GROUP BY state")
     files = reader.pairs("SELECT state, count(*) FROM file GROUP BY state")
     failed = ask.jobs(reader, "failed", recent)
-    verdict, why = judge(workers, jobs, files, ask.held_since(reader, now - HELD_TOO_LONG))
+    verdict, why = judge(
+        workers,
+        jobs,
+        files,
+        ask.held_since(reader, now - HELD_TOO_LONG),
+        ask.bad_notices_since(reader, now - BAD_NOTICES_FOR),
+    )
     return Status(
         at=now,
         database=str(database),
@@ -154,6 +162,7 @@ def judge(
     jobs: Mapping[str, int],
     files: Mapping[str, int],
     long_held: int = 0,
+    bad_notices: int = 0,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and every reason for it, the gravest first.
 
@@ -161,6 +170,8 @@ def judge(
     ----------
     long_held
         Files held for longer than any delivery takes.
+    bad_notices
+        Notices of events that came lately and could not be read.
     """
     why = []
     chiefs = [worker for worker in workers if worker.who == "supervisor"]
@@ -175,6 +186,8 @@ def judge(
     for state, count in (("quarantined", files.get("quarantined", 0)), ("held", long_held)):
         if count:
             why.append(f"{count} file{'s' * (count > 1)} {state}")
+    if bad_notices:
+        why.append(f"{bad_notices} notice{'s' * (bad_notices > 1)} unread: `alfoscd trigger list`")
     if not down:
         why += [text for chief in chiefs for text in chief.state.split(WARNING)[1:]]
     silent = [w.who for w in workers if w.age_s > SILENT_AFTER_S]

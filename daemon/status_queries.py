@@ -312,6 +312,12 @@ def held_since(reader: Reader, when: datetime) -> int:
     return int(reader.value(query, when.strftime("%Y-%m-%d %H:%M:%S")))
 
 
+def bad_notices_since(reader: Reader, when: datetime) -> int:
+    """Return how many notices of events could not be read since this time."""
+    query = "SELECT count(*) FROM trigger WHERE state = 'bad' AND received_at >= ?"
+    return int(reader.value(query, when.strftime("%Y-%m-%d %H:%M:%S")))
+
+
 def nights(reader: Reader) -> tuple[str, ...]:
     """Return every night with frames, oldest first."""
     return tuple(str(row["night"]) for row in reader.rows(_NIGHTS))

@@ -22,6 +22,7 @@ COMMANDS = {
     "combine": ("daemon.cli.combine", "combine a target's spectra over several nights"),
     "stack": ("daemon.cli.stack", "add a target's images in one filter"),
     "catalogues": ("daemon.cli.catalogues", "fetch reference catalogues, see what is on disc"),
+    "trigger": ("daemon.cli.trigger", "notices of events: drop one, list them, listen to GCN"),
     "report": ("daemon.cli.report", "print the report of a night"),
     "simulate": ("daemon.cli.simulate", "write a simulated ALFOSC night"),
     "demo": ("daemon.cli.demo", "show everything on a small simulated night"),

@@ -45,6 +45,7 @@ class JobKind(StrEnum):
     LOOK = "show_image"
     STACK = "stack_images"
     FETCH = "fetch_catalogues"
+    TRIGGERS = "read_triggers"
 
 
 class ProductState(StrEnum):

@@ -25,6 +25,7 @@ from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
 from daemon.memory.records import FileState, JobKind, JobState
 from daemon.status_words import WARNING
+from daemon.triggers.watch import SpoolWatch
 from daemon.work.crew import TASKS, Crew, attempts_limit
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
@@ -66,6 +67,7 @@ class EngineRoom:
         self.queue = JobQueue(engine, clock)
         self.archive = Archive(engine, clock)
         self.intake = intake
+        self.triggers = SpoolWatch(config.trigger_spool, self.queue, clock)
         self.crew = Crew(config, self.queue, clock, tasks=tasks)
         self._next_heartbeat = 0.0
         self._next_expired = 0.0
@@ -90,6 +92,7 @@ class EngineRoom:
         """Do once everything that is due; a database that pauses is waited for."""
         try:
             self.intake.step()
+            self.triggers.step()
             self.crew.tend()
             self._forget_departed()
             self._take_back_expired()

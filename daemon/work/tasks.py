@@ -26,6 +26,7 @@ from daemon.work.refetch import fetch_missing
 from daemon.work.review import review_products
 from daemon.work.roles import MEASURED, role_of, rule_of
 from daemon.work.stack_sequences import stack_sequence
+from daemon.work.trigger_notices import read_triggers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.IMAGE: partial(calibrate_image, bench, draw=image_picture),
         JobKind.FETCH: partial(fetch_missing, bench),
         JobKind.STACK: partial(stack_sequence, bench),
+        JobKind.TRIGGERS: partial(read_triggers, bench),
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
     }
 

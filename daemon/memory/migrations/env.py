@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 
 import daemon.memory.notice_tables
-import daemon.memory.tables  # noqa: F401  (both fill the metadata)
+import daemon.memory.tables
+import daemon.memory.trigger_tables  # noqa: F401  (all fill the metadata)
 from calibration_store.tables import Base
 
 context.configure(

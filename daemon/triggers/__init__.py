@@ -1,0 +1,1 @@
+"""Notices of events: how they come in, and which images they are about."""
