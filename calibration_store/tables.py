@@ -96,3 +96,16 @@ class MasterParentRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     role: Mapped[str]
     key: Mapped[str]
+
+
+class PinRow(Base):
+    """One master that serves a night by a person's wish."""
+
+    __tablename__ = "pin"
+
+    master_key: Mapped[str] = mapped_column(primary_key=True)
+    night: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    user: Mapped[str]
+    reason: Mapped[str]
+    pinned_at: Mapped[datetime]

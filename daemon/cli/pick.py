@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.io import fits
 
-from daemon.cli.redo_request import Unusable
+from daemon.cli.asked import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -185,7 +185,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: FrameRecord) -> int:
-    from daemon.cli.redo_request import Unusable, request_of
+    from daemon.cli.asked import Unusable
+    from daemon.cli.redo_request import request_of
 
     try:
         settings = _settings(args, frame)
@@ -220,7 +221,7 @@ def _settings(args: argparse.Namespace, frame: FrameRecord) -> dict[str, Any]:
     Unusable
         If some are for the other kind.
     """
-    from daemon.cli.redo_request import Unusable
+    from daemon.cli.asked import Unusable
     from daemon.work.roles import IMAGED
 
     image = frame.identity.kind in IMAGED

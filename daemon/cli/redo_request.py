@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from calibration_store.policy import why_unfit
 from calibration_store.records import MasterState
 from calibration_store.store import CalibrationStore
+from daemon.cli.asked import Unusable, master_named
 from daemon.publish.words import clean
 from daemon.work.redo import Redo
 from daemon.work.roles import NEEDS, REDUCED, product_of
@@ -15,15 +16,8 @@ from daemon.work.roles import NEEDS, REDUCED, product_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from calibration_store.records import MasterRecord
     from daemon.memory.archive import Archive
     from daemon.memory.records import FrameRecord
-
-_SHORTEST_KEY = 6
-
-
-class Unusable(Exception):
-    """What was asked for cannot be done; the message says why and what can."""
 
 
 def request_of(
@@ -81,7 +75,7 @@ def _pin(store: CalibrationStore, frame: FrameRecord, text: str) -> tuple[str, s
     if not equals or role not in known or not name.strip():
         roles = ", ".join(known)
         raise Unusable(f"--calibration '{clean(text, 60)}': write ROLE=MASTER, ROLE one of {roles}")
-    master = _master(store, name.strip(), role)
+    master = master_named(store, name.strip(), role)
     if master is None:
         raise Unusable(_unknown(store, frame, role, name))
     unfit = why_unfit(role, frame.identity, master)
@@ -93,7 +87,7 @@ def _pin(store: CalibrationStore, frame: FrameRecord, text: str) -> tuple[str, s
 
 
 def _excluded(store: CalibrationStore, archive: Archive, frame: FrameRecord, name: str) -> str:
-    master = _master(store, name)
+    master = master_named(store, name)
     if master is not None:
         return master.key
     raw = archive.find_frames(name)
@@ -104,16 +98,6 @@ def _excluded(store: CalibrationStore, archive: Archive, frame: FrameRecord, nam
         nights = ", ".join(item.night for item in same)
         raise Unusable(f"--exclude {clean(name, 60)}: taken in several nights ({nights})")
     raise Unusable(f"--exclude {clean(name, 60)}: no master and no frame is called so")
-
-
-def _master(store: CalibrationStore, name: str, role: str = "") -> MasterRecord | None:
-    """Return the newest master of this file name or key, or of the beginning of its key."""
-    stem = name.rsplit("/", 1)[-1].removesuffix(".fits")
-    found = [item for item in store.everything() if item.path.stem == stem or item.key == name]
-    if not found and len(name) >= _SHORTEST_KEY:
-        found = [item for item in store.everything() if item.key.startswith(name)]
-        found = found if len(found) == 1 else []
-    return max(found, key=lambda item: (item.role == role, item.version), default=None)
 
 
 def _unknown(store: CalibrationStore, frame: FrameRecord, role: str, name: str) -> str:

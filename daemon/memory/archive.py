@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_frames import FrameArchive
+from daemon.memory.archive_kinds import KindArchive
 from daemon.memory.archive_overview import OverviewArchive
 from daemon.memory.archive_products import ProductArchive
 from daemon.memory.archive_triggers import TriggerArchive
 
 
-class Archive(OverviewArchive, FrameArchive, ProductArchive, CombinationArchive, TriggerArchive):
+class Archive(
+    OverviewArchive,
+    FrameArchive,
+    ProductArchive,
+    CombinationArchive,
+    TriggerArchive,
+    KindArchive,
+):
     """Every query on the daemon's tables.
 
     Every method joins the caller's transaction when `within` is given, so that a frame and the

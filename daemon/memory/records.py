@@ -101,6 +101,18 @@ class FrameRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KindChange:
+    """A person's word on what a frame is, in place of what its header says."""
+
+    sha256: str
+    kind_before: str
+    kind: str
+    user: str
+    reason: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """Something that should be done once.
 

@@ -96,6 +96,21 @@ class RevisionSetRow(Base):
     set_key: Mapped[str] = mapped_column(primary_key=True)
 
 
+class KindChangeRow(Base):
+    """A person's word on what a frame is."""
+
+    __tablename__ = "kind_change"
+    __table_args__ = (Index("ix_kind_change_sha256", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    kind_before: Mapped[str]
+    kind: Mapped[str]
+    user: Mapped[str]
+    reason: Mapped[str]
+    changed_at: Mapped[datetime]
+
+
 class JobRow(Base):
     """One job; at most one of a key waits, and at most one runs."""
 

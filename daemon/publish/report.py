@@ -107,7 +107,10 @@ def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
             wanted.append((what, todo + _plot_of(line)))
     for job in status.failed:
         wanted.append(
-            (f"{job.kind} {job.about}: {clean(last_line(job.error), 160)}", "alfoscd status")
+            (
+                f"{job.kind} {job.about}: {clean(last_line(job.error), 160)}",
+                f"alfoscd quarantine retry {clean(job.about, 60)}",
+            )
         )
     wanted += [
         (f"{line.role} {line.setup}: {clean(line.reason)}", "take this calibration again")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from calibration_store.pins import Pins
 from calibration_store.store import CalibrationStore
 from daemon.clock import Clock, SystemClock
 from daemon.config import Config
@@ -41,6 +42,7 @@ class Bench:
     queue: JobQueue
     archive: Archive
     store: CalibrationStore
+    pins: Pins
     layout: Layout
     instruments: Mapping[str, Instrument]
 
@@ -78,6 +80,7 @@ def open_bench(
         queue=JobQueue(engine, clock),
         archive=Archive(engine, clock),
         store=CalibrationStore(engine),
+        pins=Pins(engine),
         layout=Layout(config.root),
         instruments={instrument.name: instrument for instrument in loaded},
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from calibration_store.history import standing_at
 from calibration_store.policy import choose, pinned, why_unfit
 from calibration_store.records import MasterState
 from daemon.memory.records import Choice, JobKind, JobState
@@ -27,6 +28,7 @@ from reducers.spectroscopy.response_history import median_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from calibration_store.policy import Selection
@@ -46,19 +48,31 @@ _MANY = 10_000
 
 
 def select_masters(
-    bench: Bench, frame: FrameRecord, product: str, how: Redo | None = None
+    bench: Bench,
+    frame: FrameRecord,
+    product: str,
+    how: Redo | None = None,
+    *,
+    at: datetime | None = None,
 ) -> tuple[Selection, ...]:
     """Choose a master for every role that `product` ('FLAT', ..., 'SPECTRUM') needs.
 
     What a person has chosen or left out in `how` comes before the rules.
+
+    Parameters
+    ----------
+    at
+        Choose among the masters that stood then; by default among those of now.
     """
     how = how or Redo()
     instrument = bench.instrument(frame.identity.instrument)
     wanted = needs(product, frame.identity.setup, instrument)
-    return tuple(_select(bench, frame, role, how) for role in wanted)
+    return tuple(_select(bench, frame, role, how, at) for role in wanted)
 
 
-def _select(bench: Bench, frame: FrameRecord, role: str, how: Redo) -> Selection:
+def _select(
+    bench: Bench, frame: FrameRecord, role: str, how: Redo, at: datetime | None
+) -> Selection:
     instrument = bench.instrument(frame.identity.instrument)
     wanted = bench.store.get(how.pins[role]) if role in how.pins else None
     if wanted is not None and not why_unfit(role, frame.identity, wanted):
@@ -67,8 +81,12 @@ def _select(bench: Bench, frame: FrameRecord, role: str, how: Redo) -> Selection
         replace(master, state=MasterState.BANNED, reason=f"left out by {how.user}")
         if not {master.key, *(sha256 for sha256, _ in master.inputs)}.isdisjoint(how.exclude)
         else master
-        for master in _candidates(bench, role, instrument, frame.night)
+        for master in _candidates(bench, role, instrument, frame.night, at)
     ]
+    for pin in bench.pins.of(role, frame.night):
+        liked = next((each for each in candidates if each.key == pin.master_key), None)
+        if liked is not None and _may_serve(role, frame, liked):
+            return pinned(role, frame.identity, liked, pin.user)
     rule = rule_of(role, instrument)
     found = choose(role, frame.identity, frame.night, candidates, rule)
     lacking = role == "ARC" and (found.master is None or found.borrowed)
@@ -265,8 +283,23 @@ def provenance_of(
     return (*raw, *masters)
 
 
-def _candidates(bench: Bench, role: str, instrument: Instrument, night: str) -> list[MasterRecord]:
+def _may_serve(role: str, frame: FrameRecord, master: MasterRecord) -> bool:
+    """Tell whether a wanted master stands and fits the set-up; its age does not matter."""
+    stands = master.state is MasterState.CURRENT
+    return stands and not why_unfit(role, frame.identity, master) and master.path.is_file()
+
+
+def _candidates(
+    bench: Bench, role: str, instrument: Instrument, night: str, at: datetime | None
+) -> list[MasterRecord]:
     """Return the usable masters, and those of the night that were refused, for the record."""
+    if at is not None:
+        every = [
+            master
+            for master in bench.store.everything()
+            if master.role == role and master.instrument == instrument.name
+        ]
+        return standing_at(every, at)
     refused = [
         master
         for master in bench.store.of_night(night)

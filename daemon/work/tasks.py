@@ -90,7 +90,7 @@ def plan_frame(bench: Bench, frame: FrameRecord, instrument: Instrument, session
     replaced = bench.archive.other_revisions(frame, within=session)
     steps = follow_up(
         frame,
-        _set_around(bench, frame, instrument, session),
+        set_around(bench, frame, instrument, session),
         instrument,
         bench.clock.now(),
         previous=bench.archive.frame_before(frame, within=session),
@@ -103,7 +103,7 @@ def plan_frame(bench: Bench, frame: FrameRecord, instrument: Instrument, session
         bench.archive.retire_product(frame.id, within=session)
 
 
-def _set_around(
+def set_around(
     bench: Bench, frame: FrameRecord, instrument: Instrument, session: Session
 ) -> list[FrameRecord]:
     """Return the frames of its calibration set; found by index, not by reading the night."""
