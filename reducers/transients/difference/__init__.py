@@ -1,0 +1,1 @@
+"""What has changed since a template was taken: one image taken off another."""
