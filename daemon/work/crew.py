@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from daemon.work.confine import SINGLE_THREADED
+from daemon.work.confine import SURROUNDINGS
 
 if TYPE_CHECKING:
     from daemon.clock import Clock
@@ -175,7 +175,7 @@ class Crew:
                 stdin=subprocess.PIPE,
                 pass_fds=(write_fd,),
                 start_new_session=True,
-                env={**os.environ, **SINGLE_THREADED, "PYTHONPATH": _import_path()},
+                env={**os.environ, **SURROUNDINGS, "PYTHONPATH": _import_path()},
             )
         finally:
             os.close(write_fd)

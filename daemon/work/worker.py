@@ -13,6 +13,7 @@ import faulthandler
 import gc
 import importlib
 import logging
+import math
 import os
 import pickle
 import signal
@@ -29,7 +30,13 @@ from daemon.config import Config, load_config
 from daemon.memory.archive_heartbeats import HeartbeatArchive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
-from daemon.work.confine import die_with_parent, forbid_core_dumps, is_orphan, limit_memory
+from daemon.work.confine import (
+    die_with_parent,
+    forbid_core_dumps,
+    give_back_memory,
+    is_orphan,
+    limit_memory,
+)
 from daemon.work.jobs import JobQueue
 from daemon.work.outcomes import TryLater
 from daemon.work.pulse import Pulse
@@ -47,6 +54,8 @@ log = logging.getLogger(__name__)
 LEASE_S = 60.0
 RENEW_S = 15.0
 IDLE_S = 0.25
+#: After so long without a job the memory of the last one is given back.
+REST_S = 120.0
 PAUSE_S = 60.0
 RETRY_FIRST_S = 2.0
 #: The storage has no room, is read-only or its quota is used up: nothing is wrong with the frame.
@@ -72,7 +81,7 @@ def work(
     """Do jobs until the share of this process is done, or it is told to leave."""
     leaving = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: leaving.set())
-    done = 0
+    done, rests_at = 0, time.monotonic() + REST_S
     while done < config.work.jobs_per_worker and not leaving.is_set():
         if is_orphan(post.parent_pid):
             return
@@ -85,12 +94,16 @@ def work(
         if job is None:
             post.report("idle")
             pulse.show("idle")
+            if time.monotonic() > rests_at:
+                give_back_memory()
+                rests_at = math.inf
             leaving.wait(IDLE_S)
             continue
         post.report(f"job {job.id}")
         pulse.show(f"{job.kind} (job {job.id})")
         # A job that only looked whether it may begin is none: a worker is dear to replace.
         done += do(job, queue, tasks[job.kind], post.name, config, pulse)
+        rests_at = time.monotonic() + REST_S
         pulse.show(ended=True)
         post.report("idle")
 
