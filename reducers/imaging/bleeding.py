@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import find_objects, label, maximum_filter
+from scipy.ndimage import find_objects, label
 
+from reducers.detector.grow import grown
 from reducers.frame import Frame, Mask
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def mask_bleeding(frame: Frame) -> Frame:
         _grow(bled, frame, groups[box] == number, box, sky)
     mask = frame.mask.copy()
     mask[bled] |= np.uint16(Mask.SATURATED)
-    mask[maximum_filter(bled, 3) & ~bled] |= np.uint16(Mask.NEIGHBOUR)
+    mask[grown(bled, rows=1, columns=1) & ~bled] |= np.uint16(Mask.NEIGHBOUR)
     count = int(bled.sum() - saturated.sum())
     return frame.after(f"bleeding: {count} pixels along columns masked", mask=mask)
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import astroscrappy
 import numpy as np
-from astroscrappy.utils import sepmedfilt5, sepmedfilt7, sepmedfilt9
+from astroscrappy.utils import sepmedfilt5, sepmedfilt9
 from scipy.ndimage import label
 
 from reducers.detector.grow import grown
 from reducers.frame import UNUSABLE, Frame, Mask
+from reducers.imaging.separable_median import median_of_five, median_of_seven
 from reducers.imaging.star_cores import star_cores
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -
     data = _mirrored(np.where(np.isfinite(frame.data), frame.data, level))
     least = np.float32(read_noise_e**2)
     variance = np.maximum(np.where(np.isfinite(frame.variance), frame.variance, 0), least)
-    planes = data, _mirrored(unusable), sepmedfilt7(_mirrored(variance))
+    planes = data, _mirrored(unusable), median_of_seven(_mirrored(variance))
     hits = _searched_windows(planes, sigma)
     hits = _beside_summits(hits, data, planes[2], sigma)[BORDER:-BORDER, BORDER:-BORDER]
     hits &= ~unusable
@@ -89,7 +90,7 @@ def _searched_windows(
 ) -> NDArray[np.bool_]:
     """Return the hits of data, unusable pixels and variance, window by window."""
     data, unusable, variance = planes
-    noise, smooth = np.sqrt(variance), sepmedfilt5(data)
+    noise, smooth = np.sqrt(variance), median_of_five(data)
     suspects = _suspects(data, smooth, noise, sigma) & ~unusable
     hits = np.zeros(data.shape, bool)
     for window in _windows(suspects):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sep
-from scipy.ndimage import uniform_filter
+
+from reducers.imaging.box_mean import mean_of_nine
 
 if TYPE_CHECKING:
     from reducers.frame import Frame, Image
@@ -40,7 +41,7 @@ def expected_light(frame: Frame, gain_e_per_adu: float, read_noise_adu: float) -
     sky = mesh.back(dtype=np.float32)
     level = max(float(mesh.globalback), 0.0)
     sigma = np.float32(np.sqrt(read_noise_adu**2 + level / gain_e_per_adu))
-    mean = uniform_filter(data, 3, mode="nearest")
+    mean = mean_of_nine(data)
     light = np.where(np.abs(mean - sky) > np.float32(MEAN_SIGMA / 3) * sigma, mean, sky)
     bright = data - sky > np.float32(PIXEL_SIGMA) * sigma
     return np.asarray(np.where(bright, data, light))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sep
-from scipy.ndimage import uniform_filter
 
 from reducers.frame import Image
+from reducers.imaging.box_mean import mean_of_nine
 
 if TYPE_CHECKING:
     from reducers.frame import Frame
@@ -91,7 +91,7 @@ def sky_noise(frame: Frame, background: Image) -> SkyNoise:
         np.median(frame.variance[::7, ::7][known[::7, ::7]] if known[::7, ::7].any() else 1.0)
     )
     # A mean of 3 x 3 pixels three of its sigma above the sky belongs to a source.
-    mean = uniform_filter(np.where(known, light, 0), 3, mode="nearest")
+    mean = mean_of_nine(np.where(known, light, np.float32(0)))
     source = known & (mean > np.sqrt(typical))
     variance = frame.variance - np.float32(slope) * light
     thin = (slice(None, None, THINNED), slice(None, None, THINNED))

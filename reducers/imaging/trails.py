@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sep
-from scipy.ndimage import find_objects, label, maximum_filter
+from scipy.ndimage import find_objects, label
 
 from reducers.detector.grow import grown
 from reducers.frame import UNUSABLE, Frame, Mask
@@ -152,7 +152,7 @@ def _round_objects(signal: Image, usable: NDArray[np.bool_]) -> NDArray[np.bool_
     ) ** 2.0
     long = (length2 > LONG_PX**2) & (objects["npix"] < FILLED * length2)
     covered = np.concatenate(([False], ~long))[segments]
-    return np.asarray(maximum_filter(covered, 9))
+    return grown(covered, rows=4, columns=4)
 
 
 def _of_the_detector(shape: LineShape) -> bool:
