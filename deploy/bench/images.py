@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Reduce simulated full frames of three kinds of field and print every figure against the truth."""
+"""Reduce simulated full frames of three kinds of field and print every figure against the truth.
+
+The speed is that of a worker that is warm: its tasks with files, pages and archive.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
@@ -26,9 +28,12 @@ from image_figures import (  # noqa: E402
     trail_figures,
     zero_point_figures,
 )
+from image_tasks import measure_tasks  # noqa: E402
 
-from reducers.imaging.quick_look import quick_look  # noqa: E402
-from tests.acceptance.sky_camera import ALFOSC, FULL, SCENE, SKY, SkyCamera  # noqa: E402
+from tests.acceptance.sky_camera import FULL, SCENE, SKY, SkyCamera  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Stars to r = 24.5 in a square degree, seeing (arcsec), exposure (s).
 FIELDS = {"sparse": (18e3, 1.0, 120), "medium": (92e3, 0.8, 120), "dense": (490e3, 1.2, 300)}
@@ -39,13 +44,15 @@ def main() -> int:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fields", type=int, default=2, help="images of each kind of field")
+    parser.add_argument("--images", type=int, default=20, help="images whose time is taken")
+    parser.add_argument("--bands", nargs="+", choices=BANDS, default=BANDS, metavar="BAND")
     parser.add_argument("--only", choices=("fields", "bands", "trails", "speed"))
     args = parser.parse_args()
     parts = {
         "fields": lambda camera: measure_fields(camera, args.fields),
-        "bands": measure_bands,
+        "bands": lambda camera: measure_bands(camera, args.bands),
         "trails": measure_trails,
-        "speed": measure_speed,
+        "speed": lambda camera: measure_speed(camera, args.images),
     }
     with tempfile.TemporaryDirectory() as folder:
         camera = SkyCamera(Path(folder), window=FULL)
@@ -81,9 +88,9 @@ def measure_fields(camera: SkyCamera, number: int) -> None:
                 print(f"  {line}", flush=True)
 
 
-def measure_bands(camera: SkyCamera) -> None:
+def measure_bands(camera: SkyCamera, bands: Sequence[str]) -> None:
     """Print the zero point of every filter against the truth."""
-    for band in BANDS:
+    for band in bands:
         shot = camera.image(band, scene=replace(SCENE, sky=replace(SKY, stars_per_deg2=92e3)))
         for line in zero_point_figures([(shot, camera.reduce(shot, band))]):
             print(f"  {band:<7} {line}", flush=True)
@@ -95,24 +102,12 @@ def measure_trails(camera: SkyCamera) -> None:
         print(f"  {line}", flush=True)
 
 
-def measure_speed(camera: SkyCamera) -> None:
-    """Print the seconds of a warm quick look and of a whole image, and the memory."""
-    shot = camera.image(scene=replace(SCENE, sky=replace(SKY, stars_per_deg2=92e3)))
-    given, references = camera.calibrations(), camera.references(shot.planned)
-    work: dict[str, Any] = {
-        "quick look": lambda: quick_look(shot.exposure, given, ALFOSC, references),
-        "whole image": lambda: camera.reduce(shot, references=references),
-    }
-    for what, run in work.items():
-        run()
-        wall, cpu = time.perf_counter(), time.process_time()
-        run()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(f"  {what:<12} wall {wall:.2f} s, CPU {cpu:.2f} s", flush=True)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  largest resident memory of this process {peak:.0f} MB (simulator included)")
+def measure_speed(camera: SkyCamera, images: int) -> None:
+    """Print the seconds of quick looks and of whole images in a warm worker, and its memory."""
+    folder = camera.folder / "tasks"
+    folder.mkdir()
+    for line in measure_tasks(folder, images + 1, stars_per_deg2=FIELDS["medium"][0]):
+        print(f"  {line}", flush=True)
 
 
 if __name__ == "__main__":
