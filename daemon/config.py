@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 
 from daemon.outlets import NAMED, TOPICS, Mail, Outbox, Programme, Slack, Webhook
 from daemon.sections import (
+    Alerts,
     Calibration,
     Catalogues,
     Classification,
@@ -69,6 +70,7 @@ class Config:
     catalogues: Catalogues = field(default_factory=Catalogues)
     image: Image = field(default_factory=Image)
     triggers: Triggers = field(default_factory=Triggers)
+    alerts: Alerts = field(default_factory=Alerts)
     instrument: Instruments = field(default_factory=Instruments)
     outbox: Outbox = field(default_factory=Outbox)
     slack: Slack = field(default_factory=Slack)
@@ -132,6 +134,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "catalogues": Catalogues,
     "image": Image,
     "triggers": Triggers,
+    "alerts": Alerts,
     "instrument": Instruments,
     "outbox": Outbox,
     "slack": Slack,

@@ -68,6 +68,10 @@ class Layout:
         """Return the folder of the night's report."""
         return self.night_folder(night) / "report"
 
+    def alerts(self, night: str) -> Path:
+        """Return the folder of what was told of new sources of a night, beside the nights."""
+        return self.root / "alerts" / slug(night)
+
     @property
     def logs(self) -> Path:
         """Folder of the logs, beside the nights."""

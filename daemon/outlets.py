@@ -118,6 +118,9 @@ class Programme:
     open: bool = field(
         default=False, metadata=_doc("tell of its products as of those of the telescope")
     )
+    alerts: bool = field(
+        default=False, metadata=_doc("tell of new sources on its frames, at these same places")
+    )
     slack_channel: str = field(
         default="", metadata=_doc("a channel of its own, which gets them in any case")
     )

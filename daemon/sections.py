@@ -242,3 +242,36 @@ class Triggers:
         default=(),
         metadata=_doc("topics that `alfoscd trigger listen` takes from GCN's Kafka service"),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """What is told of new sources; where it goes is said under [slack], [mail], [programmes]."""
+
+    most_per_frame: int = field(
+        default=5,
+        metadata=_doc(
+            "an image with more new sources is doubted: one warning, no alert", at_least=1
+        ),
+    )
+    most_per_h: int = field(
+        default=10, metadata=_doc("beyond so many in an hour they go into the digest", at_least=1)
+    )
+    tns_url: str = field(
+        default="https://sandbox.wis-tns.org/api",
+        metadata=_doc("Transient Name Server; by default the one for trying"),
+    )
+    tns_group: int = field(default=0, metadata=_doc("id of the reporting group there", at_least=0))
+    tns_instrument: int = field(default=0, metadata=_doc("id of the instrument there", at_least=0))
+    reporter: str = field(
+        default="", metadata=_doc("who reports: names and institutes, as they shall be printed")
+    )
+    skyportal_url: str = field(
+        default="", metadata=_doc("a SkyPortal, as https://fritz.science; empty has none")
+    )
+    skyportal_filters: tuple[str, ...] = field(
+        default=(), metadata=_doc("ids of the filters there that a candidate passes")
+    )
+    skyportal_instrument: int = field(
+        default=0, metadata=_doc("id of the instrument there", at_least=0)
+    )

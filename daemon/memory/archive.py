@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daemon.memory.archive_alerts import AlertArchive
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_frames import FrameArchive
 from daemon.memory.archive_kinds import KindArchive
@@ -16,6 +17,7 @@ class Archive(
     ProductArchive,
     CombinationArchive,
     TriggerArchive,
+    AlertArchive,
     KindArchive,
 ):
     """Every query on the daemon's tables.

@@ -1,8 +1,9 @@
-"""The table of the notices of events."""
+"""The tables of the notices of events and of the alerts on new sources."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -42,3 +43,32 @@ class TriggerRow(Base):
     r90_arcsec: Mapped[float | None]
     happened_at: Mapped[datetime | None]
     issued_at: Mapped[datetime | None]
+
+
+class AlertRow(Base):
+    """One source that was told of, or that waits for the digest; `document` is its JSON."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("name"),
+        Index("ix_alert_dec", "dec_deg"),
+        Index("ix_alert_night", "night", "programme"),
+        Index("ix_alert_told", "told_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    ra_deg: Mapped[float]
+    dec_deg: Mapped[float]
+    urgency: Mapped[str]
+    told_as: Mapped[str]
+    headline: Mapped[str]
+    night: Mapped[str]
+    programme: Mapped[str]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    told_at: Mapped[datetime]
+    detections: Mapped[int]
+    score: Mapped[float | None]
+    document: Mapped[dict[str, Any]]
+    reports: Mapped[dict[str, Any]]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from daemon.memory.records import FrameRecord
     from reducers.transients.localisation import Localisation
 
-#: Of the sources of a circle 99.4 % lie within so many r90: what touches that is looked at.
-_REACH = 1.5
+#: Of the sources of a circle 99.7 % lie within so many r90: what touches that is looked at.
+_REACH = 1.6
 _USUAL = Triggers()
 
 
