@@ -119,6 +119,7 @@ LADDERS: dict[str, tuple[Rung, ...]] = {
     "ILLUMINATION": (_SAME_NIGHT, _WITHIN),
     "SKY_FLAT": _CUT_OUT_LADDER,
     "FRINGE": _CUT_OUT_LADDER,
+    "STAR_FLAT": _CUT_OUT_LADDER,
     "ARC": (
         Rung(name="on the object, slit unmoved", fits=_on_object),
         Rung(name="same night, slit unmoved", fits=_both(_same_night, _unmoved)),

@@ -28,9 +28,10 @@ HARD_KEYS: dict[str, tuple[str, ...]] = {
     "DARK": ("detector",),
     "SKY_FLAT": ("x_binning", "y_binning", "filter"),
     "FRINGE": ("x_binning", "y_binning", "filter"),
+    "STAR_FLAT": ("x_binning", "y_binning", "filter"),
 }
 #: Masters of which any window serves that holds the frame's: what they need is cut out.
-CUT_OUT = frozenset({"SKY_FLAT", "FRINGE"})
+CUT_OUT = frozenset({"SKY_FLAT", "FRINGE", "STAR_FLAT"})
 #: So many responses of other nights make a median.
 MOST_RESPONSES = 5
 _DETECTOR = ("x_binning", "y_binning", "window", "readout")

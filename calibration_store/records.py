@@ -29,7 +29,7 @@ class MasterRecord:
     key
         Product key: content of the inputs, recipe version, parents and settings.
     role
-        'BIAS', 'FLAT', 'ARC', 'RESPONSE', 'DARK', 'SKY_FLAT' or 'FRINGE'.
+        'BIAS', 'FLAT', 'ARC', 'RESPONSE', 'DARK', 'SKY_FLAT', 'FRINGE', ...
     set_key
         What the members of its set share; with role, instrument and night it names the set.
     observed_at

@@ -11,6 +11,7 @@ from daemon.publish.page import RED, Page, frame, percentiles, span
 from daemon.publish.strip import circumstances, write_strip
 from reducers.frame import Frame
 from reducers.imaging.reduced_image import ImageCalibrations
+from reducers.imaging.star_flat import StarFlatMaterial
 from reducers.instrument import Instrument
 from reducers.preparation import direction_known, grism_of, slit_offset
 from reducers.reduced import Built, Exposure, SpectrumCalibrations
@@ -47,6 +48,8 @@ class Evidence:
         Short lines about the masters that were applied to its frames.
     previous
         Earlier responses of this set-up, for comparison.
+    stars
+        What a star flat was made of.
     """
 
     built: Built
@@ -56,6 +59,7 @@ class Evidence:
     verdict: str = ""
     notes: tuple[str, ...] = ()
     previous: tuple[Response, ...] = ()
+    stars: StarFlatMaterial | None = None
 
     @property
     def image(self) -> Frame:

@@ -11,6 +11,7 @@ from daemon.publish.flat_page import flat_page
 from daemon.publish.illumination_page import illumination_page
 from daemon.publish.image_master_pages import dark_page, fringe_page, sky_flat_page
 from daemon.publish.standard_page import standard_page
+from daemon.publish.star_flat_page import star_flat_page
 
 if TYPE_CHECKING:
     from daemon.publish.evidence import Evidence
@@ -25,6 +26,7 @@ _PAGES = {
     "DARK": dark_page,
     "SKY_FLAT": sky_flat_page,
     "FRINGE": fringe_page,
+    "STAR_FLAT": star_flat_page,
 }
 
 

@@ -33,6 +33,7 @@ _CHECKS = {
     "DARK": ("dark_e_per_hour",),
     "SKY_FLAT": ("frames", "gain_e_per_adu"),
     "FRINGE": ("frames", "amplitude"),
+    "STAR_FLAT": ("stars", "rms_mag"),
 }
 
 
@@ -127,9 +128,10 @@ def _actions(status: Status, advice: Mapping[str, str]) -> list[str]:
 def _is_missed(line: MasterLine) -> bool:
     """Tell whether a master was rejected that somebody has to take again.
 
-    Exposures that share no fringe pattern are no calibration that failed.
+    Exposures that share no fringe pattern, and stars that show the flat to be right, are no
+    calibration that failed.
     """
-    return line.state == "rejected" and line.role != "FRINGE"
+    return line.state == "rejected" and line.role not in ("FRINGE", "STAR_FLAT")
 
 
 def _plot_of(line: ProductSummary) -> str:

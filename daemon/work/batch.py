@@ -144,7 +144,9 @@ def _is_dry(room: EngineRoom, clock: Clock) -> bool:
     left = [job for job in left if job.kind is not JobKind.INGEST]
     # What services did not give is asked for again much later: a batch does not wait for it.
     left = [job for job in left if job.kind is not JobKind.FETCH or job.not_before <= now]
-    for job in left:
+    # Stars are looked at when every image has its own: a star flat of a few is made in vain.
+    others = [job for job in left if job.payload.get("role") != "STAR_FLAT"]
+    for job in others or left:
         # One that looks again in a moment waits for another master: asking sooner is in vain.
         held = job.kind is JobKind.MASTER and job.state is JobState.WAITING
         if held and job.not_before > now + _MOMENT:

@@ -67,11 +67,19 @@ def select_masters(
     how = how or Redo()
     instrument = bench.instrument(frame.identity.instrument)
     wanted = needs(product, frame.identity.setup, instrument)
-    return tuple(_select(bench, frame, role, how, at) for role in wanted)
+    found: dict[str, Selection] = {}
+    for role in wanted:
+        found[role] = _select(bench, frame, role, how, at, found.get("SKY_FLAT"))
+    return tuple(found.values())
 
 
 def _select(
-    bench: Bench, frame: FrameRecord, role: str, how: Redo, at: datetime | None
+    bench: Bench,
+    frame: FrameRecord,
+    role: str,
+    how: Redo,
+    at: datetime | None,
+    flat: Selection | None,
 ) -> Selection:
     instrument = bench.instrument(frame.identity.instrument)
     wanted = bench.store.get(how.pins[role]) if role in how.pins else None
@@ -82,6 +90,7 @@ def _select(
         if not {master.key, *(sha256 for sha256, _ in master.inputs)}.isdisjoint(how.exclude)
         else master
         for master in _candidates(bench, role, instrument, frame.night, at)
+        if role != "STAR_FLAT" or corrects(master, flat)
     ]
     for pin in bench.pins.of(role, frame.night):
         liked = next((each for each in candidates if each.key == pin.master_key), None)
@@ -93,6 +102,12 @@ def _select(
     if lacking and arc_was_refused(bench, frame):
         return replace(found, refused=True, reason=f"{found.reason}; the night's own was refused")
     return found
+
+
+def corrects(star_flat: MasterRecord, flat: Selection | None) -> bool:
+    """Tell whether a star flat was made of images with this very sky flat: it corrects no other."""
+    chosen = flat.master if flat is not None else None
+    return chosen is not None and ("SKY_FLAT", chosen.key) in star_flat.parents
 
 
 def wait_for_masters(bench: Bench, product: str) -> None:
@@ -171,6 +186,7 @@ def read_image_calibrations(
         bias=planes.get("BIAS"),
         dark=planes.get("DARK"),
         flat=planes.get("SKY_FLAT"),
+        star_flat=planes.get("STAR_FLAT"),
         fringe=planes.get("FRINGE"),
         facts=renamed,
     )

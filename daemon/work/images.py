@@ -37,6 +37,7 @@ from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
 from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
 from daemon.work.stack_groups import WAIT_S, after_image
+from daemon.work.star_flats import after_magnitudes
 from reducers.errors import ReductionError
 from reducers.identity import FrameKind
 from reducers.imaging.image_products import Making, image_products
@@ -103,6 +104,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         bench.archive.record_product(record, within=session)
         if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
+        bench.submit(after_magnitudes(bench, frame, record, session), session)
         # The next exposure of a sequence comes within moments; a batch has them all.
         wait_s = WAIT_S if bench.config.calibration.provisional else 0.0
         looks_again = after_image(bench.archive, frame, session, wait_s=wait_s)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.work.calibrations import read_calibrations, read_image_calibrations
+from daemon.work.star_flats import star_flat_material
 from reducers.imaging.masters import build_dark, build_fringe, build_sky_flat
 from reducers.imaging.reduced_image import ImageCalibrations
+from reducers.imaging.star_flat import StarFlatMaterial, build_star_flat
 from reducers.recipes import build_arc, build_bias, build_flat, build_response
 from reducers.twilight_recipe import build_illumination
 
@@ -16,20 +18,29 @@ if TYPE_CHECKING:
     from calibration_store.policy import Selection
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
-    from reducers.identity import Setup
     from reducers.instrument import Instrument
     from reducers.reduced import Built, Exposure, SpectrumCalibrations
 
-    Given = SpectrumCalibrations | ImageCalibrations
+    Given = SpectrumCalibrations | ImageCalibrations | StarFlatMaterial
 
 _OF_IMAGES = {"DARK": build_dark, "SKY_FLAT": build_sky_flat, "FRINGE": build_fringe}
 
 
-def given_for(role: str, bench: Bench, selections: Sequence[Selection], setup: Setup) -> Given:
-    """Read the masters that are applied to the frames of another."""
+def given_for(
+    role: str, bench: Bench, selections: Sequence[Selection], group: Sequence[FrameRecord]
+) -> Given:
+    """Read the masters that are applied to the frames of another, and what else it is made of."""
+    setup = group[0].identity.setup
+    if role == "STAR_FLAT":
+        return star_flat_material(bench, selections, group)
     if role in _OF_IMAGES:
         return read_image_calibrations(bench, selections, setup)
     return read_calibrations(bench, selections)
+
+
+def applied(given: Given) -> SpectrumCalibrations | ImageCalibrations:
+    """Return the masters among what another is made of."""
+    return ImageCalibrations(flat=given.flat) if isinstance(given, StarFlatMaterial) else given
 
 
 def run_recipe(
@@ -42,6 +53,8 @@ def run_recipe(
     ReductionError
         If the frames do not give one.
     """
+    if isinstance(given, StarFlatMaterial):
+        return build_star_flat(given)
     if isinstance(given, ImageCalibrations):
         return _OF_IMAGES[role](exposures, given, instrument)
     if role == "BIAS":
@@ -69,6 +82,6 @@ def label_of(role: str, first: FrameRecord, key: str) -> str:
     light: tuple[str, ...] = (setup.grism, setup.slit)
     if role in ("BIAS", "DARK"):
         light = ()
-    elif role in ("SKY_FLAT", "FRINGE"):
+    elif role in ("SKY_FLAT", "FRINGE", "STAR_FLAT"):
         light = (setup.filter,)
     return "_".join(part for part in (binning, *light, first.stem, key[:8]) if part)

@@ -22,12 +22,14 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
-from daemon.work.master_recipes import given_for, label_of, run_recipe, where_taken
+from daemon.work.master_recipes import applied, given_for, label_of, run_recipe, where_taken
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, remove_picture, save_picture
 from daemon.work.plan import after_master, groups_of, members_of
 from daemon.work.refused_arcs import spectra_look_again
 from daemon.work.roles import KIND_OF, MEASURED, NEEDS, rule_of
+from daemon.work.star_flats import with_magnitudes
 from reducers.errors import ReductionError, UnreadableFile
+from reducers.imaging.star_flat import StarFlatMaterial
 from reducers.products import master_hdus, read_response
 from reducers.recipes import RECIPE_VERSION
 
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from daemon.publish.page import Picture
     from daemon.work.bench import Bench
     from reducers.instrument import Instrument
-    from reducers.reduced import Built
+    from reducers.reduced import Built, Exposure
     from reducers.spectroscopy.response import Response
 
     DrawMaster = Callable[[Evidence | Failure], Picture]
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: What a master waits for without being called a failure.
-_INDISPENSABLE = {"RESPONSE": "ARC", "ILLUMINATION": "FLAT"}
+_INDISPENSABLE = {"RESPONSE": "ARC", "ILLUMINATION": "FLAT", "STAR_FLAT": "SKY_FLAT"}
+#: Most nights do not give them: images then say that none was applied.
+_BY_CHANCE = frozenset({"FRINGE", "STAR_FLAT"})
 #: Earlier responses drawn beside a new one.
 _COMPARED = 5
 
@@ -138,29 +142,29 @@ def _build_group(
     if lacking and not any(item.role == lacking and item.master for item in selections):
         log.info("no %s from %s yet: there is no %s", role, first.stem, lacking)
         return
+    if role == "STAR_FLAT":
+        group = with_magnitudes(bench, group, selections)
+        if not group:
+            return
+        first = group[0]
     master_key = _master_key(bench, role, group, selections, instrument)
     known = bench.store.get(master_key)
     if known is not None and known.path.is_file() and not redo:
         return
-    exposures = tuple(read_exposure(bench, frame) for frame in group)
-    given = given_for(role, bench, selections, first.identity.setup)
+    # A star flat is made of tables: one image is enough to tell what they belong to.
+    read = group[:1] if role == "STAR_FLAT" else group
+    exposures = tuple(read_exposure(bench, frame) for frame in read)
+    given = given_for(role, bench, selections, group)
     plots = bench.layout.plots(first.night)
     of_failure = plots / f"failed_{role.lower()}_{slug(first.stem)}.png"
     try:
         built = run_recipe(role, exposures, given, instrument)
     except ReductionError as error:
-        if role == "FRINGE":
-            # Most nights are not dithered enough; images then say that none was subtracted.
-            log.info("no fringe pattern from %s: %s", first.stem, error)
+        if role in _BY_CHANCE:
+            log.info("no %s from %s: %s", role, first.stem, error)
             return
         if draw is not None:
-            failure = Failure(
-                role=role,
-                exposures=exposures,
-                instrument=instrument,
-                reason=str(error),
-                notes=tuple(notes_of(selections)),
-            )
+            failure = _failure(role, exposures, instrument, error, selections)
             save_picture(of_failure, partial(draw, failure))
         raise
     remove_picture(of_failure)
@@ -176,7 +180,8 @@ def _build_group(
         case = Evidence(
             built=built,
             exposures=exposures,
-            given=given,
+            given=applied(given),
+            stars=given if isinstance(given, StarFlatMaterial) else None,
             instrument=instrument,
             verdict=verdict,
             notes=tuple(notes_of(selections)),
@@ -196,6 +201,22 @@ def _build_group(
         built_at=bench.clock.now(),
     )
     _remember(bench, record, group, instrument)
+
+
+def _failure(
+    role: str,
+    exposures: tuple[Exposure, ...],
+    instrument: Instrument,
+    error: ReductionError,
+    selections: Sequence[Selection],
+) -> Failure:
+    return Failure(
+        role=role,
+        exposures=exposures,
+        instrument=instrument,
+        reason=str(error),
+        notes=tuple(notes_of(selections)),
+    )
 
 
 def _master_key(
@@ -259,7 +280,9 @@ def _remember(
             log.warning("master %s is not used: %s", record.path.name, stored.reason)
             if record.role == "ARC":
                 spectra_look_again(bench, group[0], session)
-            return
+            if record.role != "STAR_FLAT":
+                return
+            # More stars show that there is nothing to correct: what fewer showed is given up.
         _retire_overlapping(bench, stored, group, session)
         served = _served_by(bench, stored, session)
         bench.submit(after_master(record.role, served, instrument, bench.clock.now()), session)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 #: What is applied to others is built before them.
 _ORDER = {
     "BIAS": 0, "DARK": 1, "FLAT": 1, "ARC": 1, "SKY_FLAT": 1, "ILLUMINATION": 2, "RESPONSE": 2,
-    "FRINGE": 2,
+    "FRINGE": 2, "STAR_FLAT": 3,
 }  # fmt: skip
 #: Products that have one already wait until the masters that are due have been built.
 PRIORITY_UPGRADE = PRIORITY_CALIBRATION + 10

@@ -23,7 +23,10 @@ ROLE_OF: dict[FrameKind, str] = {
     FrameKind.IMG_OBJECT: "FRINGE",
     FrameKind.SPEC_SKYFLAT: "ILLUMINATION",
 }
-KIND_OF: dict[str, FrameKind] = {role: kind for kind, role in ROLE_OF.items()}
+#: A star flat is made of what calibrated images say of their stars: no frame alone asks for one.
+KIND_OF: dict[str, FrameKind] = {role: kind for kind, role in ROLE_OF.items()} | {
+    "STAR_FLAT": FrameKind.IMG_OBJECT
+}
 #: Which masters are applied to the frames of another.
 NEEDS: dict[str, tuple[str, ...]] = {
     "BIAS": (),
@@ -35,10 +38,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "DARK": ("BIAS",),
     "SKY_FLAT": ("BIAS",),
     "FRINGE": ("BIAS", "SKY_FLAT"),
-    "IMAGE": ("BIAS", "DARK", "SKY_FLAT", "FRINGE"),
+    "STAR_FLAT": ("SKY_FLAT",),
+    "IMAGE": ("BIAS", "DARK", "SKY_FLAT", "STAR_FLAT", "FRINGE"),
 }
 #: Masters that most nights do without: nothing waits for one.
-OPTIONAL = frozenset({"DARK", "ILLUMINATION"})
+OPTIONAL = frozenset({"DARK", "ILLUMINATION", "STAR_FLAT"})
 REDUCED = frozenset({FrameKind.SPEC_OBJECT, FrameKind.SPEC_STD})
 #: Images that are calibrated, and those that are only shown at once.
 IMAGED = frozenset({FrameKind.IMG_OBJECT, FrameKind.ACQUISITION})
@@ -51,6 +55,14 @@ _SAME = {
     "SKY_FLAT": ("detector", "filter"),
     "FRINGE": ("detector", "filter"),
 }
+#: The images of a filter may come all night: their stars are looked at when none did for a while.
+STAR_FLAT_RULE = SetRule(
+    kind=FrameKind.IMG_OBJECT,
+    same=("detector", "filter"),
+    at_least=3,
+    closes_after_s=1800.0,
+    within_days=30.0,
+)
 _DEFAULT_DAYS = {
     "BIAS": 30.0, "FLAT": 30.0, "ARC": 7.0, "RESPONSE": 90.0, "DARK": 90.0, "SKY_FLAT": 60.0,
     "FRINGE": 60.0, "ILLUMINATION": 30.0,
@@ -86,6 +98,8 @@ def needs(product: str, setup: Setup, instrument: Instrument) -> tuple[str, ...]
 def rule_of(role: str, instrument: Instrument) -> SetRule:
     """Return the set rule of a role; profiles may leave out those of single exposures."""
     kind = KIND_OF[role]
+    if role == "STAR_FLAT":  # of the same frames as fringes, but through every filter
+        return STAR_FLAT_RULE
     return instrument.sets.get(kind) or SetRule(
         kind=kind,
         same=_SAME.get(role, ("detector", "grism", "slit")),

@@ -49,6 +49,9 @@ def measure_calibrations(
     red = shows_fringes(identity.setup.filter, instrument)
     if given.dark is None:
         measured["dark_over_noise"] = dark_over_noise(identity, instrument)
+    if given.flat is not None and given.star_flat is not None:
+        measured["star_flat_rms_mag"] = given.facts.get("star_flat_rms_mag", math.nan)
+        measured["star_flat_error_mag"] = given.facts.get("star_flat_error_mag", math.nan)
     measured["fringes_left"] = float(red and given.fringe is None)
     return measured
 

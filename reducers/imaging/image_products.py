@@ -54,6 +54,8 @@ HEADER_MEASUREMENTS = {
     "psf_limit_5_sigma_mag": ("M5PSF", "[mag] 5 sigma of the point-spread fit"),
     "limit_10_sigma_mag": ("M10SIGMA", "[mag] 10 sigma, from empty apertures"),
     "transparency": ("TRANSPAR", "of the light of a clear night"),
+    "star_flat_rms_mag": ("STARFLAT", "[mag] rms of the star flat divided by"),
+    "star_flat_error_mag": ("STARFLER", "[mag] its error"),
     "gain_e_per_adu": ("GAINUSED", "[electron/adu] gain used"),
     "read_noise_e": ("RONUSED", "[electron] read noise used"),
 }

@@ -228,6 +228,8 @@ def _zero_table(zero: ZeroPoint, number: NDArray[np.intp]) -> fits.BinTableHDU:
             fits.Column("NUMBER", "J", array=number[zero.source_index]),
             fits.Column("RESIDUAL", "E", unit="mag", array=zero.residual),
             fits.Column("KEPT", "L", array=zero.kept),
+            fits.Column("ERROR", "E", unit="mag", array=zero.star_error),
+            fits.Column("APPLIED", "E", unit="mag", array=zero.star_applied),
         ],
         name="ZEROPOINT",
     )

@@ -12,6 +12,7 @@ from reducers.detector.start import start_frame
 from reducers.detector.verify import compare_detector
 from reducers.frame import Frame, Mask
 from reducers.imaging.noise import model_variance
+from reducers.imaging.star_correction import divide_star_flat
 from reducers.imaging.unknown_level import above_unknown_level
 from reducers.imaging.vignetting import mark_vignetted, unlit_by_sky
 from reducers.preparation import above_bias, gain_and_read_noise, own_read_noise
@@ -58,6 +59,9 @@ def image_electrons(
     if given.flat is not None:
         frame = divide_flat(frame, given.flat)
         unlit = (given.flat.mask & np.uint16(Mask.NO_FLAT)) != 0
+        if given.star_flat is not None:
+            require_same_pixels(frame, given.star_flat, "star flat")
+            frame = divide_star_flat(frame, given.star_flat)
     else:
         unlit = unlit_by_sky(frame)
     frame = mark_vignetted(frame, unlit)

@@ -40,6 +40,7 @@ from reducers.imaging.photometry import measure_sources
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.reduced_image import ImageSettings, ReducedImage
 from reducers.imaging.references import References
+from reducers.imaging.star_correction import with_applied, with_star_flat_error
 from reducers.imaging.trails import find_trails
 from reducers.quality import judge, load_limits
 
@@ -74,7 +75,7 @@ def reduce_image(
     """
     how = settings or ImageSettings()
     known = references if references is not None and how.use_catalogues else References()
-    given = given if how.divide_flat else replace(given, flat=None)
+    given = given if how.divide_flat else replace(given, flat=None, star_flat=None)
     image = in_electrons(exposure, given, instrument, how)
     if how.reaches("cosmics"):
         image = with_blemishes_masked(image, how)
@@ -85,7 +86,7 @@ def reduce_image(
     if how.reaches("astrometry"):
         image = with_place(image, exposure, known, instrument)
     if how.reaches("photometry"):
-        image = with_fluxes(image)
+        image = with_fluxes(image, given.star_flat)
     if how.reaches("zeropoint"):
         image = with_magnitudes(image, exposure, given, known, instrument)
     flags, quality = judge(image.measurements, load_limits("images"))
@@ -195,8 +196,11 @@ def place_on_sky(
     return solve_astrometry(sources, place, references, instrument, exposure_s=identity.exposure_s)
 
 
-def with_fluxes(image: ReducedImage) -> ReducedImage:
-    """Measure every source: point spread, blends, apertures, kind."""
+def with_fluxes(image: ReducedImage, star_flat: Frame | None = None) -> ReducedImage:
+    """Measure every source: point spread, blends, apertures, kind.
+
+    The error of the star flat by which the image was divided enters those of the fluxes.
+    """
     if image.detections is None or image.segmentation is None or image.seeing is None:
         return image
     if not len(image.detections):
@@ -206,6 +210,7 @@ def with_fluxes(image: ReducedImage) -> ReducedImage:
         width = assumed_fwhm_px(found)
         found, seeing = replace(found, fwhm_px=width), replace(seeing, fwhm_px=width)
     photometry = measure_sources(image.image, image.background, found, image.segmentation, seeing)
+    photometry = with_star_flat_error(photometry, star_flat)
     return image.adding(photometry=photometry, measurements=measure_psf(photometry))
 
 
@@ -221,6 +226,7 @@ def with_magnitudes(
         return image.adding(measurements={"no_zero_point": 1.0})
     identity = exposure.identity
     zero = find_zero_point(image.photometry, image.astrometry, known, identity, instrument)
+    zero = with_applied(zero, image.photometry, given.star_flat)
     scale_arcsec = image_scale_arcsec(image.image, instrument)
     depth = depth_of(image.photometry, image.background, zero, identity, scale_arcsec)
     return image.adding(

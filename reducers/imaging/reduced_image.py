@@ -29,6 +29,8 @@ class ImageCalibrations:
 
     Attributes
     ----------
+    star_flat
+        Response to stars over that of the flat: worth something only with this very flat.
     fringe
         Fringe pattern of unit amplitude for the filter, mean zero.
     facts
@@ -39,6 +41,7 @@ class ImageCalibrations:
     bias: Frame | None = None
     dark: Frame | None = None
     flat: Frame | None = None
+    star_flat: Frame | None = None
     fringe: Frame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
 

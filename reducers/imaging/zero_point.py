@@ -63,6 +63,10 @@ class ZeroPoint:
     residual : (matched,) float64
         Magnitude of the catalogue less ours.
     kept : (matched,) bool
+    star_error : (matched,) float64
+        Error of a residual, that of the catalogue's entry included.
+    star_applied : (matched,) float64
+        What a star flat put into each magnitude; it made the star fainter where positive.
     """
 
     magnitude: float = float("nan")
@@ -87,6 +91,8 @@ class ZeroPoint:
     source_index: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     residual: Vector = field(default_factory=lambda: np.empty(0))
     kept: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    star_error: Vector = field(default_factory=lambda: np.empty(0))
+    star_applied: Vector = field(default_factory=lambda: np.empty(0))
 
     @property
     def known(self) -> bool:
@@ -196,6 +202,8 @@ def _zero_point(
         colour_term_error=line.term_error,
         residual=line.residual,
         kept=line.kept,
+        star_error=stars.error,
+        star_applied=np.zeros(len(stars.source)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from reducers.simulate.camera import Window, dark_current, sensitivity
 from reducers.simulate.field_truth import FieldTruth, field_truth, true_fwhm_px
 from reducers.simulate.filters import passband_of
-from reducers.simulate.illumination import dome_light, dust, fringes, vignetting
+from reducers.simulate.illumination import dome_light, dust, fringes, reflections, vignetting
 from reducers.simulate.star_images import Shape, add_galaxy, add_stars, blurred
 from reducers.simulate.trails import add_trail
 from reducers.simulate.well import bleed
@@ -59,7 +59,10 @@ def expose_field(
     _add_sources(light, planned, native, truth, fwhm)
     for trail in truth.trails:
         add_trail(light, native.x0, native.y0, trail)
-    light *= vignetting(native) * dust(native, planned.filter) * sensitivity(native)
+    light *= vignetting(native) * dust(native, planned.filter)
+    if planned.scene is not None and planned.scene.scattered_light:
+        light += np.float32(sky * planned.scene.scattered_light) * reflections(native)
+    light *= sensitivity(native)
     full = bleed(light)
     return Exposed(
         expected=window.add_up(light) + dark_current(window, planned.exposure_s),

@@ -32,6 +32,12 @@ def dome_light(window: Window) -> Any:
     return 1 + 0.02 * x - 0.03 * (x**2 + y**2)
 
 
+def reflections(window: Window) -> Any:
+    """Return how light that optics throw back gathers in the middle: 1 there, 0 at the edge."""
+    x, y = np.float32(window.x[None, :] - 1060), np.float32(window.y[:, None] - 1035)
+    return 0.5 + 0.5 * np.cos(np.pi * np.clip(np.hypot(x, y) / 1000, 0, 1))
+
+
 def dust(window: Window, filter_name: str) -> Any:
     """Return the shadows of dust on one filter, (rows, columns) of the window's raw pixels."""
     full = _dust(filter_name)

@@ -65,6 +65,9 @@ class Scene:
         Rotation that was asked for: 0 is north up, east left.
     sky_gradient
         Change of the sky from the left edge to the right one, as a part of it.
+    scattered_light
+        Light of the sky that reflections bring to the middle of the detector, as a part of the
+        sky there; in a flat of the twilight it is the twilight's.
     defocus_arcsec
         Outer radius of the ring that a star becomes; 0 in focus.
     drift_px
@@ -83,6 +86,7 @@ class Scene:
     scale_error: float = 0.0
     field_angle_deg: float = 0.0
     sky_gradient: float = 0.01
+    scattered_light: float = 0.0
     defocus_arcsec: float = 0.0
     drift_px: tuple[float, float] = (0.0, 0.0)
     turbulence_mas: float = 0.0

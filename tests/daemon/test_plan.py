@@ -118,8 +118,8 @@ def test_only_images_through_a_filter_with_fringes_make_a_fringe_pattern():
     exposures = [frame(n, FrameKind.IMG_OBJECT, n, setup=red) for n in range(1, 6)]
     (step,) = [s for s in asked(exposures) if s.request.kind is JobKind.MASTER]
     assert step.request.payload["role"] == "FRINGE"
-    assert needs("IMAGE", red, ALFOSC) == ("BIAS", "DARK", "SKY_FLAT", "FRINGE")
-    assert needs("IMAGE", IMAGE, ALFOSC) == ("BIAS", "DARK", "SKY_FLAT")
+    assert needs("IMAGE", red, ALFOSC) == ("BIAS", "DARK", "SKY_FLAT", "STAR_FLAT", "FRINGE")
+    assert needs("IMAGE", IMAGE, ALFOSC) == ("BIAS", "DARK", "SKY_FLAT", "STAR_FLAT")
 
 
 def test_a_new_sky_flat_concerns_images_and_no_spectra():
