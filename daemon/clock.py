@@ -12,6 +12,7 @@ from reducers.sun import sun_altitude_deg
 #: Altitude of the Sun's centre when its upper limb is on the horizon, with refraction.
 SUNRISE_DEG = -0.833
 CIVIL_TWILIGHT_DEG = -6.0
+ASTRONOMICAL_TWILIGHT_DEG = -18.0
 #: Halvings of twelve hours that leave less than a second.
 _HALVINGS = 16
 
@@ -70,31 +71,41 @@ class Site(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twilights:
-    """When one night begins and ends; None where the Sun does not cross that altitude.
+    """The turns of one night; None where the Sun does not cross that altitude.
 
     Attributes
     ----------
+    sunset
+        The Sun's upper limb sets.
     evening
         End of evening civil twilight: the Sun sinks below -6 degrees.
+    dark, dawn
+        Astronomical night: the Sun sinks below -18 degrees, and rises above.
     sunrise
         The Sun's upper limb rises.
     noon
         Local mean noon, at which the next night begins.
     """
 
+    sunset: datetime | None
     evening: datetime | None
+    dark: datetime | None
+    dawn: datetime | None
     sunrise: datetime | None
     noon: datetime
 
 
 def twilights(night: date, site: Site) -> Twilights:
-    """Return the times that end the taking of calibrations in one observing night."""
+    """Return the turns of one observing night."""
     noon = datetime(night.year, night.month, night.day, 12, tzinfo=UTC) - timedelta(
         hours=site.longitude_deg / 15
     )
     midnight, end = noon + timedelta(hours=12), noon + timedelta(hours=24)
     return Twilights(
+        sunset=_crossing(noon, midnight, SUNRISE_DEG, site),
         evening=_crossing(noon, midnight, CIVIL_TWILIGHT_DEG, site),
+        dark=_crossing(noon, midnight, ASTRONOMICAL_TWILIGHT_DEG, site),
+        dawn=_crossing(end, midnight, ASTRONOMICAL_TWILIGHT_DEG, site),
         sunrise=_crossing(end, midnight, SUNRISE_DEG, site),
         noon=end,
     )

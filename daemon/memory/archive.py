@@ -6,6 +6,7 @@ from daemon.memory.archive_alerts import AlertArchive
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_frames import FrameArchive
 from daemon.memory.archive_kinds import KindArchive
+from daemon.memory.archive_occasions import OccasionArchive
 from daemon.memory.archive_overview import OverviewArchive
 from daemon.memory.archive_products import ProductArchive
 from daemon.memory.archive_triggers import TriggerArchive
@@ -19,6 +20,7 @@ class Archive(
     TriggerArchive,
     AlertArchive,
     KindArchive,
+    OccasionArchive,
 ):
     """Every query on the daemon's tables.
 

@@ -46,6 +46,10 @@ class JobKind(StrEnum):
     STACK = "stack_images"
     FETCH = "fetch_catalogues"
     TRIGGERS = "read_triggers"
+    REPORT = "send_report"
+    DEBT = "post_debt"
+    CANARY = "run_canary"
+    BACKUP = "back_up"
 
 
 class ProductState(StrEnum):

@@ -289,6 +289,17 @@ class CombinationRow(Base):
     created_at: Mapped[datetime]
 
 
+class OccasionRow(Base):
+    """Something the schedule asked for once in a night."""
+
+    __tablename__ = "occasion"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    night: Mapped[str] = mapped_column(primary_key=True)
+    due: Mapped[datetime]
+    asked_at: Mapped[datetime]
+
+
 class HeartbeatRow(Base):
     """The last sign of life of one process."""
 

@@ -24,6 +24,7 @@ from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
 from daemon.memory.records import FileState, JobKind, JobState
+from daemon.schedule.timetable import Timetable
 from daemon.status_words import WARNING
 from daemon.triggers.watch import SpoolWatch
 from daemon.work.crew import TASKS, Crew, attempts_limit
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What the schedule may ask for: the kinds of which the workers have a task.
+SCHEDULED = (JobKind.BACKUP,)
 #: The daemon leaves within 20 s of being told to, whatever its workers do.
 LEAVE_WITHIN_S = 12.0
 _STEP_S = 0.25
@@ -200,16 +203,23 @@ class Supervisor:
                 open_intake(self._config, engine, self._clock, self._wake.set),
                 tasks=self._tasks,
             )
+            timetable = self._timetable(room)
             try:
                 room.open()
                 room.step()
+                timetable.start()
                 self._notifier.ready(room.describe())
                 on_ready()
                 self._keep_going(room)
             finally:
                 self._notifier.stopping()
+                timetable.stop()
                 room.close()
                 engine.dispose()
+
+    def _timetable(self, room: EngineRoom) -> Timetable:
+        site = load_instrument(self._config.instrument.profiles[0])
+        return Timetable(room.archive, room.queue, self._clock, site, SCHEDULED)
 
     def _keep_going(self, room: EngineRoom) -> None:
         while not self._leaving:

@@ -14,6 +14,7 @@ from daemon.publish.figures import science_picture
 from daemon.publish.image_page import image_picture
 from daemon.publish.look_page import look_picture
 from daemon.publish.master_pages import master_picture
+from daemon.work.backup import back_up
 from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
 from daemon.work.images import calibrate_image
@@ -53,6 +54,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.STACK: partial(stack_sequence, bench),
         JobKind.TRIGGERS: partial(read_triggers, bench),
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
+        JobKind.BACKUP: partial(back_up, bench),
     }
 
 
