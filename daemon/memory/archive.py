@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.memory.archive_alerts import AlertArchive
+from daemon.memory.archive_candidates import CandidateArchive
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_frames import FrameArchive
 from daemon.memory.archive_kinds import KindArchive
@@ -21,6 +22,7 @@ class Archive(
     AlertArchive,
     KindArchive,
     OccasionArchive,
+    CandidateArchive,
 ):
     """Every query on the daemon's tables.
 

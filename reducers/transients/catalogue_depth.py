@@ -90,6 +90,28 @@ def nearest_band(magnitudes: Mapping[str, Vector], band: str) -> str:
     return next((name for name in wanted if name in usable), usable[0] if usable else "")
 
 
+def magnitudes_near(magnitudes: Mapping[str, Vector], band: str) -> tuple[Vector, Vector]:
+    """Return the magnitude of every entry in its own band nearest to an image's.
+
+    Returns
+    -------
+    magnitude : (n,) float64
+        NaN where an entry has none.
+    other : (n,) bool
+        Whether the band is another than the catalogue's nearest.
+    """
+    first = nearest_band(magnitudes, band)
+    if not first:
+        count = len(next(iter(magnitudes.values()), ()))
+        return np.full(count, np.nan), np.zeros(count, bool)
+    best = magnitudes[first].copy()
+    other = ~np.isfinite(best)
+    for name in (*NEAREST.get(band[:1], ()), *_ANY):
+        if name in magnitudes:
+            best = np.where(np.isfinite(best), best, magnitudes[name])
+    return best, other
+
+
 def turn_over(magnitudes: Vector) -> float:
     """Return where the counts of a field begin to fall; NaN where there are too few.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reducers.frame import Vector
-from reducers.transients.catalogue_depth import nearest_band
+from reducers.transients.catalogue_depth import magnitudes_near, nearest_band
 from reducers.transients.settings import search_numbers
 from reducers.transients.sphere import pairs_within
 
@@ -31,12 +31,16 @@ class Listed:
         1 a star, 0 extended, NaN not known or not listed.
     nearest_arcsec : (n,) float64
         Of the nearest entry within ten arcsec; NaN where none is.
+    brightened_mag : (n,) float64
+        By how much a source outshines an entry at its place that is too faint to be it; NaN where
+        there is no such entry.
     """
 
     name: str
     listed: NDArray[np.bool_]
     star: Vector
     nearest_arcsec: Vector
+    brightened_mag: Vector
 
 
 def listed_in(image: SearchImage, references: References) -> tuple[Listed, ...]:
@@ -66,7 +70,14 @@ def _listed(image: SearchImage, catalogue: ReferenceCatalogue) -> Listed:
         np.nan_to_num(catalogue.position_error_mas[entry], nan=100.0) / 1000,
     )
     radius = np.minimum(np.maximum(least, rule["sigmas"] * error), rule["farthest_arcsec"])
-    hit = away <= radius
+    at_place = away <= radius
+    fainter, most = fainter_than(image, catalogue, source, entry)
+    with np.errstate(invalid="ignore"):
+        outshone = fainter > most
+    hit = at_place & ~outshone
+    brightened = np.full(len(sources), np.nan)
+    hosted = np.flatnonzero(at_place & outshone)
+    brightened[source[hosted]] = fainter[hosted]
     listed = np.zeros(len(sources), bool)
     listed[source[hit]] = True
     star = np.full(len(sources), np.nan)
@@ -82,7 +93,24 @@ def _listed(image: SearchImage, catalogue: ReferenceCatalogue) -> Listed:
         listed=listed | blended,
         star=star,
         nearest_arcsec=np.where(np.isfinite(nearest), nearest, np.nan),
+        brightened_mag=np.where(listed | blended, np.nan, brightened),
     )
+
+
+def fainter_than(
+    image: SearchImage,
+    catalogue: ReferenceCatalogue,
+    source: NDArray[np.intp],
+    entry: NDArray[np.intp],
+) -> tuple[Vector, Vector]:
+    """Return by how much entries are fainter than sources, and by how much they may be.
+
+    NaN where one of both has no magnitude: such an entry is taken for the source.
+    """
+    rule = search_numbers()["match"]
+    magnitude, other = magnitudes_near(catalogue.magnitudes, image.band)
+    most = rule["fainter_mag"] + np.where(other, rule["other_band_mag"], 0.0)
+    return magnitude[entry] - image.sources.magnitude[source], most[entry]
 
 
 def _seen_in(

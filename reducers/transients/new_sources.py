@@ -198,12 +198,14 @@ def _candidates(
         return []
     sources = image.sources
     found, shape = measure_features(image, chosen, star_locus(image, listed), references)
-    nearest = _nearest(listed, chosen)
+    nearest = _least([one.nearest_arcsec[chosen] for one in listed], len(chosen))
+    brighter = _least([one.brightened_mag[chosen] for one in listed], len(chosen))
     made = []
     for row, index in enumerate(chosen):
         magnitude = float(sources.magnitude[index])
         measurements = {name: float(values[row]) for name, values in found.items()}
         measurements["nearest_entry_arcsec"] = float(nearest[row])
+        measurements["brightened_mag"] = float(brighter[row])
         measurements["unlisted_expected"] = unlisted_expected(image, listed, magnitude)
         made.append(
             Candidate(
@@ -228,11 +230,9 @@ def _candidates(
     return made
 
 
-def _nearest(listed: tuple[Listed, ...], chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-    away = np.full(len(chosen), np.nan)
-    for one in listed:
-        away = np.fmin(away, one.nearest_arcsec[chosen])
-    return away
+def _least(each: Sequence[NDArray[np.float64]], count: int) -> NDArray[np.float64]:
+    """Return the smallest number of several lists; NaN where none has one."""
+    return np.asarray(np.fmin.reduce([np.full(count, np.nan), *each]))
 
 
 def _measured(candidate: Candidate, **more: float) -> Candidate:

@@ -65,7 +65,11 @@ def _standing(
     if against:
         return Standing.UNVETTED, against
     deep = [one.name for one in depths if one.limit_mag >= candidate.magnitude]
-    return Standing.NEW, (f"{' and '.join(deep)} would list it and does not.",)
+    brighter = candidate.measurements.get("brightened_mag", math.nan)
+    if math.isfinite(brighter):
+        said = f"What is listed at its place is {brighter:.1f} mag fainter: its host, or itself."
+        return Standing.NEW, (said,)
+    return Standing.NEW, (f"{' and '.join(deep)} would list it.",)
 
 
 def not_deep_enough(magnitude: float, depths: Sequence[CatalogueDepth]) -> tuple[str, ...]:

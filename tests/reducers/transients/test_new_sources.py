@@ -48,9 +48,9 @@ def test_an_entry_of_unknown_motion_is_the_source_within_its_larger_error() -> N
         dec[0] += 1.2 / 3600
         error = entries.position_error_mas.copy()
         error[0] = error_mas
-        # A faint entry: it is not the light of the source that stands alone.
+        # Fainter: it is not the whole light of the source that stands alone.
         magnitude = entries.magnitudes["r"].copy()
-        magnitude[0] = 22.0
+        magnitude[0] = 19.5
         moved = replace(entries, dec_deg=dec, position_error_mas=error, magnitudes={"r": magnitude})
         return len(find_new_sources(FIELD, known(moved)).candidates)
 
@@ -192,3 +192,12 @@ def test_the_best_candidate_comes_first() -> None:
     found = find_new_sources(image, known(catalogue(FIELD, leaving_out=(0, 3))))
     assert [one.number for one in found.candidates] == [1, 4]
     assert found.candidates[1].standing is Standing.VETOED
+
+
+def test_a_source_that_outshines_the_entry_at_its_place_is_new_and_its_host_is_told() -> None:
+    entries = catalogue(FIELD, leaving_out=())
+    magnitude = entries.magnitudes["r"].copy()
+    magnitude[0] = 21.9
+    found = find_new_sources(FIELD, known(replace(entries, magnitudes={"r": magnitude})))
+    assert [one.number for one in found.candidates] == [1]
+    assert "3.9 mag fainter" in found.candidates[0].reasons[0]
