@@ -9,29 +9,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daemon.publish.new_sources_text import sexagesimal
-from daemon.publish.page import BLUE, GREEN, GREY, ORANGE, PALE, RED, Page, Picture, known, title
+from daemon.publish.page import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT_BLUE,
+    ORANGE,
+    RED,
+    Page,
+    Picture,
+    known,
+    title,
+)
 from daemon.publish.sky_picture import draw_compass, draw_sky, grey_range
 from daemon.publish.strip import write_strip
 from reducers.frame import UNUSABLE
 from reducers.imaging.image_products import blocks
+from reducers.imaging.references import References
 from reducers.transients.candidate import Standing
 from reducers.transients.localisation import Colour
 from reducers.transients.new_source_table import counted, in_words, reasons_of, told
+from reducers.transients.new_sources import NewSources
+from reducers.transients.search_image import SearchImage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from reducers.imaging.references import References
     from reducers.transients.candidate import Candidate
     from reducers.transients.localisation import Localisation
-    from reducers.transients.new_sources import NewSources
-    from reducers.transients.search_image import SearchImage
 
 COLOURS = {Colour.RED: RED, Colour.ORANGE: ORANGE, Colour.GREEN: GREEN}
 _BOX = (56, 45, 815, 815)
 #: Stamps on the page, how many in a row, and the half-width of each in arcsec.
 _STAMPS, _IN_ROW, _HALF_ARCSEC = 12, 4, 8.0
 _CIRCLES, _MARKS = 400, 60
+#: Squares of catalogues, that of positions first.
+_ENTRIES = (BLUE, LIGHT_BLUE, LIGHT_BLUE, LIGHT_BLUE)
 _TURN = np.linspace(0, 2 * np.pi, 181)
 
 
@@ -113,14 +126,14 @@ def _draw_entries(axes: Axes, search: Search) -> int:
     if image.sky_map is None:
         return 0
     rows, columns = image.shape
-    for catalogue, colour in zip(search.references.each, (BLUE, PALE, PALE, PALE), strict=False):
+    for catalogue, colour in zip(search.references.each, _ENTRIES, strict=False):
         first = next(iter(catalogue.magnitudes.values()), np.zeros(len(catalogue)))
         order = np.argsort(np.where(np.isfinite(first), first, np.inf))
         x, y = image.sky_map.pixels(catalogue.ra_deg[order], catalogue.dec_deg[order])
         with np.errstate(invalid="ignore"):
             inside = (x > 0) & (y > 0) & (x < columns - 1) & (y < rows - 1)
         x, y = x[inside][:_CIRCLES], y[inside][:_CIRCLES]
-        axes.plot(x, y, "s", ms=7, mfc="none", mec=colour, mew=0.6)
+        axes.plot(x, y, "s", ms=7, mfc="none", mec=colour, mew=0.8)
         drawn += len(x)
     return drawn
 
@@ -142,8 +155,9 @@ def _draw_circle(axes: Axes, search: Search, circle: Localisation) -> bool:
     with np.errstate(invalid="ignore"):
         on = (x > limits[0][0]) & (x < limits[0][1]) & (y > limits[1][0]) & (y < limits[1][1])
     if on.any():
-        at = int(np.flatnonzero(on)[0])
-        axes.text(x[at], y[at], f" {circle.kind}", color="k", fontsize=9, weight="bold")
+        at = int(np.flatnonzero(on)[np.argmax(y[on])])
+        axes.text(x[at], y[at] + 0.012 * search.image.shape[0], circle.kind, color="k",
+                  fontsize=9, weight="bold", ha="center")  # fmt: skip
     return bool(on.any())
 
 
@@ -153,7 +167,7 @@ def _mark(axes: Axes, image: SearchImage, rank: int, one: Candidate) -> None:
     axes.plot([one.x_px], [one.y_px], "o", ms=9 if held else 14, mfc="none", mec=colour,
               mew=0.8 if held else 2.2)  # fmt: skip
     if not held or rank <= _STAMPS:
-        axes.text(one.x_px + 0.014 * image.shape[1], one.y_px, str(rank), color=colour,
+        axes.text(one.x_px + 0.018 * image.shape[1], one.y_px, str(rank), color=colour,
                   fontsize=9 if held else 12, weight="bold", va="center")  # fmt: skip
 
 
