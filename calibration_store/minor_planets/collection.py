@@ -94,7 +94,7 @@ class MinorPlanets:
         OSError, EOFError
             If the file cannot be read to its end, or the disc not be written.
         """
-        name = name or _name_of(path)
+        name = name or name_of(path)
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / f".{name}.{secrets.token_hex(4)}.tmp"
         try:
@@ -184,7 +184,8 @@ class MinorPlanets:
         return swept
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
+    """Return under which name a file is kept: 'mpcorb' for MPCORB.DAT.gz."""
     stem = re.sub(r"[^a-z0-9]+", "_", path.name.casefold().split(".")[0]).strip("_")
     return stem or "orbits"
 

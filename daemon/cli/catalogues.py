@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.cli.catalogues_known import add_parsers
 from daemon.cli.options import add_config, configuration
 from daemon.publish.words import clean
 
@@ -37,6 +38,7 @@ def add_parser(subparsers: Any) -> None:
     remove.set_defaults(run=_remove)
     for action in (status, wanted, remove):
         add_config(action)
+    add_parsers(actions)
 
 
 def _add_fetch(actions: Any) -> None:

@@ -1,0 +1,1 @@
+"""Known variable stars: what local files bring, and those of a field."""
