@@ -14,6 +14,7 @@ from reducers.detector.correct import (
     estimate_variance,
     require_same_pixels,
     subtract_bias,
+    subtract_dark,
 )
 from reducers.detector.illumination import follow_slit, measure_shift
 from reducers.detector.overscan import correct_overscan, has_overscan, overscan_noise
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: How much the read noise of an exposure differs from that of the night's biases.
 NOISE_WANDERS = 0.02
+#: Dark signal of a spectrum below this part of the read noise is left in it.
+LEAST_DARK = 0.1
 
 
 def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True) -> Frame:
@@ -74,8 +77,12 @@ def above_bias(exposure: Exposure, bias: Frame | None, instrument: Instrument) -
 
 def debiased(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
     """Return adu above the bias, rows along the dispersion whichever way the slit stands."""
-    frame = above_bias(exposure, bias, instrument)
-    return turn(frame) if exposure.identity.setup.dispersion_axis == "x" else frame
+    return upright(above_bias(exposure, bias, instrument), exposure.identity)
+
+
+def upright(frame: Frame, identity: Identity) -> Frame:
+    """Return a frame with its rows along the dispersion."""
+    return turn(frame) if identity.setup.dispersion_axis == "x" else frame
 
 
 def electrons(
@@ -86,8 +93,11 @@ def electrons(
     The facts: 'slit_shift_px' with its error (NaN where the frame shows no marks of the slit),
     'bad_fraction', 'no_overscan', and those of `compare_detector`.
     """
-    frame = debiased(exposure, given.bias, instrument)
     gain, typical_noise = gain_and_read_noise(exposure.identity, given, instrument)
+    frame = above_bias(exposure, given.bias, instrument)
+    if given.dark is not None:
+        frame = without_dark(frame, given.dark, exposure.identity.exposure_s, typical_noise)
+    frame = upright(frame, exposure.identity)
     started = start_frame(exposure.raw.data, exposure.identity.setup, instrument.detector)
     read_noise_adu = own_read_noise(started, typical_noise, instrument.detector)
     masters = frame.variance * np.float32(gain**2)
@@ -108,6 +118,23 @@ def electrons(
     inside = frame.mask & np.uint16(Mask.VIGNETTED) == 0
     measured["bad_fraction"] = float((inside & (frame.mask & np.uint16(Mask.BAD) != 0)).mean())
     return frame, read_noise_adu * gain, masters, measured
+
+
+def without_dark(frame: Frame, dark: Frame, exposure_s: float, read_noise_adu: float) -> Frame:
+    """Subtract a master dark from a spectrum where its signal is worth its noise.
+
+    Smooth dark signal leaves a spectrum with its sky; where it is weak only the pixels that stand
+    out are masked.
+    """
+    share = float(np.median(dark.data)) * exposure_s / read_noise_adu
+    if share >= LEAST_DARK:
+        return subtract_dark(frame, dark, exposure_s)
+    require_same_pixels(frame, dark, "dark")
+    return frame.after(
+        f"dark: not subtracted, {share:.3f} of the read noise in {exposure_s:g} s; its warm "
+        "pixels are masked",
+        mask=frame.mask | dark.mask,
+    )
 
 
 def own_read_noise(started: Frame, typical_adu: float, detector: Detector) -> float:

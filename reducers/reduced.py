@@ -64,6 +64,8 @@ class SpectrumCalibrations:
 
     Attributes
     ----------
+    dark
+        In adu per second.
     illumination
         Of the slit by the sky, over that by the flat's lamp: worth something only with the flat.
     facts
@@ -75,6 +77,7 @@ class SpectrumCalibrations:
     """
 
     bias: Frame | None = None
+    dark: Frame | None = None
     flat: Frame | None = None
     wavelengths: WavelengthSolution | None = None
     response: Response | None = None

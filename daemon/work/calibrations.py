@@ -148,10 +148,11 @@ def read_calibrations(bench: Bench, selections: Sequence[Selection]) -> Spectrum
             wavelengths = read_one(bench, item.master, read_wavelengths)
             facts["arc_other_slit"] = float(item.other_slit)
     bias, flat, response = chosen.get("BIAS"), chosen.get("FLAT"), chosen.get("RESPONSE")
-    twilight = chosen.get("ILLUMINATION")
+    twilight, dark = chosen.get("ILLUMINATION"), chosen.get("DARK")
     return SpectrumCalibrations(
         illumination=read_one(bench, twilight, read_master_frame) if twilight else None,
         bias=read_one(bench, bias, read_master_frame) if bias else None,
+        dark=read_one(bench, dark, read_master_frame) if dark else None,
         flat=read_one(bench, flat, read_master_frame) if flat else None,
         wavelengths=wavelengths,
         response=(

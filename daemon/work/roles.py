@@ -34,7 +34,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "ARC": ("BIAS",),
     "ILLUMINATION": ("BIAS", "FLAT"),
     "RESPONSE": ("BIAS", "FLAT", "ILLUMINATION", "ARC"),
-    "SPECTRUM": ("BIAS", "FLAT", "ILLUMINATION", "ARC", "RESPONSE"),
+    "SPECTRUM": ("BIAS", "FLAT", "ILLUMINATION", "ARC", "RESPONSE", "DARK"),
     "DARK": ("BIAS",),
     "SKY_FLAT": ("BIAS",),
     "FRINGE": ("BIAS", "SKY_FLAT"),

@@ -68,6 +68,18 @@ def relative_variance(flat: Frame) -> Image:
     return np.asarray(np.where(usable, flat.variance / safe**2, 0), np.float32)
 
 
+def subtract_dark(frame: Frame, dark: Frame, exposure_s: float) -> Frame:
+    """Subtract a master dark (adu per second) scaled to an exposure, adding its variance."""
+    require_same_pixels(frame, dark, "dark")
+    seconds = np.float32(exposure_s)
+    return frame.after(
+        f"dark: master subtracted for {exposure_s:g} s",
+        data=frame.data - dark.data * seconds,
+        variance=frame.variance + dark.variance * seconds**2,
+        mask=frame.mask | dark.mask,
+    )
+
+
 def divide_flat(frame: Frame, flat: Frame) -> Frame:
     """Divide by a normalised flat, adding its relative variance.
 

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reducers.detector.correct import apply_gain, divide_flat, require_same_pixels
+from reducers.detector.correct import (
+    apply_gain,
+    divide_flat,
+    require_same_pixels,
+    subtract_dark,
+)
 from reducers.detector.overscan import has_overscan
 from reducers.detector.start import start_frame
 from reducers.detector.verify import compare_detector
@@ -77,18 +82,6 @@ def image_electrons(
         "vignetted_fraction": float(1 - inside.mean()),
         **compare_detector(given.facts, identity, detector),
     }
-
-
-def subtract_dark(frame: Frame, dark: Frame, exposure_s: float) -> Frame:
-    """Subtract a master dark (adu per second) scaled to an exposure, adding its variance."""
-    require_same_pixels(frame, dark, "dark")
-    seconds = np.float32(exposure_s)
-    return frame.after(
-        f"dark: master subtracted for {exposure_s:g} s",
-        data=frame.data - dark.data * seconds,
-        variance=frame.variance + dark.variance * seconds**2,
-        mask=frame.mask | dark.mask,
-    )
 
 
 def _fraction(frame: Frame, bit: Mask, inside: NDArray[np.bool_]) -> float:

@@ -107,7 +107,7 @@ def test_what_is_no_range_is_refused(redo: Run, text: str) -> None:
     ("options", "words"),
     [
         (
-            ("--calibration", "DARK=x"),
+            ("--calibration", "SKY_FLAT=x"),
             "write ROLE=MASTER, ROLE one of BIAS, FLAT, ILLUMINATION, ARC",
         ),
         (("--calibration", "BIAS=no_such"), "there is no master 'no_such'; those that fit as BIAS"),
