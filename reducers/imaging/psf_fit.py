@@ -118,9 +118,9 @@ def fit_psf(
             kept = _alike(chi2)
             stars, chosen = stars.take(kept), chosen[kept]
             psf = _with_room(psf, len(chosen))
-    error = float(np.median(_excess(psf, stars)))
-    psf = replace(psf, stars=len(chosen), chi2=float(np.median(chi2)), model_error=error)
-    return with_residual(psf, stars), chosen
+    psf = replace(psf, stars=len(chosen), chi2=float(np.median(chi2)))
+    psf = with_residual(psf, stars)
+    return replace(psf, model_error=float(np.median(_excess(psf, stars)))), chosen
 
 
 @dataclass(frozen=True, slots=True)

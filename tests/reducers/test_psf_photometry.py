@@ -181,6 +181,21 @@ def test_a_profile_that_is_no_moffat_is_learnt_from_the_stars() -> None:
     assert misfit[0] < 0.6 * misfit[1]
 
 
+def test_stars_that_are_nearly_gaussian_have_the_errors_of_their_photons() -> None:
+    """The table takes up what the profile cannot follow: it is no error of the model any more."""
+    field = random_field(150, (700, 700), beta=60.0, fwhm=3.5, seed=4)
+    plane, psf, found = psf_of(field)
+    fit = psf_photometry(plane, psf, found.x, found.y, found.flux)
+    gap, star, neighbour = truth_of(field, fit)
+    chosen = (gap < 1) & (neighbour > 18) & (field.flux[star] > 1e4)
+    truth, flux, error = field.flux[star][chosen], fit.flux[chosen], fit.flux_error[chosen]
+    photons = np.sqrt(truth + 4 * np.pi * (3.5 / 2.3548) ** 2 * 520)
+    assert chosen.sum() > 15
+    assert np.median(error / photons) < 1.25
+    assert np.median(np.abs(flux / np.median(flux / truth) - truth) / error) < 1.0
+    assert psf.fwhm_px == pytest.approx(3.5, rel=0.02)
+
+
 def looked_twice(field: Field) -> tuple[PsfPhotometry, PsfPhotometry, Detections]:
     """The fit of what was detected, and that with what only showed behind it."""
     found, segments = detect(field.frame, field.sky, field.rms)
