@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Powers of the Moffat profile that are tried; the last is nearly a Gaussian.
-BETAS = (2.2, 3.0, 4.5, 9.0)
+BETAS = (2.2, 3.0, 4.5, 7.0, 30.0)
 USUAL_BETA = 3.0
 #: Stars measured at most.
 MOST_STARS = 120

@@ -46,7 +46,7 @@ def test_stars_without_wings_are_measured_as_wide_as_they_are() -> None:
     x, y = x + rng.uniform(-0.5, 0.5, len(x)), y + rng.uniform(-0.5, 0.5, len(y))
     field = draw((500, 500), x, y, np.full(len(x), 2e5), fwhm=FWHM, beta=200.0)
     found, _ = detect(field.frame, field.sky, field.rms)
-    assert found.fwhm_px == pytest.approx(FWHM, rel=0.08)
+    assert found.fwhm_px == pytest.approx(FWHM, rel=0.025)
 
 
 def test_seeing_follows_the_course_over_the_image() -> None:
