@@ -17,6 +17,7 @@ from reducers.imaging.apertures import (
     wide_apertures,
 )
 from reducers.imaging.empty_sky import EmptyApertures, measure_empty_apertures, psf_noise_factor
+from reducers.imaging.flat_error import flat_error
 from reducers.imaging.growth import HALO_FWHM, GrowthCurve, fit_growth, halo_of
 from reducers.imaging.hidden import with_hidden
 from reducers.imaging.plane import Plane, plane_of
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from reducers.imaging.seeing import Seeing
     from reducers.imaging.sources import Detections
 
-#: Error of the flat, and of whatever else every star shares with its pixels: no flux is better.
-FLAT_ERROR = 0.003
 #: Below this probability of a star a source is called extended.
 EXTENDED = 0.02
 
@@ -140,7 +139,8 @@ def measured(
     flags |= np.where(kind.sharp, SourceFlag.SHARP, 0)
     total = growth.psf_factor(fit.x, fit.y)
     corrected = growth.aperture_factor(CHOSEN, fit.x, fit.y)
-    floor = float(np.hypot(growth.psf_scatter, FLAT_ERROR))
+    flat = flat_error(plane, fit.x, fit.y)
+    floor = np.hypot(growth.psf_scatter, flat)
     return Photometry(
         x=fit.x,
         y=fit.y,
@@ -149,9 +149,7 @@ def measured(
         flux=fit.flux * total,
         flux_error=np.hypot(fit.flux_error, fit.flux * floor) * total,
         aperture_flux=apertures.flux[:, CHOSEN] * corrected,
-        aperture_error=np.hypot(
-            apertures.flux_error[:, CHOSEN], apertures.flux[:, CHOSEN] * FLAT_ERROR
-        )
+        aperture_error=np.hypot(apertures.flux_error[:, CHOSEN], apertures.flux[:, CHOSEN] * flat)
         * corrected,
         flags=flags,
         kind=kind,

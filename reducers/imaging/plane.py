@@ -29,6 +29,8 @@ class Plane:
         Bits of `Mask`.
     photon_gain : float
         Variance per unit of light of a source.
+    binning : float
+        Detector pixels per image pixel, mean of both axes.
     """
 
     light: Image
@@ -37,6 +39,7 @@ class Plane:
     good: NDArray[np.bool_]
     mask: NDArray[np.uint16]
     photon_gain: float
+    binning: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,4 +74,5 @@ def plane_of(frame: Frame, background: Image, *, photon_gain: float | None = Non
         good=good,
         mask=frame.mask,
         photon_gain=noise.photon_gain if photon_gain is None else photon_gain,
+        binning=(frame.geometry.x_binning + frame.geometry.y_binning) / 2,
     )

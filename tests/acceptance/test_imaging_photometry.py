@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from reducers.imaging.photometry import forced_photometry
 from reducers.imaging.source_flags import SourceFlag
 from reducers.imaging.zero_point import magnitudes
 from tests.acceptance.sky_camera import SkyCamera
+from tests.acceptance.sky_truth import lonely, photon_noise_e
 
 if TYPE_CHECKING:
     from tests.acceptance.sky_camera import Shot
@@ -71,6 +73,27 @@ def test_magnitudes_scatter_by_their_errors_at_every_brightness(red: tuple[Any, 
         assert np.std(pulls) == pytest.approx(1.0, abs=0.3), (low, high)
         # The zero point's own error is common to all.
         assert abs(np.median((mag - truth)[chosen])) < 0.02 + 0.5 / low / np.sqrt(chosen.sum())
+
+
+def test_faint_light_asked_for_at_true_places_scatters_by_its_errors(red: tuple[Any, Shot]) -> None:
+    """What is detected near the limit is what noise made brighter: only given places are fair."""
+    result, shot = red
+    found, pairs, electrons = result.photometry, Pairs(result, shot), shot.truth.electrons
+    noise = 1.1 * photon_noise_e(shot, electrons)
+    asked = np.flatnonzero(pairs.complete & (electrons > 2 * noise) & (electrons < 15 * noise))
+    asked = asked[lonely(shot, asked)]
+    x, y = pairs.x[asked], pairs.y[asked]
+    flux, error = forced_photometry(found, x, y, occupied=result.segmentation > 0)
+    bright = pairs.usable & (found.flux > 60 * found.flux_error)
+    scale = np.median(found.flux[bright] / electrons[pairs.star[bright]])
+    pulls = (flux - scale * electrons[asked]) / error
+    snr = electrons[asked] / noise[asked]
+    for low, high in ((2, 5), (5, 15)):
+        chosen = (snr > low) & (snr < high)
+        assert chosen.sum() > 40
+        spread = 1.4826 * np.median(np.abs(pulls[chosen] - np.median(pulls[chosen])))
+        assert spread == pytest.approx(1.0, abs=0.25), (low, high)
+        assert abs(np.median(pulls[chosen])) < 0.35
 
 
 def test_hardly_any_source_is_false_and_hardly_any_star_is_missed(red: tuple[Any, Shot]) -> None:

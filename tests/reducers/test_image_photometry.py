@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -10,6 +12,7 @@ from scipy.spatial import cKDTree
 from reducers.frame import Mask
 from reducers.imaging.detection import detect, measure_seeing
 from reducers.imaging.empty_sky import measure_empty_apertures
+from reducers.imaging.flat_error import flat_error
 from reducers.imaging.photometry import Photometry, forced_photometry, measure_sources
 from reducers.imaging.plane import plane_of
 from reducers.imaging.source_flags import SourceFlag
@@ -67,6 +70,19 @@ def test_total_fluxes_are_right_within_their_errors_at_every_brightness(
         shared = np.hypot(photometry.growth.psf_error, photometry.growth.halo_error)
         common = np.median(shared * flux[chosen] / error[chosen])
         assert abs(np.mean(pull)) < 0.5 + 2 * common, (low, high)
+
+
+def test_the_flat_limits_stars_at_the_edge_more_than_those_side_by_side(
+    field: Field, photometry: Photometry
+) -> None:
+    plane = photometry.plane
+    middle, edge = flat_error(plane, 449.5, 449.5), flat_error(plane, 10.0, 449.5)
+    assert middle < 0.0015 < edge < 0.003
+    binned = flat_error(replace(plane, binning=2.0), 10.0, 449.5)
+    assert binned == pytest.approx(2 * edge, rel=0.15)
+    bright = photometry.flux > 3e5
+    relative = photometry.flux_error[bright] / photometry.flux[bright]
+    assert (relative >= flat_error(plane, photometry.x[bright], photometry.y[bright])).all()
 
 
 def test_the_aperture_correction_follows_the_seeing_over_the_image(
