@@ -273,6 +273,9 @@ class Instrument:
         where nobody measured it.
     dark_sky_rate : float
         Median of a dark sky, electrons / s / Angstrom / arcsec^2; 0 where nobody measured it.
+    running_number : str
+        Regular expression with the groups 'prefix' and 'number' of raw names that carry a count;
+        '' where they do not.
     unverified : tuple of str
         What this profile states without a measurement behind it.
     digest : str
@@ -298,6 +301,7 @@ class Instrument:
     vertical_slits: VerticalSlits | None = None
     imaging: Imaging | None = None
     filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    running_number: str = ""
     warnings: tuple[Caution, ...] = ()
     recognised_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     lamps: Mapping[str, str] = field(default_factory=dict)

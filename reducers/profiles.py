@@ -66,6 +66,7 @@ class _Profile:
     tables: _Tables
     recognised_by: Mapping[str, tuple[str, ...]]
     filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    running_number: str = ""
     warnings: tuple[Caution, ...] = ()
     lamps: Mapping[str, str] = field(default_factory=dict)
     flat_lamps: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +135,7 @@ def _assemble(profile: _Profile, folder: Path, digest: Any) -> Instrument:
         name=profile.name,
         telescope=profile.telescope,
         file_pattern=profile.file_pattern,
+        running_number=profile.running_number,
         longitude_deg=profile.longitude_deg,
         latitude_deg=profile.latitude_deg,
         elevation_m=profile.elevation_m,

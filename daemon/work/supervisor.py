@@ -24,6 +24,7 @@ from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
 from daemon.memory.records import FileState, JobKind, JobState
+from daemon.schedule.metrics_file import MetricsFile
 from daemon.schedule.timetable import Timetable
 from daemon.status_words import WARNING
 from daemon.triggers.watch import SpoolWatch
@@ -222,10 +223,13 @@ class Supervisor:
         return Timetable(room.archive, room.queue, self._clock, site, SCHEDULED)
 
     def _keep_going(self, room: EngineRoom) -> None:
+        path = self._config.root / "alfoscd.prom"
+        metrics = MetricsFile(path, self._config.database, self._clock)
         while not self._leaving:
             self._wake.wait(min(_STEP_S, max(0.02, room.intake.next_in_s())))
             self._wake.clear()
             room.step()
+            metrics.step()
             if room.is_moving:
                 self._notifier.alive(room.describe())
 
