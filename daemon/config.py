@@ -17,6 +17,7 @@ from daemon.sections import (
     Calibration,
     Catalogues,
     Classification,
+    Differences,
     Image,
     Instruments,
     Paths,
@@ -34,6 +35,7 @@ __all__ = [
     "Classification",
     "Config",
     "ConfigError",
+    "Differences",
     "Image",
     "Instruments",
     "Mail",
@@ -69,6 +71,7 @@ class Config:
     classification: Classification = field(default_factory=Classification)
     catalogues: Catalogues = field(default_factory=Catalogues)
     image: Image = field(default_factory=Image)
+    differences: Differences = field(default_factory=Differences)
     triggers: Triggers = field(default_factory=Triggers)
     alerts: Alerts = field(default_factory=Alerts)
     instrument: Instruments = field(default_factory=Instruments)
@@ -99,6 +102,11 @@ class Config:
     def catalogue_folder(self) -> Path:
         """Folder of the reference catalogues, absolute."""
         return self.catalogues.folder or self.paths.root / "catalogues"
+
+    @property
+    def template_folder(self) -> Path:
+        """Folder of templates from elsewhere, absolute."""
+        return self.differences.templates or self.paths.root / "templates"
 
     @property
     def trigger_spool(self) -> Path:
@@ -133,6 +141,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "classification": Classification,
     "catalogues": Catalogues,
     "image": Image,
+    "differences": Differences,
     "triggers": Triggers,
     "alerts": Alerts,
     "instrument": Instruments,

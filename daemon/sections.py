@@ -219,6 +219,30 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """What is taken off images, and which targets are watched."""
+
+    enabled: bool = field(
+        default=True, metadata=_doc("take a template off every image that has one")
+    )
+    least_age_d: float = field(
+        default=5.0,
+        metadata=_doc("own images are templates when they are so much older", at_least=0),
+    )
+    templates: Path | None = field(
+        default=None,
+        metadata=_doc("folder of templates from elsewhere; by default <root>/templates"),
+    )
+    watch: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc("targets measured on every image, each as 'name ra dec' in degrees"),
+    )
+    watch_file: Path | None = field(
+        default=None, metadata=_doc("file with more of them, one a line; it is read every time")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triggers:
     """Which notices of events the new sources on an image are compared with."""
 

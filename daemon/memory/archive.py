@@ -5,6 +5,7 @@ from __future__ import annotations
 from daemon.memory.archive_alerts import AlertArchive
 from daemon.memory.archive_candidates import CandidateArchive
 from daemon.memory.archive_combinations import CombinationArchive
+from daemon.memory.archive_differences import DifferenceArchive
 from daemon.memory.archive_frames import FrameArchive
 from daemon.memory.archive_kinds import KindArchive
 from daemon.memory.archive_occasions import OccasionArchive
@@ -20,6 +21,7 @@ class Archive(
     CombinationArchive,
     TriggerArchive,
     AlertArchive,
+    DifferenceArchive,
     KindArchive,
     OccasionArchive,
     CandidateArchive,

@@ -43,6 +43,7 @@ class JobKind(StrEnum):
     COMBINE = "combine_spectra"
     IMAGE = "reduce_image"
     LOOK = "show_image"
+    DIFFERENCE = "subtract_template"
     STACK = "stack_images"
     FETCH = "fetch_catalogues"
     TRIGGERS = "read_triggers"
@@ -64,6 +65,7 @@ class ProductState(StrEnum):
 PRIORITY_LOOK = 5
 PRIORITY_INGEST = 10
 PRIORITY_SCIENCE = 20
+PRIORITY_DIFFERENCE = 25
 PRIORITY_CALIBRATION = 30
 PRIORITY_BACKLOG = 60
 

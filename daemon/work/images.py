@@ -20,6 +20,7 @@ from daemon.work.calibrations import (
     select_masters,
     wait_for_masters,
 )
+from daemon.work.differences import after_calibrated
 from daemon.work.flux_ties import after_calibration
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.plan import Step, fetch_request
@@ -110,6 +111,8 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         looks_again = after_image(bench.archive, frame, session, wait_s=wait_s)
         bench.submit((Step(request=each, postpone=True) for each in looks_again), session)
         bench.submit(after_calibration(bench, frame, session), session)
+        differences = after_calibrated(bench, frame, record, session)
+        bench.submit((Step(request=each) for each in differences), session)
         bench.queue.finish(job, within=session)
 
 

@@ -17,6 +17,7 @@ from daemon.publish.master_pages import master_picture
 from daemon.work.backup import back_up
 from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
+from daemon.work.differences import subtract_template
 from daemon.work.images import calibrate_image
 from daemon.work.looks import show_image
 from daemon.work.masters import build_master
@@ -51,6 +52,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.COMBINE: partial(combine_group, bench),
         JobKind.IMAGE: partial(calibrate_image, bench, draw=image_picture),
         JobKind.FETCH: partial(fetch_missing, bench),
+        JobKind.DIFFERENCE: partial(subtract_template, bench),
         JobKind.STACK: partial(stack_sequence, bench),
         JobKind.TRIGGERS: partial(read_triggers, bench),
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),

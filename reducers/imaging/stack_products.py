@@ -105,7 +105,7 @@ def read_image(path: Path) -> StoredImage:
         raise UnreadableFile(f"{path.name} is not a reduced image: {error}") from error
     if len(shape) != 2 or not whole or header.get("PRODCATG") != "SCIENCE.IMAGE":
         raise UnreadableFile(f"{path.name} is not a reduced image")
-    sky_map = _sky_map(header)
+    sky_map = sky_map_of(header)
     return StoredImage(
         member=_member(header, path.stem, sky_map),
         sky_map=sky_map,
@@ -148,7 +148,8 @@ def _chosen(header: fits.Header, setting: str) -> bool:
     return any(header.get(f"CHOSEN{n}") == setting for n in range(1, header.get("NCHOSEN", 0) + 1))
 
 
-def _sky_map(header: fits.Header) -> SkyMap | None:
+def sky_map_of(header: fits.Header) -> SkyMap | None:
+    """Return the place that a header tells; None where it tells none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         try:

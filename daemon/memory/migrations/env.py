@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 import daemon.memory.candidate_tables
+import daemon.memory.difference_tables
 import daemon.memory.notice_tables
 import daemon.memory.tables
 import daemon.memory.trigger_tables  # noqa: F401  (all fill the metadata)

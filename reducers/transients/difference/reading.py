@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from reducers.errors import UnreadableFile
+from reducers.frame import Frame
 from reducers.imaging.moffat import moffat
 from reducers.imaging.point_spread import (
     SHAPE_TERMS,
@@ -18,7 +19,7 @@ from reducers.imaging.point_spread import (
     width_terms,
 )
 from reducers.imaging.source_flags import NOT_FOR_CALIBRATION
-from reducers.imaging.stack_products import read_image
+from reducers.imaging.stack_products import read_image, sky_map_of
 from reducers.transients.difference.epoch import Epoch, StarList
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def read_epoch(image: Path, phot: Path) -> Epoch:
     UnreadableFile
         If a file is no such product, or says nothing of the image's place.
     """
+    if _category(image) == "SCIENCE.IMAGE.STACK":
+        return _read_stack(image, phot)
     stored = read_image(image)
     if stored.sky_map is None or not stored.member.placed:
         raise UnreadableFile(f"{image.name}: no stars confirm its place on the sky")
@@ -51,6 +54,47 @@ def read_epoch(image: Path, phot: Path) -> Epoch:
         zero_point_mag=_number(header, "ZPTMAG"),
         zero_point_error_mag=_number(header, "ZPTMUCER"),
         exposure_s=stored.member.exposure_s,
+    )
+
+
+def _category(path: Path) -> str:
+    try:
+        return str(fits.getheader(path).get("PRODCATG", ""))
+    except (OSError, ValueError, TypeError) as error:
+        raise UnreadableFile(f"{path.name} is not a reduced image: {error}") from error
+
+
+def _read_stack(image: Path, phot: Path) -> Epoch:
+    """Read a stack in the electrons in which it was measured, errors as of independent pixels."""
+    try:
+        with fits.open(image, memmap=False) as hdus:
+            header = hdus[0].header.copy()
+            planes = [np.array(hdus[name].data) for name in (0, "UNCERT", "DQ")]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UnreadableFile(f"{image.name} is not a stack: {error}") from error
+    gain, factor = _number(header, "GAIN"), _number(header, "NOISFAC")
+    sky_map = sky_map_of(header)
+    if sky_map is None or header.get("WCSERR", 1) != 0 or not gain > 0:
+        raise UnreadableFile(f"{image.name}: no stars confirm its place on the sky")
+    data, sigma, mask = planes
+    factor = factor if math.isfinite(factor) else 1.0
+    frame = Frame(
+        data=np.asarray(data * gain, np.float32),
+        variance=np.asarray((sigma * gain * factor) ** 2, np.float32),
+        mask=mask.astype(np.uint16),
+        unit="electron",
+    )
+    psf, stars, told = read_photometry(phot, frame.shape)
+    return Epoch(
+        name=image.stem,
+        frame=frame,
+        sky_map=sky_map,
+        psf=psf,
+        stars=stars,
+        band=str(told.get("ZPTBAND", "")),
+        zero_point_mag=_number(told, "ZPTMAG"),
+        zero_point_error_mag=_number(told, "ZPTMUCER"),
+        exposure_s=gain,
     )
 
 
