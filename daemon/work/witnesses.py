@@ -1,0 +1,200 @@
+"""Who knows something of what is found on an image: lists on disc, and what was found before."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibration_store.catalogues.sky import Cone
+from calibration_store.catalogues.tiles import TileStore
+from calibration_store.minor_planets.collection import MinorPlanets, mjd_of
+from calibration_store.variables.collection import VariableStars
+from daemon.work.known_sky import fast_stars, observer_of
+from daemon.work.references import MARGIN_ARCSEC, radius_deg
+from reducers.transients.candidate import Standing
+from reducers.transients.earlier import Earlier
+from reducers.transients.known_sky import EarlierImages, KnownSky, OtherExposures
+from reducers.transients.moving import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from daemon.memory.candidate_records import CandidateRecord
+    from daemon.memory.records import FrameRecord
+    from daemon.work.bench import Bench
+    from reducers.transients.candidate import Candidate
+    from reducers.transients.witness import Witness
+
+log = logging.getLogger(__name__)
+
+#: Exposures so near in time show what moves; older ones what was there.
+SAME_VISIT = timedelta(hours=6)
+#: Only exposures of one sequence say that a source flashed: over hours it may have come to stay.
+SAME_SEQUENCE = timedelta(minutes=30)
+#: Exposures that are compared with one; the nearest in time come first.
+_MOST_EXPOSURES = 6
+#: Pointings nearer to each other than this part of the field's radius are of one field.
+_ALIKE = 0.7
+#: Part of half the diagonal that lies on the image although the pointing is some arcsec off.
+_INSIDE = 0.65
+#: How deep an image shows sources, and how deep it was searched; the search asks for the last.
+_LIMITS = ("psf_limit_5_sigma_mag", "search_limit_mag")
+_METHOD = "catalogue"
+#: Bodies fainter than any image of this telescope shows.
+_FAINTEST = 24.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """Another exposure of a field.
+
+    Attributes
+    ----------
+    centre : tuple of float
+        Right ascension and declination, degrees.
+    radius_deg : float
+        Of a circle about it that lies on the exposure.
+    limit_mag : float
+        Down to which it would show a source; NaN where that says nothing of this exposure.
+    """
+
+    frame_id: int
+    middle: datetime
+    centre: tuple[float, float]
+    radius_deg: float
+    limit_mag: float
+
+
+def witnesses_of(bench: Bench, frame: FrameRecord) -> tuple[Witness, ...]:
+    """Return what is known of the field of an image; less where a file cannot be read."""
+    own = frame.identity
+    if own.ra_deg is None or own.dec_deg is None or own.observed_at is None:
+        return ()
+    field = Cone(own.ra_deg, own.dec_deg, radius_deg(own, bench.instrument(own.instrument)))
+    middle = own.observed_at + timedelta(seconds=own.exposure_s / 2)
+    near = bench.archive.candidates_near(field.ra_deg, field.dec_deg, field.radius_deg * 3600)
+    others = [one for one in near if one.frame_id != frame.id and one.candidate.method == _METHOD]
+    visit = exposures_of_visit(bench, frame, field, middle)
+    return (
+        known_sky(bench, frame, field, middle),
+        OtherExposures(snapshots=tuple(snapshot(one, others) for one in visit)),
+        earlier_images(others, middle),
+    )
+
+
+def known_sky(bench: Bench, frame: FrameRecord, field: Cone, middle: datetime) -> KnownSky:
+    """Return what the lists on disc have of a field at a time."""
+    folder = bench.config.catalogue_folder
+    at = (field.ra_deg, field.dec_deg, field.radius_deg)
+    observer = observer_of(bench.instrument(frame.identity.instrument))
+    planets, variables = _lists(folder)
+    try:
+        return KnownSky(
+            planets=planets.in_field(*at, mjd_of(middle), observer, _FAINTEST),
+            variables=variables.in_field(*at),
+            fast=fast_stars(TileStore(folder), "gaia", field),
+        )
+    except (OSError, ValueError):
+        log.exception("%s is searched without minor planets and variables", frame.stem)
+        return KnownSky()
+
+
+@lru_cache(maxsize=2)
+def _lists(folder: Path) -> tuple[MinorPlanets, VariableStars]:
+    """Return the lists on disc; a night of minor planets stays in the memory of a worker."""
+    return MinorPlanets(folder / "minor_planets"), VariableStars(folder / "variables")
+
+
+def exposures_of_visit(
+    bench: Bench, frame: FrameRecord, field: Cone, middle: datetime
+) -> list[Other]:
+    """Return the searched exposures of a field within hours, the nearest in time first."""
+    found = []
+    for one in bench.archive.current_frames(
+        frame.identity.kind, frame.night, frame.identity.instrument
+    ):
+        own = one.identity
+        if own.observed_at is None or own.ra_deg is None or own.dec_deg is None:
+            continue
+        when = own.observed_at + timedelta(seconds=own.exposure_s / 2)
+        inside = float(field.margin_deg(own.ra_deg, own.dec_deg))
+        if (
+            one.id == frame.id
+            or abs(when - middle) > SAME_VISIT
+            or inside < field.radius_deg * (1 - _ALIKE)
+        ):
+            continue
+        product = bench.archive.current_product(one.id)
+        if product is None or not product.measurements.get("search_suspicious", 1.0) < 0.5:
+            continue
+        soon = abs(when - middle) < SAME_SEQUENCE
+        limits = [product.measurements.get(name, math.nan) for name in _LIMITS]
+        found.append(
+            Other(
+                frame_id=one.id,
+                middle=when,
+                centre=(own.ra_deg, own.dec_deg),
+                radius_deg=max(field.radius_deg - MARGIN_ARCSEC / 3600, 0.01) * _INSIDE,
+                limit_mag=min(limits) if soon and all(map(math.isfinite, limits)) else math.nan,
+            )
+        )
+    return sorted(found, key=lambda one: abs(one.middle - middle))[:_MOST_EXPOSURES]
+
+
+def snapshot(exposure: Other, candidates: Sequence[CandidateRecord]) -> Snapshot:
+    """Return the candidates of one exposure."""
+    found = [one.candidate for one in candidates if one.frame_id == exposure.frame_id]
+    columns = ("ra_deg", "dec_deg", "position_error_arcsec", "magnitude", "magnitude_error")
+    ra, dec, error, magnitude, magnitude_error = (
+        np.array([getattr(one, name) for one in found], float) for name in columns
+    )
+    return Snapshot(
+        mjd=mjd_of(exposure.middle),
+        ra_deg=ra,
+        dec_deg=dec,
+        error_arcsec=error,
+        magnitude=magnitude,
+        magnitude_error=magnitude_error,
+        limit_mag=exposure.limit_mag,
+        centre_ra_deg=exposure.centre[0],
+        centre_dec_deg=exposure.centre[1],
+        radius_deg=exposure.radius_deg,
+    )
+
+
+def earlier_images(candidates: Sequence[CandidateRecord], middle: datetime) -> EarlierImages:
+    """Return what was found before this visit.
+
+    What a veto held back may be an artefact of the detector, and a minor planet has moved on:
+    they prove nothing of the place.
+    """
+    return EarlierImages(
+        earlier=tuple(
+            _earlier(one.candidate, one.observed_at, one.stem)
+            for one in candidates
+            if one.observed_at is not None
+            and middle - one.observed_at > SAME_VISIT
+            and one.candidate.standing is not Standing.VETOED
+            and not one.candidate.measurements.get("minor_planet", 0.0) > 0
+        )
+    )
+
+
+def _earlier(one: Candidate, when: datetime, stem: str) -> Earlier:
+    return Earlier(
+        mjd=mjd_of(when),
+        band=one.band,
+        ra_deg=one.ra_deg,
+        dec_deg=one.dec_deg,
+        error_arcsec=one.position_error_arcsec,
+        magnitude=one.magnitude,
+        magnitude_error=one.magnitude_error,
+        image=stem,
+    )
