@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from daemon.memory.archive_base import ArchiveWing
+from daemon.memory.candidate_tables import CandidateRow
 from daemon.memory.trigger_tables import AlertRow
 from reducers.transients.alert import SAME_PLACE_ARCSEC, Told, Urgency
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from reducers.transients.localisation import Colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,15 @@ class AlertArchive(ArchiveWing):
             row = session.scalar(select(AlertRow).where(AlertRow.name == name))
             if row is not None:
                 row.reports = {**row.reports, service: dict(said)}
+
+    def colour_candidate(
+        self, candidate_id: int, colour: Colour, within: Session | None = None
+    ) -> None:
+        """Note the class that the circles of now give a candidate."""
+        with self._writing(within) as session:
+            row = session.get(CandidateRow, candidate_id)
+            if row is not None:
+                row.colour = int(colour)
 
     def alert(self, name: str, within: Session | None = None) -> AlertRecord | None:
         """Return one alert by its name."""

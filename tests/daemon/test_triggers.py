@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daemon.cli.main import main
-from daemon.memory.records import JobKind, JobRequest, JobState
+from daemon.memory.records import JobKind, JobState
 from daemon.sections import Triggers
 from daemon.status import read_status
 from daemon.triggers.listen import listen
 from daemon.triggers.matching import localisations_for, separation_deg
 from daemon.triggers.spool import drop, waiting_in
 from daemon.triggers.watch import SpoolWatch, triggers_request
-from daemon.work.trigger_notices import read_triggers
-from reducers.transients.notices.reading import LARGEST_BYTES
+from daemon.work.trigger_notices import images_concerned, read_triggers
+from reducers.transients.notices.reading import LARGEST_BYTES, read_notice
 from tests.daemon.hall import NOON, Hall
+from tests.daemon.image_hall import IMAGES, planned, simulated_images
 from tests.reducers.transients.notices_by_hand import (
     einstein_probe,
     fermi_gbm,
@@ -32,16 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from daemon.memory.records import FrameRecord
-    from daemon.work.bench import Bench
-
 #: An image of half an hour after the hall's noon.
 HERE, RADIUS_DEG = (150.0, 2.2), 0.08
 T0 = (NOON - timedelta(minutes=30)).isoformat()
-
-
-def look_again(bench: Bench, frame: FrameRecord) -> JobRequest:
-    return JobRequest(kind=JobKind.LOOK, key=f"again:{frame.stem}", payload={})
 
 
 class TriggerHall(Hall):
@@ -53,8 +47,7 @@ class TriggerHall(Hall):
 
     @property
     def tasks(self) -> dict[JobKind, object]:
-        task = partial(read_triggers, self.bench, look_again=look_again)
-        return {**super().tasks, JobKind.TRIGGERS: task, JobKind.LOOK: lambda job: None}
+        return {**super().tasks, JobKind.TRIGGERS: partial(read_triggers, self.bench)}
 
     def drop(self, *contents: bytes, age_s: float = 60.0) -> None:
         """Let notices come, the first so long ago, and read them."""
@@ -186,9 +179,7 @@ def test_hostile_names_stay_inside_the_spool(hall: TriggerHall) -> None:
     assert path.name.startswith("etc_script")
 
 
-def test_a_new_circle_looks_again_at_the_images_it_reaches_once(hall: TriggerHall) -> None:
-    from tests.daemon.image_hall import IMAGES, planned, simulated_images
-
+def test_a_new_circle_concerns_the_images_it_reaches_once(hall: TriggerHall) -> None:
     image = planned()[8]
     hall.contents = simulated_images()
     hall.put(IMAGES[0])
@@ -196,13 +187,14 @@ def test_a_new_circle_looks_again_at_the_images_it_reaches_once(hall: TriggerHal
     assert observed is not None
     hall.clock.seconds = (observed + timedelta(days=1) - NOON).total_seconds()
     about = {"ra": image.ra_deg, "dec": image.dec_deg, "when": observed.isoformat()}
-    hall.drop(swift_bat(**about))
-    assert f"again:{hall.frame(IMAGES[0]).stem}" in hall.waiting()
-    hall.work({JobKind.LOOK})
-    hall.drop(swift_bat(serial=2, **about))
-    assert not any(key.startswith("again:") for key in hall.waiting()), "it says the same"
-    hall.drop(swift_xrt(**{**about, "dec": image.dec_deg + 20}))
-    assert not any(key.startswith("again:") for key in hall.waiting()), "it is elsewhere"
+
+    def concerned(content: bytes) -> list[str]:
+        hall.drop(content)
+        return [each.stem for each in images_concerned(hall.bench, [read_notice(content)])]
+
+    assert concerned(swift_bat(**about)) == [hall.frame(IMAGES[0]).stem]
+    assert concerned(swift_bat(serial=2, **about)) == [], "it says the same"
+    assert concerned(swift_xrt(**{**about, "dec": image.dec_deg + 20})) == [], "it is elsewhere"
 
 
 def test_the_daemon_asks_for_a_look_when_a_notice_lies_there(hall: TriggerHall) -> None:
