@@ -50,8 +50,10 @@ def after_magnitudes(
     )
     if len(members) < rule.at_least:
         return []
+    quiet_s = bench.config.calibration.quiet_s
+    closes_after_s = rule.closes_after_s if quiet_s is None else quiet_s
     twilight_in_s = (next_twilight(now, instrument) - now).total_seconds()
-    wait_s = max(0.0, min(rule.closes_after_s, twilight_in_s))
+    wait_s = max(0.0, min(closes_after_s, twilight_in_s))
     request = master_request("STAR_FLAT", frame, instrument, now + timedelta(seconds=wait_s))
     return [Step(request=request, postpone=True)]
 

@@ -12,6 +12,7 @@ from reducers.simulate.filters import PASSBANDS, Passband, passband_of
 from reducers.simulate.place import Place
 from reducers.simulate.sky import Galaxies, Sky, Stars, galaxies_near, stars_near
 from reducers.simulate.star_colours import SCATTER_MAG, magnitudes
+from reducers.simulate.through_filter import ab_through
 from reducers.simulate.trails import TrailLight
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def field_truth(planned: PlannedExposure, pointing: Pointing, instrument: Instru
     ra, dec = stars.at(epoch)
     x, y = place.pixels(ra, dec)
     x, y = _shaken(planned, place, x, y)
-    planned_stars, px, py = _planned_sources(planned, place)
+    planned_stars, px, py = _planned_sources(planned, place, instrument)
     stars, ra, dec = (
         _joined(stars, planned_stars),
         np.append(ra, planned_stars.ra_deg),
@@ -199,7 +200,9 @@ def _shaken(planned: PlannedExposure, place: Place, x: Any, y: Any) -> tuple[Any
     return x + wave(), y + wave()
 
 
-def _planned_sources(planned: PlannedExposure, place: Place) -> tuple[Stars, Any, Any]:
+def _planned_sources(
+    planned: PlannedExposure, place: Place, instrument: Instrument
+) -> tuple[Stars, Any, Any]:
     """Return what was planned by pixel (its magnitude holds in every band), and the visitors."""
     scene = planned.scene
     visitors = () if scene is None else scene.visitors
@@ -217,6 +220,11 @@ def _planned_sources(planned: PlannedExposure, place: Place) -> tuple[Stars, Any
         np.array([v.bp_rp for v in visitors]),
         np.zeros((len(visitors), len(SCATTER_MAG))),
     )
+    for n, visitor in enumerate(visitors):
+        if visitor.model:  # a flat spectrum has the same magnitude in every band, and no colour
+            own = ab_through(visitor.model, visitor.r_mag, passband_of(planned.filter), instrument)
+            for band in seen:
+                seen[band][n] = own
     # A source planned by pixel has the colour for which no camera has a colour term.
     level = {band: flat + (0.6 if band == "g_SDSS" else 0.0) for band in SCATTER_MAG}
     if passband_of(planned.filter) is PASSBANDS["g_SDSS"]:

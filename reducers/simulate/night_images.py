@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reducers.simulate.observer import Observer
+    from reducers.simulate.targets import Target
 
 #: Steps between exposures of one field, arcsec east and north.
 DITHERS = ((0.0, 0.0), (11.0, 5.0), (-6.0, 12.0), (-12.0, -8.0), (7.0, -13.0))
@@ -88,6 +89,18 @@ def target_field(observer: Observer, **how: Any) -> None:
     ra, dec = observer.right_ascension(-0.5), 31.25
     new = Visitor(name=TARGET, ra_deg=ra + 0.004, dec_deg=dec - 0.003, r_mag=18.4, bp_rp=0.5)
     dithered(observer, TARGET, place=(ra, dec), visitors=(new,), **how)
+
+
+def field_of(observer: Observer, target: Target, **how: Any) -> None:
+    """Take images of what a slit shows too: same coordinates, same spectrum."""
+    if target.ra_deg is None:
+        raise ValueError(f"{target.name} has no coordinates to be shared")
+    source = target.sources[0]
+    seen = Visitor(
+        name=target.name, ra_deg=target.ra_deg, dec_deg=target.dec_deg,
+        r_mag=source.ab_magnitude, model=source.model,
+    )  # fmt: skip
+    dithered(observer, target.name, place=(target.ra_deg, target.dec_deg), visitors=(seen,), **how)
 
 
 def standard_field(observer: Observer, **how: Any) -> None:

@@ -81,6 +81,13 @@ class Observer:
         """Return the right ascension (degrees) that stands at an hour angle now."""
         return round(15 * ((sidereal_time_h(self.now) - hour_angle_h) % 24), 5)
 
+    def place_of(self, target: Target) -> dict[str, float]:
+        """Return where the telescope is told to look for a target."""
+        ra_deg = target.ra_deg
+        if ra_deg is None:
+            ra_deg = self.right_ascension(target.hour_angle_h)
+        return {"ra_deg": ra_deg, "dec_deg": target.dec_deg}
+
     # -- sequences ------------------------------------------------------------------------------
 
     def biases(self, count: int, **more: Any) -> None:
@@ -144,7 +151,7 @@ class Observer:
     def science(self, target: Target, *, exposures: int = 1) -> None:
         """Acquire nothing, take spectra of a target, then an arc on it."""
         flexure = float(self.rng.normal(0, 0.25))
-        place = {"ra_deg": self.right_ascension(target.hour_angle_h), "dec_deg": target.dec_deg}
+        place = self.place_of(target)
         for _ in range(exposures):
             self.take(
                 FrameKind.SPEC_OBJECT,
@@ -182,7 +189,7 @@ class Observer:
     ) -> None:
         """Take the image on which the target is put onto the slit; stars are those of the scene."""
         stars = star_field(self.rng, window) if scene is None else ()
-        place = {"ra_deg": self.right_ascension(target.hour_angle_h), "dec_deg": target.dec_deg}
+        place = self.place_of(target)
         self.take(
             FrameKind.ACQUISITION,
             10.0,

@@ -41,6 +41,9 @@ class Visitor:
         SDSS r (AB), and the Gaia colour that gives its other bands.
     motion_arcsec_h
         East and north, from the start of the exposure.
+    model
+        Name of a spectrum of `sources`, as a slit would show it: its light through the filter
+        counts instead of the colour, and `r_mag` is its AB magnitude at 5500 A. '' for a star.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Visitor:
     r_mag: float
     bp_rp: float = 0.8
     motion_arcsec_h: tuple[float, float] = (0.0, 0.0)
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

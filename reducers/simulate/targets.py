@@ -11,13 +11,21 @@ from reducers.simulate.records import Source
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A name in the sky and what stands on the slit there."""
+    """A name in the sky and what stands on the slit there.
+
+    Attributes
+    ----------
+    hour_angle_h
+        Where it stands when it is taken, unless `ra_deg` is given: then images and spectra of
+        it share its coordinates.
+    """
 
     name: str
     hour_angle_h: float
     dec_deg: float
     exposure_s: float
     sources: tuple[Source, ...]
+    ra_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

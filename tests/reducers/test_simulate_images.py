@@ -21,9 +21,11 @@ from reducers.simulate.filters import PASSBANDS
 from reducers.simulate.frames import pointing_of, simulate, simulate_with_planes
 from reducers.simulate.illumination import dust, fringes, vignetting
 from reducers.simulate.place import Place
-from reducers.simulate.records import PlannedExposure
+from reducers.simulate.records import PlannedExposure, Source
 from reducers.simulate.scene import SatelliteTrail, Scene, Visitor
 from reducers.simulate.sky import Sky, distance_deg, stars_near
+from reducers.simulate.sources import flux_of
+from reducers.simulate.through_filter import ab_through
 from reducers.simulate.well import WELL_E, bleed
 
 ALFOSC = load_instrument("alfosc")
@@ -276,3 +278,14 @@ def test_the_plane_of_cosmic_rays_shows_what_the_raw_frame_holds() -> None:
         raw = np.asarray(hdus[1].data, dtype=np.int64)
     struck = planes.cosmic_ray_e > 1000
     assert (raw[struck].mean() - np.median(raw)) * 0.18 > 1000
+
+
+@pytest.mark.parametrize("model", ["supernova", "quasar", "star"])
+def test_a_filter_passes_what_a_slit_shows_of_the_same_source(model: str) -> None:
+    """The mean flux in r over that of 0 mag, each wavelength by its photons."""
+    wavelength = np.arange(5440.0, 6920.0, 1.0)
+    source = Source(name="", model=model, ab_magnitude=18.0)
+    photons = np.sum(flux_of(source, wavelength, ALFOSC) * wavelength)
+    of_zero = np.sum(10 ** (-0.4 * 48.6) * 2.99792458e18 / wavelength)
+    found = ab_through(model, 18.0, PASSBANDS["r_SDSS"], ALFOSC)
+    assert found == pytest.approx(-2.5 * np.log10(photons / of_zero), abs=0.01)
