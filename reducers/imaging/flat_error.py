@@ -21,11 +21,16 @@ EDGE_PX = 1000.0
 
 
 def flat_error(plane: Plane, x: Any, y: Any) -> Vector:
-    """Return by which fraction the flux at a place may be off against that of the whole image.
+    """Return by which fraction the flux at a place may be off against that of the whole image."""
+    return np.asarray(np.hypot(SMALL_SCALE, smooth_flat_error(plane, x, y)))
+
+
+def smooth_flat_error(plane: Plane, x: Any, y: Any) -> Vector:
+    """Return the part of it that varies smoothly over the field, which stars can correct.
 
     Twilight flats err smoothly: stars side by side are compared better than those at two edges,
     and a small window better than a whole field.
     """
     rows, columns = plane.shape
     away = np.hypot(np.asarray(x) - (columns - 1) / 2, np.asarray(y) - (rows - 1) / 2)
-    return np.asarray(np.hypot(SMALL_SCALE, TO_THE_EDGE * away * plane.binning / EDGE_PX))
+    return np.asarray(TO_THE_EDGE * away * plane.binning / EDGE_PX)

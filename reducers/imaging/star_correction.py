@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.imaging.flat_error import smooth_flat_error
+
 if TYPE_CHECKING:
     from reducers.frame import Frame, Vector
     from reducers.imaging.photometry import Photometry
@@ -27,15 +29,20 @@ def divide_star_flat(frame: Frame, star_flat: Frame) -> Frame:
 
 
 def with_star_flat_error(photometry: Photometry, star_flat: Frame | None) -> Photometry:
-    """Return fluxes whose errors hold that of the star flat at their places."""
+    """Return fluxes whose errors hold that of the star flat instead of a flat nobody corrected."""
     if star_flat is None:
         return photometry
-    _, error = at_stars(star_flat, photometry.x, photometry.y)
-    share = error / MAG_PER_LOG
+    x, y = photometry.x, photometry.y
+    _, error = at_stars(star_flat, x, y)
+    more = (error / MAG_PER_LOG) ** 2 - smooth_flat_error(photometry.plane, x, y) ** 2
+
+    def with_more(flux: Vector, flux_error: Vector) -> Vector:
+        return np.sqrt(np.maximum(flux_error**2 + more * flux**2, 0))
+
     return replace(
         photometry,
-        flux_error=np.hypot(photometry.flux_error, photometry.flux * share),
-        aperture_error=np.hypot(photometry.aperture_error, photometry.aperture_flux * share),
+        flux_error=with_more(photometry.flux, photometry.flux_error),
+        aperture_error=with_more(photometry.aperture_flux, photometry.aperture_error),
     )
 
 

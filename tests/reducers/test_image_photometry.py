@@ -16,6 +16,7 @@ from reducers.imaging.flat_error import flat_error
 from reducers.imaging.photometry import Photometry, forced_photometry, measure_sources
 from reducers.imaging.plane import plane_of
 from reducers.imaging.source_flags import SourceFlag
+from reducers.imaging.star_correction import with_star_flat_error
 from tests.reducers.star_field import Field, draw, random_field
 
 
@@ -83,6 +84,20 @@ def test_the_flat_limits_stars_at_the_edge_more_than_those_side_by_side(
     bright = photometry.flux > 3e5
     relative = photometry.flux_error[bright] / photometry.flux[bright]
     assert (relative >= flat_error(plane, photometry.x[bright], photometry.y[bright])).all()
+
+
+def test_a_star_flat_has_its_own_error_instead_of_that_of_twilight(
+    field: Field, photometry: Photometry
+) -> None:
+    ones = np.ones(field.frame.shape, np.float32)
+    star_flat = replace(field.frame, data=ones, variance=ones * np.float32(0.0005**2))
+    corrected = with_star_flat_error(photometry, star_flat)
+    edge = np.hypot(photometry.x - 449.5, photometry.y - 449.5) > 250
+    bright = photometry.flux > 3e5
+    relative = corrected.flux_error / corrected.flux
+    assert (relative[bright] > 0.001).all()
+    assert (corrected.flux_error < photometry.flux_error)[bright & edge].all()
+    assert (corrected.aperture_error < photometry.aperture_error)[bright & edge].all()
 
 
 def test_the_aperture_correction_follows_the_seeing_over_the_image(
