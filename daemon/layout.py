@@ -104,6 +104,15 @@ class Layout:
         """Return the path of the small image that is there before the product."""
         return self.night_folder(night) / "quicklook" / f"{slug(stem)}_{slug(target)}_quick.fits"
 
+    def new_sources(self, night: str, target: str, stem: str, *, version: int = 1) -> Path:
+        """Return the path of the list of an image's new sources, named as PyNOT names it."""
+        name = f"new_sources_{slug(stem)}{_v(version)}.txt"
+        return self.target_folder(night, target) / name
+
+    def new_sources_plot(self, night: str, stem: str, target: str, *, version: int = 1) -> Path:
+        """Return the path of the figure of the same search."""
+        return self.plots(night) / f"new_sources_{slug(stem)}_{slug(target)}{_v(version)}.png"
+
     def verify_plot(self, night: str, stem: str, target: str, *, version: int = 1) -> Path:
         """Return the path of the picture that verifies one spectrum."""
         return self.plots(night) / f"verify_{slug(stem)}_{slug(target)}{_v(version)}.png"

@@ -21,6 +21,7 @@ COMMANDS = {
     "reduce": ("daemon.cli.reduce", "reduce a directory once and stop"),
     "combine": ("daemon.cli.combine", "combine a target's spectra over several nights"),
     "stack": ("daemon.cli.stack", "add a target's images in one filter"),
+    "findnew": ("daemon.cli.findnew", "list the sources of an image that no catalogue has"),
     "catalogues": ("daemon.cli.catalogues", "fetch reference catalogues, see what is on disc"),
     "trigger": ("daemon.cli.trigger", "notices of events: drop one, list them, listen to GCN"),
     "report": ("daemon.cli.report", "print the report of a night"),

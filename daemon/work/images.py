@@ -39,6 +39,7 @@ from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
 from daemon.work.stack_groups import WAIT_S, after_image
 from daemon.work.star_flats import after_magnitudes
+from daemon.work.transients import Search, record_search, search_for_new
 from reducers.errors import ReductionError
 from reducers.identity import FrameKind
 from reducers.imaging.image_products import Making, image_products
@@ -103,6 +104,8 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
+        if made.search is not None:
+            record_search(bench, frame, record, made.search, session)
         if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
         bench.submit(after_magnitudes(bench, frame, record, session), session)
@@ -126,6 +129,7 @@ class MadeImage:
     references: References = field(default_factory=References)
     paths: dict[str, Path] = field(default_factory=dict)
     measurements: dict[str, float] = field(default_factory=dict)
+    search: Search | None = None
 
     def reduce(
         self, selections: Sequence[Selection], how: Redo, draw: DrawImage | None
@@ -156,7 +160,16 @@ class MadeImage:
         write_files(files, self.paths)
         if draw is not None:
             self._draw(partial(draw, reduced, exposure, self.references, notes_of(selections)))
+        self._search(reduced, draw=draw is not None)
         return reduced
+
+    def _search(self, reduced: ReducedImage, *, draw: bool) -> None:
+        """Look for new sources; the files of the search are files of the product."""
+        self.search = search_for_new(
+            self.bench, self.frame, reduced, self.references, version=self.version, draw=draw
+        )
+        self.paths |= self.search.paths
+        self.measurements |= self.search.measurements
 
     def path_of(self, role: str) -> Path:
         """Return where the file of this role lands."""
