@@ -109,7 +109,10 @@ def fainter_than(
     """
     rule = search_numbers()["match"]
     magnitude, other = magnitudes_near(catalogue.magnitudes, image.band)
-    most = rule["fainter_mag"] + np.where(other, rule["other_band_mag"], 0.0)
+    # Galaxies do not vary as stars do: what outshines one is on it.
+    extended = catalogue.star < 0.5
+    most = np.where(extended, rule["extended_fainter_mag"], rule["fainter_mag"])
+    most = most + np.where(other, rule["other_band_mag"], 0.0)
     return magnitude[entry] - image.sources.magnitude[source], most[entry]
 
 
