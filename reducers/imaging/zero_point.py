@@ -4,6 +4,10 @@ A magnitude is zero point - 2.5 log10(electrons per second) + colour term (g - r
 zero point is that of the image in its own air: no extinction is taken off or added anywhere, so
 that magnitudes never depend on an extinction coefficient. What the zero point would be above the
 atmosphere is only computed to tell the transparency.
+
+Electrons are those within eight FWHM on an image divided by a flat whose median over the lit field
+is one: where the field lens dims the edges, a pixel in the middle catches more than that by a few
+per cent, and the zero point of its bare light lies as much higher.
 """
 
 from __future__ import annotations
