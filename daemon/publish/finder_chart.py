@@ -153,7 +153,8 @@ def stamps_picture(
         title: north_up(plane, place, ra_deg, dec_deg, width_arcsec, _STAMP_PX)
         for title, plane in planes.items()
     }
-    constant = [cut.ravel() for title, cut in cuts.items() if title != "difference"]
+    core = np.s_[_STAMP_PX // 3 : -_STAMP_PX // 3, _STAMP_PX // 3 : -_STAMP_PX // 3]
+    constant = [cut[core].ravel() for title, cut in cuts.items() if title != "difference"]
     shared = _range(np.concatenate(constant)) if constant else (0.0, 1.0)
     share = 1 / len(planes)
     for number, (title, cut) in enumerate(cuts.items()):
@@ -186,20 +187,22 @@ def north_up(
     at = np.nan_to_num(np.stack([own_y, own_x]), nan=-1e6)
     clean = np.nan_to_num(np.asarray(light, np.float32), nan=0.0)
     values = map_coordinates(clean, at, order=1, mode="constant", cval=np.nan)
-    return np.asarray(values.reshape(pixels, pixels), np.float32)
+    known = np.isfinite(light).astype(np.float32)
+    seen = map_coordinates(known, at, order=0, mode="constant", cval=0.0) > 0.5
+    return np.asarray(np.where(seen, values, np.nan).reshape(pixels, pixels), np.float32)
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     if known.size < 10:
         return 0.0, 1.0
-    low, high = grey_range(known.reshape(1, -1))
-    return low, max(high, float(np.percentile(known, 99.5)))
+    low, high = (float(v) for v in np.percentile(known, (2, 99.7)))
+    return low - 0.2 * (high - low), max(high, low + 1e-6)
 
 
 def _even(cut: NDArray[Any]) -> tuple[float, float]:
     known = np.abs(cut[np.isfinite(cut)])
-    most = float(np.percentile(known, 99.5)) if known.size else 1.0
+    most = float(np.percentile(known, 99.3)) if known.size else 1.0
     return -max(most, 1e-6), max(most, 1e-6)
 
 

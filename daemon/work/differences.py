@@ -13,6 +13,7 @@ from daemon.memory.archive_differences import DifferenceRecord
 from daemon.memory.database import writing
 from daemon.memory.records import PRIORITY_DIFFERENCE, JobKind, JobRequest
 from daemon.work.bench import file_sha256
+from daemon.work.difference_candidates import draw_candidates, hand_over, vetted_changes
 from daemon.work.product_files import target_of, write_files
 from daemon.work.roles import IMAGED
 from daemon.work.templates import template_of
@@ -28,18 +29,13 @@ from reducers.transients.difference.recovery import limits, recovery
 from reducers.transients.difference.subtraction import Difference, subtract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy.orm import Session
 
     from daemon.memory.records import FrameRecord, Job, ProductRecord
     from daemon.work.bench import Bench
-    from reducers.transients.candidate import Candidate
     from reducers.transients.difference.association import Offer, TemplateChoice
-
-    #: Takes the candidates of a difference to where those of the catalogue search go.
-    Hand = Callable[[FrameRecord, ProductRecord, Sequence[Candidate], Session], None]
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +78,7 @@ class Subtracted:
     measurements: Mapping[str, float]
 
 
-def subtract_template(bench: Bench, job: Job, hand: Hand | None = None) -> None:
+def subtract_template(bench: Bench, job: Job) -> None:
     """Take the template off one image; what cannot be done is recorded with its reason."""
     frame = bench.archive.frame(int(job.payload["frame_id"]))
     if frame is None or frame.identity.kind not in IMAGED:
@@ -101,14 +97,19 @@ def subtract_template(bench: Bench, job: Job, hand: Hand | None = None) -> None:
     paths: dict[str, Path] = {}
     if isinstance(made, Subtracted):
         paths = _write(bench, frame, product, choice, made)
+        candidates = vetted_changes(
+            bench, frame, product, candidates_of(made.changes, science), made.template.name
+        )
+        pictures = draw_candidates(bench, frame, candidates, science, made.difference)
     record = _record(frame, product, choice, made, paths)
     points = measure_watched(bench.config, frame, product, science, made)
     with writing(bench.engine) as session:
         bench.archive.record_difference(record, within=session)
         for point in points:
             bench.archive.record_light(point, within=session)
-        if hand is not None and isinstance(made, Subtracted):
-            hand(frame, product, candidates_of(made.changes, science), session)
+        if isinstance(made, Subtracted):
+            limit = made.measurements["difference_limit_50_mag"]
+            hand_over(bench, frame, product, candidates, pictures, limit, session)
         bench.queue.finish(job, within=session)
 
 

@@ -45,14 +45,9 @@ WATCH = (f"AT2026new {NEW.ra_deg:.6f} {NEW.dec_deg:.6f}", "nothing here 20 5", "
 class DifferenceHall(ImageHall):
     """A hall that takes templates off images as well."""
 
-    handed: list[object]
-
     @property
     def tasks(self) -> dict[JobKind, object]:
-        def hand(frame: object, product: object, candidates: object, session: object) -> None:
-            self.handed += list(candidates)  # type: ignore[call-overload]
-
-        task = lambda job: subtract_template(self.bench, job, hand)  # noqa: E731
+        task = lambda job: subtract_template(self.bench, job)  # noqa: E731
         return {**super().tasks, JobKind.DIFFERENCE: task}
 
 
@@ -62,7 +57,6 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DifferenceHall]:
     contents = {**simulated_images(), frame.name: frame.content}
     folder = tmp_path_factory.mktemp("differences")
     hall = DifferenceHall(folder, contents, differences=Differences(watch=WATCH))
-    hall.handed = []
     hall.fill_catalogues()
     hall.put(*BIASES, *FLATS, IMAGES[-1])
     hall.work(until_s=600)
@@ -80,10 +74,15 @@ def test_the_new_star_is_the_only_candidate(hall: DifferenceHall) -> None:
     assert record is not None
     assert record.template == EARLIER.stem
     assert "21 days older" in record.why
-    standing = [each for each in hall.handed if each.standing is Standing.UNVETTED]
-    assert len(standing) == 1
-    (found,) = standing
-    assert found.method == "difference"
+    kept = hall.bench.archive.candidates_of(record.frame_id)
+    ours = [each.candidate for each in kept if each.candidate.method == "difference"]
+    (found,) = [each for each in ours if each.standing is Standing.NEW]
+    assert found.reasons == (f"{EARLIER.stem} does not show it.",)
+    assert 0 < found.score <= 1
+    plots = hall.bench.layout.plots(hall.frame(LATER_NAME).night)
+    for what in ("stamps", "finder"):
+        picture = plots / f"{LATER.stem}_new{found.number}_{what}.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
     off = np.hypot(
         (found.ra_deg - NEW.ra_deg) * np.cos(np.radians(31)), found.dec_deg - NEW.dec_deg
     )
