@@ -18,6 +18,7 @@ from daemon.sections import (
     Catalogues,
     Classification,
     Differences,
+    Hints,
     Image,
     Instruments,
     Paths,
@@ -36,6 +37,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Differences",
+    "Hints",
     "Image",
     "Instruments",
     "Mail",
@@ -73,6 +75,7 @@ class Config:
     image: Image = field(default_factory=Image)
     differences: Differences = field(default_factory=Differences)
     triggers: Triggers = field(default_factory=Triggers)
+    hints: Hints = field(default_factory=Hints)
     alerts: Alerts = field(default_factory=Alerts)
     instrument: Instruments = field(default_factory=Instruments)
     outbox: Outbox = field(default_factory=Outbox)

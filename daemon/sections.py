@@ -243,6 +243,18 @@ class Differences:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What observers are told during the night."""
+
+    snr_goal: float = field(
+        default=0.0,
+        metadata=_doc(
+            "signal-to-noise wanted of a spectrum; 0 tells no exposures left", at_least=0
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triggers:
     """Which notices of events the new sources on an image are compared with."""
 

@@ -17,6 +17,7 @@ from daemon.publish.master_pages import master_picture
 from daemon.work.backup import back_up
 from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
+from daemon.work.debts import after_new_setup, post_debt
 from daemon.work.differences import subtract_template
 from daemon.work.images import calibrate_image
 from daemon.work.looks import show_image
@@ -57,6 +58,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.TRIGGERS: partial(read_triggers, bench),
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
         JobKind.BACKUP: partial(back_up, bench),
+        JobKind.DEBT: partial(post_debt, bench),
     }
 
 
@@ -103,6 +105,8 @@ def plan_frame(bench: Bench, frame: FrameRecord, instrument: Instrument, session
         provisional=settings.provisional,
     )
     bench.submit(steps, session)
+    if settings.provisional:
+        bench.submit(after_new_setup(bench, frame, instrument, session), session)
     if replaced and frame.identity.kind not in MEASURED:
         bench.archive.retire_product(frame.id, within=session)
 
