@@ -23,6 +23,8 @@ COMMANDS = {
     "stack": ("daemon.cli.stack", "add a target's images in one filter"),
     "findnew": ("daemon.cli.findnew", "list the sources of an image that no catalogue has"),
     "catalogues": ("daemon.cli.catalogues", "fetch reference catalogues, see what is on disc"),
+    "templates": ("daemon.cli.templates", "list what is taken off images, or add to it"),
+    "lightcurve": ("daemon.cli.lightcurve", "print the light curve of a watched target"),
     "trigger": ("daemon.cli.trigger", "notices of events: drop one, list them, listen to GCN"),
     "report": ("daemon.cli.report", "print the report of a night"),
     "ls": ("daemon.cli.ls", "list the frames of a night"),

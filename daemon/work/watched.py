@@ -18,8 +18,6 @@ from reducers.transients.difference.epoch import NoDifference
 from reducers.transients.difference.forced import ForcedFlux, forced_on_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from daemon.config import Config
     from daemon.memory.records import FrameRecord, ProductRecord
     from daemon.work.differences import Subtracted
@@ -164,68 +162,3 @@ def _point(
         zero_point_error_mag=science.zero_point_error_mag,
         why=why,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Brightness:
-    """A point of a light curve in magnitudes.
-
-    Attributes
-    ----------
-    magnitude, error
-        Of a detection above three sigma, the zero point's error included; else NaN.
-    limit_3, limit_5
-        Faintest star that would have been so significant.
-    """
-
-    magnitude: float
-    error: float
-    limit_3: float
-    limit_5: float
-
-
-def brightness(point: LightRecord) -> Brightness:
-    """Return magnitude or limits of a point; NaN without a zero point or a measurement."""
-    flux, error = point.flux, point.flux_error
-    if not (error > 0 and point.exposure_s > 0 and math.isfinite(point.zero_point_mag + flux)):
-        return Brightness(math.nan, math.nan, math.nan, math.nan)
-
-    def magnitude(light: float) -> float:
-        return point.zero_point_mag - 2.5 * math.log10(light / point.exposure_s)
-
-    seen = flux > 3 * error
-    known = point.zero_point_error_mag
-    shared = known if math.isfinite(known) else 0.0
-    return Brightness(
-        magnitude=magnitude(flux) if seen else math.nan,
-        error=math.hypot(1.0857 * error / flux, shared) if seen else math.nan,
-        limit_3=magnitude(max(flux, 0.0) + 3 * error) if not seen else magnitude(3 * error),
-        limit_5=magnitude(max(flux, 0.0) + 5 * error) if not seen else magnitude(5 * error),
-    )
-
-
-def light_curve_csv(points: Sequence[LightRecord]) -> str:
-    """Return a light curve as a table, one point a line."""
-    lines = [
-        "target,stem,utc_middle,method,band,magnitude,magnitude_error,limit_3_sigma,"
-        "limit_5_sigma,flux_e,flux_error_e,exposure_s,zero_point_mag,remark"
-    ]
-    for one in points:
-        seen = brightness(one)
-        when = one.observed_at.isoformat(timespec="seconds") if one.observed_at else ""
-        numbers = [seen.magnitude, seen.error, seen.limit_3, seen.limit_5]
-        tail = [one.flux, one.flux_error, one.exposure_s, one.zero_point_mag]
-        cells = [_text(one.target), one.stem, when, one.method, one.band]
-        cells += [_number(value, 3) for value in numbers]
-        cells += [_number(tail[0], 1), _number(tail[1], 1), _number(tail[2], 3)]
-        cells += [_number(tail[3], 3), _text(one.why)]
-        lines.append(",".join(cells))
-    return "\n".join(lines) + "\n"
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else ""
-
-
-def _text(text: str) -> str:
-    return '"' + text.replace('"', "'") + '"' if "," in text or '"' in text else text

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daemon.cli.main import main
 from daemon.config import Differences
 from daemon.memory.records import JobKind
+from daemon.publish.light_curve import brightness, light_curve_csv
 from daemon.work.differences import subtract_template
 from daemon.work.templates import stored_templates, template_of
-from daemon.work.watched import brightness, light_curve_csv, parse_watched
+from daemon.work.watched import parse_watched
 from reducers.simulate.frames import simulate
 from reducers.simulate.scene import Visitor
 from reducers.transients.candidate import Standing
@@ -23,6 +25,7 @@ from tests.daemon.image_hall import BIASES, FLATS, IMAGES, ImageHall, planned, s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 EARLIER = planned()[-1]
 assert EARLIER.scene is not None
@@ -116,6 +119,32 @@ def test_the_watched_target_has_a_light_curve(hall: DifferenceHall) -> None:
     assert brightness(points[3]).magnitude == pytest.approx(NEW.r_mag, abs=0.1)
     assert len(light_curve_csv(points).splitlines()) == 5
     assert hall.bench.archive.watched() == ["AT2026new"]
+
+
+def test_a_person_reads_the_light_curve_and_gets_its_files(
+    hall: DifferenceHall, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = hall.bench.config.root
+    assert main(["lightcurve", "AT2026new", "--root", str(root)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("(3 sigma)") == 1
+    assert said.count("19.") >= 2
+    assert (root / "lightcurve_AT2026new.csv").read_text().count(LATER.stem) == 2
+    assert (root / "lightcurve_AT2026new.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["lightcurve", "nobody", "--root", str(root)]) == 1
+    assert "AT2026new" in capsys.readouterr().err
+
+
+def test_a_person_adds_a_template(
+    hall: DifferenceHall, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.fits"
+    broken.write_text("nothing")
+    image = str(hall.product(LATER_NAME).paths["image"])
+    assert main(["templates", "--root", str(tmp_path), "--add", image, str(broken)]) == 1
+    told = capsys.readouterr()
+    assert "broken.fits is not added" in told.err
+    assert "r_SDSS" in told.out
 
 
 def test_a_second_image_of_the_night_is_no_template(hall: DifferenceHall) -> None:
