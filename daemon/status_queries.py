@@ -168,11 +168,18 @@ def _state_of_frame(reader: Reader, row: sqlite3.Row) -> str:
     )
     if failed is not None:
         return f"failed: {failed}"
-    shown = reader.value(
-        "SELECT 1 FROM job WHERE state = 'done' AND key = ?", f"look:{row['sha256']}"
-    )
-    if shown:
-        return "shown in quicklook/"
+    remarks = [
+        reader.value(
+            "SELECT error FROM job WHERE state = 'done' AND key = ? ORDER BY id DESC LIMIT 1",
+            f"{kind}:{row['sha256']}",
+        )
+        for kind in ("reduce", "look")
+    ]
+    said = next((remark for remark in remarks if remark), "")
+    if remarks[1] == "":
+        return f"shown in quicklook/; {said}" if said else "shown in quicklook/"
+    if said:
+        return str(said)
     calibration = row["kind"] in ("BIAS", "ARC", "SPEC_FLAT", "IMG_FLAT", "DARK")
     return "waiting for its set" if calibration else "recorded"
 

@@ -100,6 +100,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
             raise
         # Its work was done at the telescope: the night is none the worse.
         log.info("%s gives no image: %s", frame.stem, error)
+        bench.queue.finish(job, remark=f"gives no image: {error}")
         return
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:

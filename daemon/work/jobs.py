@@ -102,13 +102,16 @@ class JobQueue:
             row.lease_until = self._clock.now() + timedelta(seconds=lease_s)
             return True
 
-    def finish(self, job: Job, *, within: Session | None = None) -> bool:
-        """Mark a job done; False when it is no longer this worker's."""
+    def finish(self, job: Job, *, remark: str = "", within: Session | None = None) -> bool:
+        """Mark a job done; False when it is no longer this worker's.
+
+        A remark says why nothing came of it though nothing failed.
+        """
         with writing(self._engine, within) as session:
             row = _held(session, job)
             if row is None:
                 return False
-            self._end(session, row, JobState.DONE, "")
+            self._end(session, row, JobState.DONE, remark)
             return True
 
     def fail(

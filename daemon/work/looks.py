@@ -54,6 +54,7 @@ def show_image(bench: Bench, job: Job, draw: DrawLook) -> None:
     except ReductionError as error:
         # Whoever needs the image is told by its reduction; nobody needs the look at it.
         log.info("%s is not shown: %s", frame.stem, error)
+        bench.queue.finish(job, remark=f"not shown: {error}")
         return
     path = bench.layout.quick_look(frame.night, frame.stem, target_of(frame))
     write_fits_atomically(path, quick_hdus(seen, exposure, provenance_of([frame], selections)))

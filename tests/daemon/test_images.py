@@ -19,10 +19,11 @@ from daemon.status import read_status
 from daemon.work.images import image_settings
 from daemon.work.plan import reduce_request
 from daemon.work.redo import Redo
+from reducers.identity import FrameKind
 from reducers.imaging.phot_reading import source_at
 from reducers.imaging.reduced_image import STAGES, ImageSettings
 from reducers.simulate.frames import simulate
-from tests.daemon.hall import ALFOSC
+from tests.daemon.hall import ALFOSC, edited
 from tests.daemon.image_hall import BIASES, FLATS, IMAGES, ImageHall, planned, simulated_images
 
 if TYPE_CHECKING:
@@ -224,3 +225,16 @@ def test_the_settings_of_the_file_are_those_of_the_recipe() -> None:
 
 class _Defaults:
     image = Image()
+
+
+def test_an_acquisition_that_cannot_be_reduced_says_why_in_the_status(hall: ImageHall) -> None:
+    name = "ALJa150098.fits"
+    hall.put(name, content=edited(hall.contents[FIRST], "OBJECT", "ALFOSC target acquisition"))
+    assert hall.frame(name).identity.kind is FrameKind.ACQUISITION
+    hall.work({JobKind.LOOK})
+    (hall.raw / name).unlink()
+    hall.work(until_s=60)
+    status = read_status(hall.bench.config.database, now=hall.clock.now())
+    (line,) = [each for each in status.last_frames if each.stem == "ALJa150098"]
+    why = f"gives no image: the raw file {name} is no longer there"
+    assert line.state == f"shown in quicklook/; {why}"
