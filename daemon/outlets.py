@@ -37,7 +37,9 @@ class Outbox:
     )
     fresh_h: float = field(
         default=36.0,
-        metadata=_doc("products of exposures older than this are not announced", at_least=0),
+        metadata=_doc(
+            "products of frames that were taken in longer ago are not announced", at_least=0
+        ),
     )
     journal: Path | None = field(
         default=None, metadata=_doc("append every message to this file too, one JSON line each")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from daemon import status_queries as ask
 from daemon.status_combinations import combinations
 from daemon.status_lines import Status
+from daemon.status_outbox import outbox
 from daemon.status_words import WARNING, duration
 
 if TYPE_CHECKING:
@@ -118,12 +119,14 @@ def _read(
     jobs = reader.pairs("SELECT state, count(*) FROM job GROUP BY state")
     files = reader.pairs("SELECT state, count(*) FROM file GROUP BY state")
     failed = ask.jobs(reader, "failed", recent)
+    told = outbox(reader, recent)
     verdict, why = judge(
         workers,
         jobs,
         files,
         ask.held_since(reader, now - HELD_TOO_LONG),
         ask.bad_notices_since(reader, now - BAD_NOTICES_FOR),
+        told.dead,
     )
     return Status(
         at=now,
@@ -154,6 +157,7 @@ def _read(
         failed=failed,
         workers=workers,
         latency_s=ask.latency(reader, shown),
+        outbox=told,
     )
 
 
@@ -163,6 +167,7 @@ def judge(
     files: Mapping[str, int],
     long_held: int = 0,
     bad_notices: int = 0,
+    undelivered: int = 0,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and every reason for it, the gravest first.
 
@@ -172,6 +177,8 @@ def judge(
         Files held for longer than any delivery takes.
     bad_notices
         Notices of events that came lately and could not be read.
+    undelivered
+        Messages that the outbox has given up.
     """
     why = []
     chiefs = [worker for worker in workers if worker.who == "supervisor"]
@@ -188,6 +195,8 @@ def judge(
             why.append(f"{count} file{'s' * (count > 1)} {state}")
     if bad_notices:
         why.append(f"{bad_notices} notice{'s' * (bad_notices > 1)} unread: `alfoscd trigger list`")
+    if undelivered:
+        why.append(f"{undelivered} message{'s' * (undelivered > 1)} undelivered: see OUTBOX")
     if not down:
         why += [text for chief in chiefs for text in chief.state.split(WARNING)[1:]]
     silent = [w.who for w in workers if w.age_s > SILENT_AFTER_S]

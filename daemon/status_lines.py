@@ -104,6 +104,32 @@ class WorkerLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LetterLine:
+    """One delivery that needs attention or has not come through yet."""
+
+    topic: str
+    title: str
+    sink: str
+    address: str
+    state: str
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxLines:
+    """Deliveries by state, and those in trouble, the dead ones first."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    troubled: tuple[LetterLine, ...] = ()
+
+    @property
+    def dead(self) -> int:
+        """How many were given up."""
+        return self.counts.get("dead", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything that `alfoscd status` and the night report say.
 
@@ -128,6 +154,8 @@ class Status:
         How many jobs are in which state.
     latency_s : mapping
         'p50', 'p95', 'max' from arrival to first product.
+    outbox : OutboxLines
+        What leaves the machine, and what could not.
     """
 
     at: datetime
@@ -154,6 +182,7 @@ class Status:
     failed: tuple[JobLine, ...] = ()
     workers: tuple[WorkerLine, ...] = ()
     latency_s: Mapping[str, float] = field(default_factory=dict)
+    outbox: OutboxLines = field(default_factory=OutboxLines)
 
     @property
     def exit_code(self) -> int:

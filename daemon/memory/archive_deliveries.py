@@ -111,6 +111,18 @@ class DeliveryArchive(NoticeArchive):
         with self._reading(within) as session:
             return {DeliveryState(state): count for state, count in session.execute(query)}
 
+    def last_deliveries(
+        self, limit: int, *, sink: str = "", settled: bool = False, within: Session | None = None
+    ) -> list[Delivery]:
+        """Return the newest deliveries, without those that are settled unless they are wanted."""
+        query = select(DeliveryRow).order_by(DeliveryRow.id.desc()).limit(limit)
+        if sink:
+            query = query.where(DeliveryRow.sink == sink)
+        if not settled:
+            over = (DeliveryState.SENT, DeliveryState.GATHERED, DeliveryState.OVERTAKEN)
+            query = query.where(DeliveryRow.state.not_in(over))
+        return self._deliveries(query, within)
+
     def undelivered(self, limit: int, within: Session | None = None) -> list[Delivery]:
         """Return what was given up or is held by an unclear answer, newest first."""
         states = (DeliveryState.DEAD, DeliveryState.UNKNOWN)
@@ -196,7 +208,10 @@ class DeliveryArchive(NoticeArchive):
         with self._writing(within) as session:
             rows = list(session.scalars(query))
             for row in rows:
-                row.state, row.attempts = DeliveryState.WAITING.value, 0
+                # What may have arrived is looked for before it goes out again.
+                doubtful = row.began_at is not None
+                state = DeliveryState.UNKNOWN if doubtful else DeliveryState.WAITING
+                row.state, row.attempts = state.value, 0
                 row.next_try = row.created_at = self._clock.now()
             return len(rows)
 

@@ -139,7 +139,7 @@ class Delivery:
     prepared
         What had to be got ready there before it, as ids of uploaded files; JSON-able.
     began_at
-        When the last attempt to send began.
+        Since when it may have arrived; None while it certainly has not.
     gathered_in
         The delivery that tells it together with others.
     """

@@ -23,7 +23,7 @@ from daemon.status_words import advice_on, completeness, duration
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from daemon.status_lines import ProductSummary, Status
+    from daemon.status_lines import OutboxLines, ProductSummary, Status
 
 
 def render(status: Status, *, paint: Paint = no_paint, width: int = 100) -> str:
@@ -60,6 +60,7 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
         ("WORKERS", _workers(status, width)),
         ("LATENCY", _latency(status)),
+        (f"OUTBOX  {counted(dict(status.outbox.counts))}", outbox_lines(status.outbox, width)),
     )
 
 
@@ -174,6 +175,18 @@ def _workers(status: Status, width: int) -> list[str]:
         for line in status.workers
     ]
     return table(("who", "pid", "last sign", "done", "doing"), rows, width) or ["  none"]
+
+
+def outbox_lines(outbox: OutboxLines, width: int) -> list[str]:
+    """Return what could not be delivered, why, and what to do; empty when all is well."""
+    lines = []
+    for line in outbox.troubled:
+        where = clean(f"{line.sink} {line.address}", 50)
+        lines.append(f"  {line.state}: {clean(line.title, width - 70)}, to {where}")
+        lines.append(f"    why: {clean(line.error, 3 * width)}")
+    if outbox.dead:
+        lines.append("    do:  mend it, then `alfoscd outbox --retry`; nothing is lost")
+    return lines if outbox.counts else []
 
 
 def _latency(status: Status) -> list[str]:

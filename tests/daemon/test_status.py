@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
+from daemon.cli.main import main
 from daemon.clock import SystemClock
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database, writing
+from daemon.memory.messages import DeliveryState
 from daemon.memory.records import FileRecord, FileState
 from daemon.publish.report import WIDTH, render_report, verdict
 from daemon.publish.status_text import render
@@ -364,3 +366,38 @@ def test_three_hundred_frames_fit_the_report() -> None:
     told = render_report(status(products=many, frames={"SPEC_OBJECT": 300}))
     assert told.count("AT2026abc") == 300
     assert "not reduced 0" in told
+
+
+def test_what_could_not_be_delivered_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "alfoscd.sqlite"
+    engine = open_database(path)
+    archive = Archive(engine, SystemClock())
+    archive.queue_notice("k", "hint", "Take an arc")
+    archive.route_notice(archive.notices()[0].id, [("slack", "C1", "")])
+    (delivery,) = archive.deliveries_of("k")
+    archive.mark(delivery.id, DeliveryState.DEAD, error="the token was revoked. To do: a new one.")
+    found = read_status(path, now=NOW)
+    assert any("1 message undelivered" in reason for reason in found.why)
+    shown = render(found)
+    assert "OUTBOX  dead 1" in shown
+    assert "Take an arc, to slack C1" in shown
+    assert "the token was revoked. To do: a new one." in shown
+    assert "alfoscd outbox --retry" in shown
+    engine.dispose()
+
+
+def test_the_outbox_is_listed_and_revived_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = open_database(tmp_path / "alfoscd.sqlite")
+    archive = Archive(engine, SystemClock())
+    archive.queue_notice("k", "hint", "Take an arc")
+    archive.route_notice(archive.notices()[0].id, [("slack", "C1", "")])
+    archive.mark(archive.deliveries_of("k")[0].id, DeliveryState.DEAD, error="revoked")
+    assert main(["outbox", "--root", str(tmp_path)]) == 0
+    assert "Take an arc" in (out := capsys.readouterr().out)
+    assert "revoked" in out
+    assert main(["outbox", "--retry", "--sink", "slack", "--root", str(tmp_path)]) == 0
+    assert "1 deliveries" in capsys.readouterr().out
+    assert archive.deliveries_of("k")[0].state is DeliveryState.WAITING
+    engine.dispose()
