@@ -28,7 +28,7 @@ _TOP_LEVEL = {
 }
 _LONGEST_MODULE, _LONGEST_FUNCTION = 400, 80
 #: Where one failing job or message must not stop the rest.
-_MAY_CATCH_ALL = {"daemon/work/worker.py", "daemon/publish/notify.py"}
+_MAY_CATCH_ALL = {"daemon/work/worker.py", "daemon/outbox/courier.py"}
 
 
 def _sources() -> list[Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from daemon.arrival.sighting import RawNames
 from daemon.clock import SystemClock
+from daemon.config import Mail, Outbox, Slack
 from daemon.memory.database import open_database
 from daemon.memory.records import Job, JobKind, JobState
 from daemon.work.crew import TASKS
@@ -83,7 +84,9 @@ def reduce_directory(
     # Everything is there already: nothing to wait for, and no provisional product needed.
     calibration = replace(config.calibration, provisional=False)
     watch = replace(config.watch, settle_s=min(config.watch.settle_s, 0.2), polling="always")
-    batch = replace(config, paths=paths, calibration=calibration, watch=watch)
+    # Whoever asks for a batch sits before it: it tells nobody else.
+    silent = replace(config, slack=Slack(), mail=Mail(), outbox=Outbox(), webhook={}, programmes={})
+    batch = replace(silent, paths=paths, calibration=calibration, watch=watch)
     return run_until_idle(batch, on_event, tasks=tasks, limit_s=limit_s)
 
 

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from daemon.outbox.secrets import without_secrets
 from daemon.work.confine import SURROUNDINGS
 
 if TYPE_CHECKING:
@@ -175,7 +176,11 @@ class Crew:
                 stdin=subprocess.PIPE,
                 pass_fds=(write_fd,),
                 start_new_session=True,
-                env={**os.environ, **SURROUNDINGS, "PYTHONPATH": _import_path()},
+                env={
+                    **without_secrets(os.environ),
+                    **SURROUNDINGS,
+                    "PYTHONPATH": import_path(),
+                },
             )
         finally:
             os.close(write_fd)
@@ -218,7 +223,7 @@ def death_of(code: int) -> str:
         return f"signal {-code}"
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """Let workers import from where this process does, however it was started."""
     return os.pathsep.join(place for place in sys.path if place)
 

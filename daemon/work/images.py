@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from daemon.memory.database import writing
 from daemon.memory.records import FrameRecord, ProductRecord, ProductState
+from daemon.work.announce import announce
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.blind_place import placed_blind
 from daemon.work.calibrations import (
@@ -107,6 +108,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         bench.archive.record_product(record, within=session)
         if made.search is not None:
             record_search(bench, frame, record, made.search, session)
+        announce(bench, frame, record, before, session)
         if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
         bench.submit(after_magnitudes(bench, frame, record, session), session)

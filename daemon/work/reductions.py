@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from daemon.memory.database import writing
 from daemon.memory.records import FrameRecord, ProductRecord
 from daemon.work.acquisitions import acquired
+from daemon.work.announce import announce
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.calibrations import (
     choices_of,
@@ -97,6 +98,7 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
+        announce(bench, frame, record, before, session)
         looks_again = after_product(bench.archive, frame, session)
         bench.submit((Step(request=each) for each in looks_again), session)
         bench.queue.finish(job, within=session)

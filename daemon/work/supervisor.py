@@ -28,6 +28,7 @@ from daemon.schedule.metrics_file import MetricsFile
 from daemon.schedule.timetable import Timetable
 from daemon.status_words import WARNING
 from daemon.triggers.watch import SpoolWatch
+from daemon.work.courier_keeper import COURIER, CourierKeeper
 from daemon.work.crew import TASKS, Crew, attempts_limit
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
@@ -110,7 +111,8 @@ class EngineRoom:
         try:
             self.crew.stop(LEAVE_WITHIN_S)
             self._forget_departed()
-            self.archive.forget_heartbeat("supervisor")
+            for who in ("supervisor", COURIER):
+                self.archive.forget_heartbeat(who)
         except StorePaused as error:
             log.warning("left without a note in the database: %s", error)
 
@@ -205,16 +207,18 @@ class Supervisor:
                 tasks=self._tasks,
             )
             timetable = self._timetable(room)
+            courier = CourierKeeper(self._config, self._clock)
             try:
                 room.open()
                 room.step()
                 timetable.start()
                 self._notifier.ready(room.describe())
                 on_ready()
-                self._keep_going(room)
+                self._keep_going(room, courier)
             finally:
                 self._notifier.stopping()
                 timetable.stop()
+                courier.stop()
                 room.close()
                 engine.dispose()
 
@@ -222,7 +226,7 @@ class Supervisor:
         site = load_instrument(self._config.instrument.profiles[0])
         return Timetable(room.archive, room.queue, self._clock, site, SCHEDULED)
 
-    def _keep_going(self, room: EngineRoom) -> None:
+    def _keep_going(self, room: EngineRoom, courier: CourierKeeper) -> None:
         path = self._config.root / "alfoscd.prom"
         metrics = MetricsFile(path, self._config.database, self._clock)
         while not self._leaving:
@@ -230,6 +234,7 @@ class Supervisor:
             self._wake.clear()
             room.step()
             metrics.step()
+            courier.tend()
             if room.is_moving:
                 self._notifier.alive(room.describe())
 

@@ -279,7 +279,7 @@ from sqlalchemy import text
 from daemon.memory.database import open_database, writing
 from daemon.memory.errors import StorePaused
 engine = open_database(Path(sys.argv[1]))
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 number = 0
 try:
     while True:
