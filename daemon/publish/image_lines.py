@@ -69,6 +69,33 @@ def report_row(line: ProductSummary) -> tuple[str, ...]:
     )
 
 
+def new_source_line(products: Iterable[ProductSummary]) -> str:
+    """Return what the searches for new sources came to, one line; '' where none was made."""
+    searched = [line for line in products if "new_sources" in line.measurements]
+    if not searched:
+        return ""
+    said = [
+        f"{_with_sources(searched, name)} {word}"
+        for name, word in (("new_sources", "new"), ("unvetted_sources", "unvetted"))
+        if any(line.measurements.get(name) for line in searched)
+    ]
+    doubted = [line.stem for line in searched if line.measurements.get("search_suspicious")]
+    if doubted:
+        said.append(f"doubted because too much is in no catalogue: {', '.join(doubted[:4])}")
+    blind = sum(bool(line.measurements.get("search_impossible")) for line in searched)
+    if blind:
+        said.append(f"{blind} without a place on the sky")
+    return f"new sources, {len(searched)} images searched: {'; '.join(said) or 'none'}"
+
+
+def _with_sources(products: Iterable[ProductSummary], name: str) -> str:
+    """Return how many sources were found, and on which images."""
+    found = [(line.stem, int(line.measurements.get(name) or 0)) for line in products]
+    some = [stem for stem, count in found if count]
+    more = f" and {len(some) - 4} more images" if len(some) > 4 else ""
+    return f"{sum(count for _, count in found)} (on {', '.join(some[:4])}{more})"
+
+
 def filter_of(line: ProductSummary) -> str:
     """Return the filter of a set-up in words, its binning left out."""
     parts = line.setup.split()

@@ -10,6 +10,7 @@ from daemon.publish.image_lines import (
     IMAGE_KINDS,
     REPORT_HEAD,
     images_of,
+    new_source_line,
     report_row,
     spectra_of,
 )
@@ -166,7 +167,8 @@ def _images(status: Status) -> list[str]:
     if not images:
         return []
     lines = table(REPORT_HEAD, [report_row(line) for line in reversed(images)], WIDTH)
-    return ["IMAGES", *lines, *_reasons(images), ""]
+    new = new_source_line(images)
+    return ["IMAGES", *lines, *_reasons(images), *([f"  {new}"] if new else []), ""]
 
 
 def _reasons(products: Sequence[ProductSummary]) -> list[str]:

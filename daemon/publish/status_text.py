@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.publish.image_lines import HEAD as IMAGE_HEAD
-from daemon.publish.image_lines import image_row, images_of, spectra_of
+from daemon.publish.image_lines import image_row, images_of, new_source_line, spectra_of
 from daemon.publish.words import (
     VERDICT_COLOURS,
     Paint,
@@ -129,7 +129,8 @@ def image_lines(images: Sequence[ProductSummary], width: int) -> list[str]:
     for text, line in zip(lines[1:], images, strict=True):
         out.append(text)
         out += [f"      {name}: {clean(said, width - 8 - len(name))}" for name, said in line.flags]
-    return out
+    new = new_source_line(images)
+    return [*out, f"  {clean(new, width - 2)}"] if new else out
 
 
 def combination_lines(status: Status, width: int) -> list[str]:

@@ -22,6 +22,7 @@ from daemon.work.alerts import Finding, announce
 from daemon.work.pictures import save_picture
 from daemon.work.product_files import target_of
 from daemon.work.references import radius_deg
+from daemon.work.witnesses import witnesses_of
 from reducers.transients.candidate import Standing
 from reducers.transients.from_reduced import search_image_of
 from reducers.transients.new_source_table import new_sources_text, told
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from reducers.imaging.reduced_image import ReducedImage
     from reducers.imaging.references import References
     from reducers.transients.localisation import Localisation
-    from reducers.transients.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def search_for_new(
             image,
             references,
             localisations=circles_of(bench, frame),
-            witnesses=witnesses_for(bench, frame),
+            witnesses=witnesses_of(bench, frame),
         )
         text = new_sources_text(found, image)
     except DRAWING_ERRORS:
@@ -119,11 +119,6 @@ def circles_of(bench: Bench, frame: FrameRecord) -> tuple[Localisation, ...]:
     when = own.observed_at or frame.arrived_at
     place = (own.ra_deg, own.dec_deg)
     return localisations_for(bench.archive, place, reach, when, bench.config.triggers)
-
-
-def witnesses_for(bench: Bench, frame: FrameRecord) -> tuple[Witness, ...]:
-    """Return who else knows something of the candidates of an image."""
-    return ()
 
 
 def record_search(

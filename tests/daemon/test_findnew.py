@@ -89,3 +89,10 @@ def test_findnew_refuses_in_words_what_it_cannot_read(hall, tmp_path, capsys) ->
     assert "cannot be read as an image" in capsys.readouterr().err
     assert main(["findnew", broken, "--bat", "10", "95", "3", *where]) == 2
     assert "declination" in capsys.readouterr().err
+
+
+def test_status_and_report_tell_of_it_in_one_line(hall, capsys) -> None:
+    for command in ("status", "report"):
+        main([command, "--root", str(hall.bench.config.root)])
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"new sources, 1 images searched: 1 (on {PLAN.stem}) new" in said
