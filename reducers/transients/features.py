@@ -24,6 +24,9 @@ DARK = Mask.VIGNETTED | Mask.EDGE | Mask.NO_FLAT
 #: Sharper than stars by so many sigma: what a cosmic ray leaves.
 SHARPER_SIGMA = 3.0
 
+#: Neighbours' light within one FWHM from which a shape is not a source's own.
+CROWDED = 0.05
+
 Features = dict[str, Vector]
 
 
@@ -48,7 +51,9 @@ def measure_features(
     found["neighbour_light"] = sources.crowding[chosen]
     moments = measure_moments(image, chosen)
     found["axis_ratio"] = moments.axis_ratio
-    found["elongation_sigma"] = moments.elongation_sigma
+    # The moments see the neighbours' light too: with much of it they are not the source's own.
+    crowded = sources.crowding[chosen] > CROWDED
+    found["elongation_sigma"] = np.where(crowded, np.nan, moments.elongation_sigma)
     found["structure_sigma"] = structure(image, x, y)
     found["bright_star_reach"] = bright_star_reach(image, chosen, references)
     found["ghost_distance_px"] = ghost_distance(image, x, y, references)

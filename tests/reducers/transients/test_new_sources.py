@@ -136,7 +136,7 @@ def test_without_a_zero_point_magnitudes_are_unknown_and_nothing_is_new() -> Non
         (Mask.SATURATED, 15, "NEAR_SATURATION"),
         (Mask.TRAIL, 8, "ON_TRAIL"),
         (Mask.VIGNETTED, 20, "ON_EDGE"),
-        (Mask.BAD, 1, "BAD_PIXELS"),
+        (Mask.BAD, 0, "BAD_PIXELS"),
     ],
 )
 def test_what_is_masked_nearby_holds_a_candidate_back(bit, off_px, flag) -> None:
@@ -201,3 +201,13 @@ def test_a_source_that_outshines_the_entry_at_its_place_is_new_and_its_host_is_t
     found = find_new_sources(FIELD, known(replace(entries, magnitudes={"r": magnitude})))
     assert [one.number for one in found.candidates] == [1]
     assert "3.9 mag fainter" in found.candidates[0].reasons[0]
+
+
+def test_the_light_of_a_neighbour_is_not_taken_for_a_shape() -> None:
+    light = FIELD.light.copy()
+    row, column = round(FIELD.sources.y_px[0]), round(FIELD.sources.x_px[0])
+    light[row - 1 : row + 2, column + 3 : column + 6] += 3000
+    oblong = replace(FIELD, light=light)
+    assert "ELONGATED" in names(find_new_sources(oblong, KNOWN).candidates[0])
+    beside = changed(oblong, 0, crowding=0.2)
+    assert "ELONGATED" not in names(find_new_sources(beside, KNOWN).candidates[0])
