@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reducers.transients.ephemeris import places
 from reducers.transients.orbits import Orbits, states
 from reducers.transients.perturbations import perturbed_states
-from reducers.transients.solar_system import terrestrial_time
+from reducers.transients.solar_system import solar_system, terrestrial_time
 
 if TYPE_CHECKING:
     from reducers.transients.ephemeris import Places
@@ -34,6 +34,7 @@ _AT_ONCE = 20_000
 #: What planets do to an orbit in 200 days, degrees at a distance of one AU: more than 99.9 % of
 #: integrated main-belt and near-Earth orbits; those that come near Jupiter are moved more.
 _PULLED_DEG, _PULLED_OUTER_DEG, _OUTER_AU = 0.35, 0.9, 3.6
+_BY_JUPITER_AU = 2.0
 _PULLED_DAYS = 200.0
 _LEAST_REACH_DEG, _WIDEST_REACH_DEG = 0.02, 5.0
 #: A body whose own uncertainty is larger is lost: it explains no source.
@@ -77,6 +78,9 @@ def _swept(
     span = (terrestrial_time(mjd_utc) - orbits["epoch"]) / _PULLED_DAYS
     outer = orbits["perihelion_au"] > _OUTER_AU * (1 - orbits["eccentricity"])
     pulled = np.where(outer, _PULLED_OUTER_DEG, _PULLED_DEG) * span**2 / seen.distance_au
+    jupiter = solar_system(np.floor(mjd_utc), np.ceil(mjd_utc) + 1).jupiter(mjd_utc)
+    near = np.linalg.norm(position - jupiter[:, None], axis=0)
+    pulled *= np.maximum(1.0, (_BY_JUPITER_AU / np.maximum(near, 0.1)) ** 2)
     unsure = _SIGMAS * seen.sigma_along_arcsec / 3600
     # The path bends by about its own length for a body as near as the Moon, less farther away.
     moved = np.degrees(rate) * _HALF_NIGHT_DAYS

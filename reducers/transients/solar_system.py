@@ -27,7 +27,7 @@ _SUN_OVER_MASS = {
     "neptune": 1.941226e4,
 }
 MASSES: Vector = 1 / np.array(list(_SUN_OVER_MASS.values()))
-_EARTH = list(_SUN_OVER_MASS).index("earth")
+_EARTH, _JUPITER = (list(_SUN_OVER_MASS).index(name) for name in ("earth", "jupiter"))
 #: TT - UTC since 2017. A leap second more or less shifts nothing that matters here.
 _TT_UTC_DAYS = 69.184 / 86400
 _AU_KM = 149597870.7
@@ -85,6 +85,10 @@ class SolarSystem:
     def earth(self, mjd: float) -> Vector:
         """Return the heliocentric place (3,) of the centre of the Earth, AU."""
         return np.asarray(self._spline(mjd)[_EARTH])
+
+    def jupiter(self, mjd: float) -> Vector:
+        """Return the heliocentric place (3,) of Jupiter, AU."""
+        return np.asarray(self._spline(mjd)[_JUPITER])
 
     def observer(self, observer: Observer, mjd_utc: float) -> Vector:
         """Return the heliocentric place (3,) of a telescope, AU."""
