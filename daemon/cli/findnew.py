@@ -13,10 +13,12 @@ from daemon.publish.words import clean
 if TYPE_CHECKING:
     import argparse
 
+    from calibration_store.catalogues.sky import Cone
     from daemon.config import Config
     from reducers.imaging.references import References
     from reducers.transients.localisation import Localisation
     from reducers.transients.search_image import SearchImage
+    from reducers.transients.witness import Witness
 
 
 def add_parser(subparsers: Any) -> None:
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         references,
         localisations=circles,
         settings=SearchSettings(limit_mag=args.limit, zero_point_mag=args.zp),
+        witnesses=_known(config, image),
     )
     print(f"{clean(args.image.name, 80)}: {clean(image.target, 40)} {clean(image.filter, 20)}")
     print("\n".join([*new_sources_lines(found, image, paint()), *_missing(references)]))
@@ -131,22 +134,42 @@ def _circles(args: argparse.Namespace) -> tuple[Localisation, ...]:
     return tuple(made)
 
 
+def _field(image: SearchImage) -> Cone | None:
+    """Return a circle about the image; None without its place on the sky."""
+    from calibration_store.catalogues.sky import Cone
+
+    if image.sky_map is None:
+        return None
+    rows, columns = image.shape
+    ra, dec = image.sky_map.sky((columns - 1) / 2, (rows - 1) / 2)
+    radius = (math.hypot(rows, columns) / 2 + 50) * image.pixel_scale_arcsec / 3600
+    return Cone(float(ra), float(dec), radius)
+
+
+def _known(config: Config, image: SearchImage) -> tuple[Witness, ...]:
+    """Return what the lists of minor planets and variables on disc know of the field."""
+    from daemon.work.known_sky import known_sky, observer_of_config
+
+    field = _field(image)
+    if field is None or image.middle is None:
+        return ()
+    return (known_sky(config, field, image.middle, observer_of_config(config), image.name),)
+
+
 def _references(config: Config, image: SearchImage) -> References:
     """Return what catalogues know of the image's field at its epoch."""
     from daemon.work.references import julian_year
     from daemon.work.sky_catalogues import open_catalogues
     from reducers.imaging.references import References
 
-    if image.sky_map is None:
+    field = _field(image)
+    if field is None:
         return References()
-    rows, columns = image.shape
-    ra, dec = image.sky_map.sky((columns - 1) / 2, (rows - 1) / 2)
-    radius = (math.hypot(rows, columns) / 2 + 50) * image.pixel_scale_arcsec / 3600
     if image.middle is None:
         reason = "the image tells no time: no star can be moved to where it stood"
         return References(reasons=(reason,))
     return open_catalogues(config).references_for(
-        float(ra), float(dec), radius, julian_year(image.middle), image.filter
+        field.ra_deg, field.dec_deg, field.radius_deg, julian_year(image.middle), image.filter
     )
 
 

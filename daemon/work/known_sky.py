@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration_store.catalogues.tiles import TileStore
 from calibration_store.minor_planets.collection import MinorPlanets, mjd_of
 from calibration_store.variables.collection import VariableStars
 from reducers.profiles import load_instrument
 from reducers.transients.known_matches import FAST_MAS, FastStars
+from reducers.transients.known_sky import KnownSky
 from reducers.transients.solar_system import Observer
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from calibration_store.catalogues.sky import Cone
-    from calibration_store.catalogues.tiles import TileStore
     from daemon.config import Config
     from reducers.instrument import Instrument
+
+
+log = logging.getLogger(__name__)
+
+#: Bodies fainter than any image of this telescope shows.
+_FAINTEST = 24.5
 
 
 def minor_planets(config: Config) -> MinorPlanets:
@@ -54,9 +64,44 @@ def fast_stars(tiles: TileStore, name: str, cone: Cone, pad_deg: float = 1 / 60)
     )
 
 
+def known_sky(
+    config: Config, field: Cone, middle: datetime, observer: Observer, name: str
+) -> KnownSky:
+    """Return what the lists on disc have of a field at a time; nothing where they are damaged.
+
+    Parameters
+    ----------
+    name : str
+        Of the image, for the log.
+    """
+    folder = config.catalogue_folder
+    at = (field.ra_deg, field.dec_deg, field.radius_deg)
+    planets, variables = _lists(folder)
+    try:
+        return KnownSky(
+            planets=planets.in_field(*at, mjd_of(middle), observer, _FAINTEST),
+            variables=variables.in_field(*at),
+            fast=fast_stars(TileStore(folder), "gaia", field),
+        )
+    except (OSError, ValueError):
+        log.exception("%s is searched without minor planets and variables", name)
+        return KnownSky()
+
+
+@lru_cache(maxsize=2)
+def _lists(folder: Path) -> tuple[MinorPlanets, VariableStars]:
+    """Return the lists on disc; a night of minor planets stays in the memory of a worker."""
+    return MinorPlanets(folder / "minor_planets"), VariableStars(folder / "variables")
+
+
+def observer_of_config(config: Config) -> Observer:
+    """Return where the telescope of the first profile that is configured stands."""
+    return observer_of(load_instrument(config.instrument.profiles[0]))
+
+
 def known_in_field(config: Config, cone: Cone, when: datetime, faintest: float) -> list[str]:
     """Return lines that say what moves and varies in a field."""
-    observer = observer_of(load_instrument("alfosc"))
+    observer = observer_of_config(config)
     field = (cone.ra_deg, cone.dec_deg, cone.radius_deg)
     planets = minor_planets(config).in_field(*field, mjd_of(when), observer, faintest)
     variables = variable_stars(config).in_field(*field)

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from calibration_store.catalogues.sky import Cone
-from calibration_store.catalogues.tiles import TileStore
-from calibration_store.minor_planets.collection import MinorPlanets, mjd_of
-from calibration_store.variables.collection import VariableStars
-from daemon.work.known_sky import fast_stars, observer_of
+from calibration_store.minor_planets.collection import mjd_of
+from daemon.work.known_sky import known_sky, observer_of
 from daemon.work.references import MARGIN_ARCSEC, radius_deg
 from reducers.transients.candidate import Standing
 from reducers.transients.earlier import Earlier
-from reducers.transients.known_sky import EarlierImages, KnownSky, OtherExposures
+from reducers.transients.known_sky import EarlierImages, OtherExposures
 from reducers.transients.moving import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from daemon.memory.candidate_records import CandidateRecord
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
     from reducers.transients.candidate import Candidate
     from reducers.transients.witness import Witness
-
-log = logging.getLogger(__name__)
 
 #: Exposures so near in time show what moves; older ones what was there.
 SAME_VISIT = timedelta(hours=6)
@@ -47,8 +40,6 @@ _INSIDE = 0.65
 #: How deep an image shows sources, and how deep it was searched; the search asks for the last.
 _LIMITS = ("psf_limit_5_sigma_mag", "search_limit_mag")
 _METHOD = "catalogue"
-#: Bodies fainter than any image of this telescope shows.
-_FAINTEST = 24.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,39 +68,18 @@ def witnesses_of(bench: Bench, frame: FrameRecord) -> tuple[Witness, ...]:
     own = frame.identity
     if own.ra_deg is None or own.dec_deg is None or own.observed_at is None:
         return ()
-    field = Cone(own.ra_deg, own.dec_deg, radius_deg(own, bench.instrument(own.instrument)))
+    instrument = bench.instrument(own.instrument)
+    field = Cone(own.ra_deg, own.dec_deg, radius_deg(own, instrument))
+    observer = observer_of(instrument)
     middle = own.observed_at + timedelta(seconds=own.exposure_s / 2)
     near = bench.archive.candidates_near(field.ra_deg, field.dec_deg, field.radius_deg * 3600)
     others = [one for one in near if one.frame_id != frame.id and one.candidate.method == _METHOD]
     visit = exposures_of_visit(bench, frame, field, middle)
     return (
-        known_sky(bench, frame, field, middle),
+        known_sky(bench.config, field, middle, observer, frame.stem),
         OtherExposures(snapshots=tuple(snapshot(one, others) for one in visit)),
         earlier_images(others, middle),
     )
-
-
-def known_sky(bench: Bench, frame: FrameRecord, field: Cone, middle: datetime) -> KnownSky:
-    """Return what the lists on disc have of a field at a time."""
-    folder = bench.config.catalogue_folder
-    at = (field.ra_deg, field.dec_deg, field.radius_deg)
-    observer = observer_of(bench.instrument(frame.identity.instrument))
-    planets, variables = _lists(folder)
-    try:
-        return KnownSky(
-            planets=planets.in_field(*at, mjd_of(middle), observer, _FAINTEST),
-            variables=variables.in_field(*at),
-            fast=fast_stars(TileStore(folder), "gaia", field),
-        )
-    except (OSError, ValueError):
-        log.exception("%s is searched without minor planets and variables", frame.stem)
-        return KnownSky()
-
-
-@lru_cache(maxsize=2)
-def _lists(folder: Path) -> tuple[MinorPlanets, VariableStars]:
-    """Return the lists on disc; a night of minor planets stays in the memory of a worker."""
-    return MinorPlanets(folder / "minor_planets"), VariableStars(folder / "variables")
 
 
 def exposures_of_visit(
