@@ -43,10 +43,17 @@ NOISE_WANDERS = 0.02
 LEAST_DARK = 0.1
 
 
-def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True) -> Frame:
+def levelled(
+    exposure: Exposure,
+    instrument: Instrument,
+    *,
+    settled: bool = True,
+    started: Frame | None = None,
+) -> Frame:
     """Return the exposure's lit pixels in adu above the overscan level.
 
     With `settled` False there is no bias: the start-up columns and rows of the window are marked.
+    `started` is what `start_frame` made of it, where that is at hand.
     Without overscan the frame keeps its level, which a bias of the same window then takes off.
 
     Raises
@@ -55,7 +62,7 @@ def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True
         If there is neither overscan nor a bias.
     """
     detector = instrument.detector
-    frame = start_frame(exposure.raw.data, exposure.identity.setup, detector)
+    frame = started or start_frame(exposure.raw.data, exposure.identity.setup, detector)
     if not settled:
         frame = mask_settling(frame)
     if has_overscan(frame, detector) or detector.overscan_mode == "trim":
@@ -67,9 +74,15 @@ def levelled(exposure: Exposure, instrument: Instrument, *, settled: bool = True
     return trim(frame, detector.image)
 
 
-def above_bias(exposure: Exposure, bias: Frame | None, instrument: Instrument) -> Frame:
+def above_bias(
+    exposure: Exposure,
+    bias: Frame | None,
+    instrument: Instrument,
+    *,
+    started: Frame | None = None,
+) -> Frame:
     """Return linear adu above the bias, as the detector lies."""
-    frame = levelled(exposure, instrument, settled=bias is not None)
+    frame = levelled(exposure, instrument, settled=bias is not None, started=started)
     if bias is not None:
         frame = subtract_bias(frame, bias)
     return correct_linearity(frame, instrument.detector.linearity)

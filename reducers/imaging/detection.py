@@ -16,7 +16,7 @@ from reducers.imaging.centroids import windowed_centroids
 from reducers.imaging.fill import fill_masked
 from reducers.imaging.prominence import Smoothed, stands_out
 from reducers.imaging.seeing import NO_SEEING, Seeing, seeing_from
-from reducers.imaging.sky_noise import sky_noise
+from reducers.imaging.sky_noise import SkyNoise, sky_noise
 from reducers.imaging.sources import Detections
 
 #: Sigma of the filtered image above which a source is one.
@@ -69,6 +69,7 @@ def detect(
     *,
     fwhm_px: float | None = None,
     threshold: float = THRESHOLD,
+    noise: SkyNoise | None = None,
 ) -> tuple[Detections, NDArray[np.int32]]:
     """Find every source whose light, seen through the PSF, stands above the noise.
 
@@ -87,6 +88,8 @@ def detect(
         Width of the stars where it is known.
     threshold : float
         Sigma of the smoothed noise.
+    noise : SkyNoise, optional
+        That of this frame and sky, where it is at hand.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def detect(
         0 for sky, 1 + index into the detections for the pixels of a source.
     """
     given = fwhm_px if fwhm_px is not None and np.isfinite(fwhm_px) else None
-    scene = scene_of(frame, background, rms, given or FIRST_FWHM_PX)
+    scene = scene_of(frame, background, rms, given or FIRST_FWHM_PX, noise)
     stars = NO_SEEING if given is not None else first_seeing(scene)
     width = given if given is not None else stars.fwhm_px
     kernel_fwhm = float(np.clip(width if np.isfinite(width) else FIRST_FWHM_PX, 1.5, 20))
@@ -120,17 +123,19 @@ def detect(
     return detections, labels[segments]
 
 
-def scene_of(frame: Frame, background: Image, rms: Image, fwhm_px: float) -> Scene:
+def scene_of(
+    frame: Frame, background: Image, rms: Image, fwhm_px: float, noise: SkyNoise | None = None
+) -> Scene:
     """Return the image as the search sees it.
 
     The noise is the larger of what the variance says of the sky and what the sky shows.
     """
     hidden = ((frame.mask & np.uint16(HIDDEN)) != 0) | ~np.isfinite(frame.data)
-    variance = sky_noise(frame, background).variance
+    variance = (noise or sky_noise(frame, background)).variance
     hidden |= ~np.isfinite(variance)
     light, unknown = fill_masked(frame.data - background, hidden, fwhm_px)
-    noise = np.sqrt(np.maximum(variance, np.square(np.nan_to_num(rms))))
-    return Scene(light, np.where(np.isfinite(noise), noise, 1e30), unknown, frame.mask)
+    sigma = np.sqrt(np.maximum(variance, np.square(np.nan_to_num(rms))))
+    return Scene(light, np.where(np.isfinite(sigma), sigma, 1e30), unknown, frame.mask)
 
 
 def gaussian_kernel(fwhm_px: float) -> NDArray[np.float32]:

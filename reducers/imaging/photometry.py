@@ -29,6 +29,7 @@ from reducers.imaging.star_galaxy import StarGalaxy, classify
 
 if TYPE_CHECKING:
     from reducers.imaging.seeing import Seeing
+    from reducers.imaging.sky_noise import SkyNoise
     from reducers.imaging.sources import Detections
 
 #: Below this probability of a star a source is called extended.
@@ -88,6 +89,8 @@ def measure_sources(
     found: Detections,
     segmentation: NDArray[np.int32],
     seeing: Seeing,
+    *,
+    noise: SkyNoise | None = None,
 ) -> Photometry:
     """Measure every detected source.
 
@@ -101,8 +104,10 @@ def measure_sources(
         As `detect` gave them.
     seeing : Seeing
         As `measure_seeing` gave it.
+    noise : SkyNoise, optional
+        That of this frame and sky, where it is at hand.
     """
-    plane = plane_of(frame, background)
+    plane = plane_of(frame, background, noise=noise)
     psf, stars = fit_psf(plane, found, seeing)
     occupied = segmentation > 0
     fit = psf_photometry(plane, psf, found.x, found.y, found.flux, occupied=occupied)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reducers.frame import Frame, Image
-from reducers.imaging.sky_noise import sky_noise
+from reducers.imaging.sky_noise import SkyNoise, sky_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,13 @@ class Plane:
         return self.light.shape[0], self.light.shape[1]
 
 
-def plane_of(frame: Frame, background: Image, *, photon_gain: float | None = None) -> Plane:
+def plane_of(
+    frame: Frame,
+    background: Image,
+    *,
+    photon_gain: float | None = None,
+    noise: SkyNoise | None = None,
+) -> Plane:
     """Return what is to be measured of a frame.
 
     Parameters
@@ -59,8 +65,10 @@ def plane_of(frame: Frame, background: Image, *, photon_gain: float | None = Non
     photon_gain : float, optional
         Variance per unit of light: 1 for one frame in electrons, 1/N for a mean of N; read off
         the bright pixels of the frame's variance unless given.
+    noise : SkyNoise, optional
+        That of this frame and sky, where it is at hand.
     """
-    noise = sky_noise(frame, background)
+    noise = noise or sky_noise(frame, background)
     sky = noise.variance
     good = frame.good & np.isfinite(frame.data) & np.isfinite(sky)
     light = np.where(good, frame.data - background, 0).astype(np.float32)

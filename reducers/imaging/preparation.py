@@ -55,7 +55,7 @@ def image_electrons(
     read_noise_adu = own_read_noise(started, typical_noise, detector)
     level_known = given.bias is not None or has_overscan(started, detector)
     if level_known or detector.overscan_mode == "trim":
-        frame = above_bias(exposure, given.bias, instrument)
+        frame = above_bias(exposure, given.bias, instrument, started=started)
     else:
         frame = above_unknown_level(exposure, instrument, gain, read_noise_adu)
     if given.dark is not None:

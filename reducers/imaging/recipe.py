@@ -40,6 +40,7 @@ from reducers.imaging.photometry import measure_sources
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.reduced_image import ImageSettings, ReducedImage
 from reducers.imaging.references import References
+from reducers.imaging.sky_noise import sky_noise
 from reducers.imaging.star_correction import with_applied, with_star_flat_error
 from reducers.imaging.trails import find_trails
 from reducers.quality import judge, load_limits
@@ -159,12 +160,17 @@ def without_fringes(frame: Frame, fringe: Frame | None) -> tuple[Frame, dict[str
 def with_sources(image: ReducedImage, instrument: Instrument) -> ReducedImage:
     """Find everything that shines, and how wide and round the stars are."""
     frame, level, rms = image.image, image.background, image.background_rms
-    sources, segmentation = detect(frame, level, rms)
+    noise = sky_noise(frame, level)
+    sources, segmentation = detect(frame, level, rms, noise=noise)
     seeing = measure_seeing(frame, level, rms, sources)
     stars = measure_stars(frame.data - level, rms, sources, segmentation, seeing)
     stars["seeing_arcsec"] = stars["fwhm_px"] * image_scale_arcsec(frame, instrument)
     return image.adding(
-        detections=sources, segmentation=segmentation, seeing=seeing, measurements=stars
+        noise=noise,
+        detections=sources,
+        segmentation=segmentation,
+        seeing=seeing,
+        measurements=stars,
     )
 
 
@@ -209,7 +215,9 @@ def with_fluxes(image: ReducedImage, star_flat: Frame | None = None) -> ReducedI
     if not seeing.fwhm_px > 0:  # NaN: no star was fit to be measured
         width = assumed_fwhm_px(found)
         found, seeing = replace(found, fwhm_px=width), replace(seeing, fwhm_px=width)
-    photometry = measure_sources(image.image, image.background, found, image.segmentation, seeing)
+    photometry = measure_sources(
+        image.image, image.background, found, image.segmentation, seeing, noise=image.noise
+    )
     photometry = with_star_flat_error(photometry, star_flat)
     return image.adding(photometry=photometry, measurements=measure_psf(photometry))
 

@@ -14,6 +14,7 @@ from reducers.imaging.depth import Depth
 from reducers.imaging.photometry import Photometry
 from reducers.imaging.seeing import Seeing
 from reducers.imaging.sky_map import Astrometry
+from reducers.imaging.sky_noise import SkyNoise
 from reducers.imaging.sources import Detections
 from reducers.imaging.trails import Trail
 from reducers.imaging.zero_point import ZeroPoint
@@ -84,7 +85,7 @@ class ReducedImage:
         Flat-fielded electrons, sky included; variance with sky and read noise; nothing cleaned.
     background, background_rms : (ny, nx) float32
         Sky model and its scatter per pixel, electrons.
-    detections, segmentation, astrometry
+    noise, detections, segmentation, astrometry
         None where the recipe stopped before.
     trails : tuple of Trail
         Satellites and aircraft that crossed the image; they are masked.
@@ -97,6 +98,7 @@ class ReducedImage:
     image: Frame
     background: Image
     background_rms: Image
+    noise: SkyNoise | None = None
     detections: Detections | None = None
     segmentation: NDArray[np.int32] | None = None
     astrometry: Astrometry | None = None
