@@ -25,6 +25,7 @@ COMMANDS = {
     "catalogues": ("daemon.cli.catalogues", "fetch reference catalogues, see what is on disc"),
     "templates": ("daemon.cli.templates", "list what is taken off images, or add to it"),
     "lightcurve": ("daemon.cli.lightcurve", "print the light curve of a watched target"),
+    "alert": ("daemon.cli.alert", "new sources that were told of, and reports on them"),
     "trigger": ("daemon.cli.trigger", "notices of events: drop one, list them, listen to GCN"),
     "report": ("daemon.cli.report", "print the report of a night"),
     "ls": ("daemon.cli.ls", "list the frames of a night"),
