@@ -31,8 +31,6 @@ from reducers.transients.difference.subtraction import Difference, subtract
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlalchemy.orm import Session
-
     from daemon.memory.records import FrameRecord, Job, ProductRecord
     from daemon.work.bench import Bench
     from reducers.transients.difference.association import Offer, TemplateChoice
@@ -52,19 +50,13 @@ def difference_request(frame: FrameRecord) -> JobRequest:
     )
 
 
-def after_calibrated(
-    bench: Bench, frame: FrameRecord, product: ProductRecord, within: Session
-) -> list[JobRequest]:
-    """Return the job of an image that has a template or shows a watched target; else none."""
-    if "phot" not in product.paths:
-        return []
-    has_template = (
-        bench.config.differences.enabled
-        and template_of(bench, frame, product, within).offer is not None
-    )
-    if not has_template and not watched_on(bench.config, frame.identity):
-        return []
-    return [difference_request(frame)]
+def after_calibrated(bench: Bench, frame: FrameRecord, product: ProductRecord) -> list[JobRequest]:
+    """Return the job of an image on which sources were measured.
+
+    Whether there is a template is looked up there: the image waits for nothing.
+    """
+    wanted = bench.config.differences.enabled or watched_on(bench.config, frame.identity)
+    return [difference_request(frame)] if "phot" in product.paths and wanted else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +78,18 @@ def subtract_template(bench: Bench, job: Job) -> None:
     product = bench.archive.current_product(frame.id)
     if product is None or not {"image", "phot"} <= set(product.paths):
         return
+    choice = template_of(bench, frame, product)
+    if choice.offer is None and not watched_on(bench.config, frame.identity):
+        nothing = _record(frame, product, choice, NoDifference(choice.reason), {})
+        bench.archive.record_difference(nothing)
+        return
     try:
         science = read_epoch(product.paths["image"], product.paths["phot"])
     except UnreadableFile as error:
-        log.info("no difference of %s: %s", frame.stem, error)
+        nothing = _record(frame, product, choice, NoDifference(str(error)), {})
+        bench.archive.record_difference(nothing)
         return
     science = replace(science, name=frame.stem)
-    choice = template_of(bench, frame, product)
     made = _made(bench, science, choice)
     paths: dict[str, Path] = {}
     if isinstance(made, Subtracted):

@@ -117,7 +117,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         looks_again = after_image(bench.archive, frame, session, wait_s=wait_s)
         bench.submit((Step(request=each, postpone=True) for each in looks_again), session)
         bench.submit(after_calibration(bench, frame, session), session)
-        differences = after_calibrated(bench, frame, record, session)
+        differences = after_calibrated(bench, frame, record)
         bench.submit((Step(request=each) for each in differences), session)
         bench.queue.finish(job, within=session)
 
