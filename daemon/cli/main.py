@@ -32,6 +32,7 @@ COMMANDS = {
     "show": ("daemon.cli.show", "show a frame's product: files, versions, measurements"),
     "why": ("daemon.cli.why", "explain how a frame was reduced"),
     "what-if": ("daemon.cli.what_if", "show which calibrations a frame would get"),
+    "verify": ("daemon.cli.verify", "walk through a night's products and judge them"),
     "debt": ("daemon.cli.debt", "show which calibrations are owed, and what to take"),
     "cal": ("daemon.cli.cal", "list master calibrations, ban one, or have one used"),
     "set-type": ("daemon.cli.set_type", "say what a frame is when its header is wrong"),

@@ -12,12 +12,21 @@ from daemon.work.jobs import JobQueue
 from daemon.work.stack_groups import after_image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from daemon.memory.archive import Archive
     from daemon.memory.records import FrameRecord, ProductRecord
 
 
 def judge(
-    archive: Archive, frame: FrameRecord, *, accept: bool, version: int | None, user: str
+    archive: Archive,
+    frame: FrameRecord,
+    *,
+    accept: bool,
+    version: int | None,
+    user: str,
+    answers: Mapping[str, str] | None = None,
+    remark: str = "",
 ) -> int:
     """Note the verdict on one version; nothing is reduced again."""
     history = archive.product_history(frame.id)
@@ -29,7 +38,14 @@ def judge(
         known = ", ".join(str(number) for number in sorted({_version(item) for item in history}))
         return _refuse(f"{frame.stem} has no version {version}; there are: {known}")
     decision = Decision.ACCEPTED if accept else Decision.REJECTED
-    archive.decide(wanted, Verdict(decision=decision, user=user, at=archive.clock.now()))
+    verdict = Verdict(
+        decision=decision,
+        user=user,
+        at=archive.clock.now(),
+        answers=answers or {},
+        remark=remark,
+    )
+    archive.decide(wanted, verdict)
     print(f"{frame.stem} version {_version(wanted)} is {decision} by {user}; ", end="")
     if accept:
         print("nothing automatic replaces it any more")

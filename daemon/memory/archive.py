@@ -7,6 +7,7 @@ from daemon.memory.archive_candidates import CandidateArchive
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_differences import DifferenceArchive
 from daemon.memory.archive_frames import FrameArchive
+from daemon.memory.archive_judgements import JudgementArchive
 from daemon.memory.archive_kinds import KindArchive
 from daemon.memory.archive_occasions import OccasionArchive
 from daemon.memory.archive_overview import OverviewArchive
@@ -22,6 +23,7 @@ class Archive(
     TriggerArchive,
     AlertArchive,
     DifferenceArchive,
+    JudgementArchive,
     KindArchive,
     OccasionArchive,
     CandidateArchive,

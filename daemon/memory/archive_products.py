@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from calibration_store.columns import decode_name, encode_name
 from daemon.memory.archive_base import ArchiveWing
+from daemon.memory.archive_judgements import judgement_row
 from daemon.memory.records import (
     Choice,
     Decision,
@@ -94,6 +95,7 @@ class ProductArchive(ArchiveWing):
             if row is None:
                 return
             _decide(row, verdict)
+            session.add(judgement_row(row, verdict))
             if verdict.decision is Decision.ACCEPTED and row.state == ProductState.SUPERSEDED:
                 _make_current(session, row)
 

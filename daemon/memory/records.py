@@ -206,11 +206,39 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A person's decision, kept beside the automatic quality."""
+    """A person's decision, kept beside the automatic quality.
+
+    Attributes
+    ----------
+    answers
+        Question of the check list -> 'yes' or 'no'; empty when none was asked.
+    remark
+        In the person's words.
+    """
 
     decision: Decision
     user: str
     at: datetime
+    answers: Mapping[str, str] = field(default_factory=dict)
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One verdict as it was given, with what the automatic checks had said of that product.
+
+    Attributes
+    ----------
+    flags
+        Names of the flags that were raised.
+    """
+
+    stem: str
+    night: str
+    recipe: str
+    quality: int
+    flags: tuple[str, ...]
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,6 +289,26 @@ class CombinationRow(Base):
     created_at: Mapped[datetime]
 
 
+class JudgementRow(Base):
+    """One verdict of a person on one product, as it was given."""
+
+    __tablename__ = "judgement"
+    __table_args__ = (Index("ix_judgement_product", "product_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    product_key: Mapped[str]
+    stem: Mapped[str] = mapped_column(FileName)
+    night: Mapped[str]
+    recipe: Mapped[str]
+    quality: Mapped[int]
+    flags: Mapped[list[Any]]
+    decision: Mapped[str]
+    user: Mapped[str]
+    answers: Mapped[dict[str, Any]]
+    remark: Mapped[str]
+    judged_at: Mapped[datetime]
+
+
 class OccasionRow(Base):
     """Something the schedule asked for once in a night."""
 
