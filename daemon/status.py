@@ -157,6 +157,9 @@ def _read(
         failed=failed,
         workers=workers,
         latency_s=ask.latency(reader, shown),
+        shutter_latency_s=ask.shutter_latency(reader, shown),
+        untouched_nights=ask.untouched_nights(reader, shown),
+        verdicts=ask.verdicts(reader),
         outbox=told,
     )
 

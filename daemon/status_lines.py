@@ -152,8 +152,12 @@ class Status:
         Of `night`: frames by kind, current products by 'state quality'.
     jobs : mapping
         How many jobs are in which state.
-    latency_s : mapping
-        'p50', 'p95', 'max' from arrival to first product.
+    latency_s, shutter_latency_s : mapping
+        'p50', 'p95', 'max' from arrival, and from the closing of the shutter, to first product.
+    untouched_nights : int
+        Nights with products in a row in which nobody had to redo or reject anything.
+    verdicts : mapping
+        How many products people accepted and rejected, ever.
     outbox : OutboxLines
         What leaves the machine, and what could not.
     """
@@ -182,6 +186,9 @@ class Status:
     failed: tuple[JobLine, ...] = ()
     workers: tuple[WorkerLine, ...] = ()
     latency_s: Mapping[str, float] = field(default_factory=dict)
+    shutter_latency_s: Mapping[str, float] = field(default_factory=dict)
+    untouched_nights: int = 0
+    verdicts: Mapping[str, int] = field(default_factory=dict)
     outbox: OutboxLines = field(default_factory=OutboxLines)
 
     @property

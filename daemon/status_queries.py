@@ -273,16 +273,60 @@ def latency(reader: Reader, night: str) -> dict[str, float]:
     """Return the seconds from arrival to first product: p50, p95, max."""
     query = (
         "SELECT min(latency_s) AS first FROM product WHERE night = ? AND latency_s IS NOT NULL"
-        " GROUP BY frame_id ORDER BY first"
+        " GROUP BY frame_id"
     )
-    values = [row["first"] for row in reader.rows(query, night)]
+    return _quantiles([row["first"] for row in reader.rows(query, night)])
+
+
+def shutter_latency(reader: Reader, night: str) -> dict[str, float]:
+    """Return the seconds from the closing of the shutter, by the header, to the first product."""
+    query = (
+        "SELECT min(p.created_at) AS made, r.observed_at AS taken,"
+        " json_extract(r.identity, '$.exposure_s') AS exposure_s FROM product p"
+        " JOIN revision r ON r.frame_id = p.frame_id AND r.current = 1"
+        " WHERE p.night = ? AND r.observed_at IS NOT NULL GROUP BY p.frame_id"
+    )
+    waits = []
+    for row in reader.rows(query, night):
+        made, taken = _time(row["made"]), _time(row["taken"])
+        if made is not None and taken is not None:
+            waits.append((made - taken).total_seconds() - float(row["exposure_s"] or 0.0))
+    return _quantiles([wait for wait in waits if wait >= 0])
+
+
+def untouched_nights(reader: Reader, night: str) -> int:
+    """Return how many nights with products in a row, up to this one, nobody had to touch.
+
+    It looks back two months.
+    """
+    query = (
+        "SELECT night, max(verdict = 'rejected' OR redo <> '{}') AS touched FROM product"
+        " WHERE night <= ? AND night >= date(?, '-60 days') GROUP BY night ORDER BY night DESC"
+    )
+    count = 0
+    for row in reader.rows(query, night, night):
+        if row["touched"]:
+            break
+        count += 1
+    return count
+
+
+def verdicts(reader: Reader) -> dict[str, int]:
+    """Return how many products people have accepted and rejected, by their last word."""
+    return reader.pairs(
+        "SELECT decision, count(*) FROM judgement WHERE id IN"
+        " (SELECT max(id) FROM judgement GROUP BY product_key) GROUP BY decision"
+    )
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
     if not values:
         return {}
-    last = len(values) - 1
+    ordered, last = sorted(values), len(values) - 1
     return {
-        "p50": values[round(0.50 * last)],
-        "p95": values[round(0.95 * last)],
-        "max": values[last],
+        "p50": ordered[round(0.50 * last)],
+        "p95": ordered[round(0.95 * last)],
+        "max": ordered[last],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from daemon.outbox.mail_text import mail_of
@@ -69,16 +69,15 @@ class MailSink:
             )
         else:
             server = smtplib.SMTP(own.host, own.port, timeout=own.timeout_s)
-        try:
+        with ExitStack() as undo:
+            undo.callback(server.close)
             server.ehlo()
             if own.security == "starttls":
                 server.starttls(context=self._context)
                 server.ehlo()
             if own.user:
                 server.login(own.user, self._password)
-        except BaseException:
-            server.close()
-            raise
+            undo.pop_all()
         return server
 
     def _unwelcome(self, error: smtplib.SMTPResponseException) -> Outcome:

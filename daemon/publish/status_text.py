@@ -59,7 +59,7 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
         ("COMBINATIONS" if status.combinations else "", combination_lines(status, width)),
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
         ("WORKERS", _workers(status, width)),
-        ("LATENCY", _latency(status)),
+        ("SERVICE", _latency(status)),
         (f"OUTBOX  {counted(dict(status.outbox.counts))}", outbox_lines(status.outbox, width)),
     )
 
@@ -193,5 +193,17 @@ def outbox_lines(outbox: OutboxLines, width: int) -> list[str]:
 def _latency(status: Status) -> list[str]:
     if not status.latency_s:
         return ["  unknown: no product of this night yet"]
-    said = ", ".join(f"{name} {duration(value)}" for name, value in status.latency_s.items())
-    return [f"  from arrival to first product: {said}"]
+    lines = [f"  from arrival to first product: {_spread(status.latency_s)}"]
+    if status.shutter_latency_s:
+        lines.append(f"  from shutter to first product: {_spread(status.shutter_latency_s)}")
+    lines.append(f"  nights in a row that nobody had to touch: {status.untouched_nights}")
+    judged = sum(status.verdicts.values())
+    if judged:
+        lines.append(
+            f"  accepted by people: {status.verdicts.get('accepted', 0)} of {judged} judged"
+        )
+    return lines
+
+
+def _spread(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {duration(value)}" for name, value in values.items())

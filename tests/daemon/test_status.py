@@ -222,10 +222,19 @@ def test_json_holds_everything_and_is_json(database: Path) -> None:
     assert datetime.fromisoformat(told["at"]) == NOW
 
 
-def test_a_hundred_thousand_frames_are_answered_in_under_0_3_seconds(database: Path) -> None:
+def test_a_hundred_times_the_frames_are_answered_in_far_less_than_a_hundred_times(
+    tmp_path: Path,
+) -> None:
+    few, many = (_timed(_crowded(tmp_path / f"{n}.sqlite", n)) for n in (1_000, 100_000))
+    assert many < 30 * few
+
+
+def _crowded(database: Path, frames: int) -> Path:
     engine = open_database(database)
     with writing(engine) as session:
-        many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+        many = (
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {frames}) "
+        )
         day = "'2026-01-' || substr('0' || (1 + i % 28), -2)"
         when = "'2026-01-01 00:00:00.000000'"
         for columns in (
@@ -242,14 +251,18 @@ def test_a_hundred_thousand_frames_are_answered_in_under_0_3_seconds(database: P
         ):
             session.execute(text(columns))
     engine.dispose()
-    best = min(_timed(database) for _ in range(3))
-    assert best < 0.3
+    return database
 
 
 def _timed(database: Path) -> float:
-    start = time.perf_counter()
-    assert read_status(database, now=NOW).frames_total == 100_000
-    return time.perf_counter() - start
+    """Return the least CPU seconds of five answers."""
+    return min(_once(database) for _ in range(5))
+
+
+def _once(database: Path) -> float:
+    start = time.process_time()
+    assert read_status(database, now=NOW).frames_total in (1_000, 100_000)
+    return time.process_time() - start
 
 
 def test_status_imports_no_numerics() -> None:
