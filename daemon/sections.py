@@ -90,6 +90,10 @@ class Calibration:
         default=True,
         metadata=_doc("reduce science at once, and again when its calibrations have come"),
     )
+    most_upgrades: int = field(
+        default=10,
+        metadata=_doc("a product is replaced by itself so often; then a hint says so", at_least=0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ from daemon.work.roles import IMAGED
 from daemon.work.stack_groups import WAIT_S, after_image
 from daemon.work.star_flats import after_magnitudes
 from daemon.work.transients import Search, record_search, search_for_new
+from daemon.work.upgrades import changes, hold, offer_upgrade, tell_change, upgrade_of
 from reducers.errors import ReductionError
 from reducers.identity import FrameKind
 from reducers.imaging.image_products import Making, image_products
@@ -81,7 +82,10 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     if frame is None or frame.identity.kind not in IMAGED:
         return
     before, redo = bench.archive.current_product(frame.id), asked_by(job)
-    if redo is None and (is_settled(before, frame) or not bench.wants(frame)):
+    if redo is None and not bench.wants(frame):
+        return
+    if redo is None and before is not None and is_settled(before, frame):
+        offer_upgrade(bench, frame, before, "IMAGE")
         return
     how = redo or (carried_over(before) if before and before.recipe == RECIPE else Redo())
     if before is not None or not bench.config.calibration.provisional:
@@ -91,6 +95,11 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     references = references_for(bench, frame) if settings.use_catalogues else References()
     key = _product_key(bench, frame, selections, references, how)
     if before is not None and before.key == key and redo is None and is_whole(before):
+        return
+    recipe = image_recipe_digest(bench.config, bench.instrument(frame.identity.instrument))
+    upgrade = upgrade_of(bench, frame, before, key, recipe) if redo is None else None
+    if upgrade is not None and upgrade.is_held(bench):
+        hold(bench, job, upgrade, selections)
         return
     version = next_version(bench, frame, before, redo=redo is not None)
     made = MadeImage(bench, frame, version, references)
@@ -103,12 +112,14 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         log.info("%s gives no image: %s", frame.stem, error)
         bench.queue.finish(job, remark=f"gives no image: {error}")
         return
+    made.measurements |= changes(upgrade, made.paths, reduced.measurements)
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
         if made.search is not None:
             record_search(bench, frame, record, made.search, session)
         announce(bench, frame, record, before, session)
+        tell_change(bench, frame, record, upgrade, session)
         if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
         bench.submit(after_magnitudes(bench, frame, record, session), session)

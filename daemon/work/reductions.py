@@ -39,6 +39,7 @@ from daemon.work.product_files import (
 )
 from daemon.work.redo import Redo, asked_by, carried_over, recovered, settings_of, sign
 from daemon.work.roles import REDUCED
+from daemon.work.upgrades import changes, hold, offer_upgrade, tell_change, upgrade_of
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
 from reducers.reduced import TargetMagnitude
@@ -80,7 +81,10 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
         return
     before = bench.archive.current_product(frame.id)
     redo = asked_by(job)
-    if redo is None and (is_settled(before, frame) or not bench.wants(frame)):
+    if redo is None and not bench.wants(frame):
+        return
+    if redo is None and before is not None and is_settled(before, frame):
+        offer_upgrade(bench, frame, before, "SPECTRUM")
         return
     how = redo or (carried_over(before) if before and before.recipe == RECIPE else Redo())
     if before is not None or not bench.config.calibration.provisional:
@@ -92,13 +96,20 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     key = _product_key(bench, frame, selections, how, seen)
     if before is not None and before.key == key and redo is None and is_whole(before):
         return
+    recipe = recipe_digest(bench.config, bench.instrument(frame.identity.instrument))
+    upgrade = upgrade_of(bench, frame, before, key, recipe) if redo is None else None
+    if upgrade is not None and upgrade.is_held(bench):
+        hold(bench, job, upgrade, selections)
+        return
     version = next_version(bench, frame, before, redo=redo is not None)
     made = Made(bench, frame, version, seen)
     reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
+    made.measurements |= changes(upgrade, made.paths, reduced.measurements)
     record = made.record(key, reduced, selections, before, how)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
         announce(bench, frame, record, before, session)
+        tell_change(bench, frame, record, upgrade, session)
         looks_again = after_product(bench.archive, frame, session)
         bench.submit((Step(request=each) for each in looks_again), session)
         bench.queue.finish(job, within=session)

@@ -1,0 +1,103 @@
+"""What is said when a product replaces itself, may not any more, or waits for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon.layout import version_of
+from daemon.publish.words import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from daemon.memory.records import ProductRecord
+
+    #: (role, what it was made with, what would be taken now).
+    Others = Sequence[tuple[str, str, str]]
+
+#: Settings of a request, and the options of `alfoscd redo` that ask for them again.
+_OPTIONS = {
+    "centroid_px": "--center",
+    "region_px": "--region",
+    "aperture_px": "--aperture",
+    "method": "--method",
+    "wavelengths": "--wavelengths",
+    "background_px": "--background",
+    "mask_angstrom": "--mask",
+    "seeing_arcsec": "--seeing",
+    "cosmic_sigma": "--cosmic-sigma",
+    "stop_after": "--stop-after",
+}
+_SWITCHES = {
+    "clean_cosmics": "--keep-cosmics",
+    "subtract_sky": "--skip-skysub",
+    "divide_flat": "--skip-flatten",
+    "find_cosmics": "--skip-cr",
+    "use_catalogues": "--skip-gaia",
+}
+
+
+def change_text(product: ProductRecord, before: ProductRecord, news: Sequence[str]) -> str:
+    """Return what an upgrade changed: what was told of the product before is no longer so."""
+    was = {each.role: each.master_key for each in before.choices}
+    other = [each.role for each in product.choices if each.master_key != was.get(each.role, "")]
+    why = f"other {', '.join(other)}" if other else "reduced again"
+    lines = [f"{_named(product)} changed ({why}):", *(f"• {each}" for each in news)]
+    if before.quality != product.quality:
+        lines.append(f"• quality {before.quality} became {product.quality}")
+    return "\n".join(lines)
+
+
+def held_text(product: ProductRecord, most: int, other: Others) -> str:
+    """Return that a product has replaced itself too often and stays as it is."""
+    return "\n".join(
+        [
+            f"{_named(product)} was replaced {most} times by itself and stays as it is, though "
+            "it would be made otherwise now:",
+            *_lines(other),
+            f"To take them: {redo_command(product)}",
+            "[calibration] most_upgrades sets how often.",
+        ]
+    )
+
+
+def offer_text(product: ProductRecord, other: Others) -> str:
+    """Return what would change in a product that a person accepted, and how to have it."""
+    who = clean(product.verdict.user, 40) if product.verdict is not None else "somebody"
+    return "\n".join(
+        [
+            f"{_named(product)} was accepted by {who} and stays. It could be made with:",
+            *_lines(other),
+            f"To see it beside the accepted one: {redo_command(product)}",
+        ]
+    )
+
+
+def redo_command(product: ProductRecord) -> str:
+    """Return the command that makes a product again as a person once asked for it."""
+    settings: Mapping[str, object] = product.redo.get("settings", {})
+    words = [f"alfoscd redo {clean(product.stem, 40)}"]
+    for name, value in settings.items():
+        if name in _OPTIONS:
+            words.append(f"{_OPTIONS[name]} {_typed(value)}")
+        elif value is False and name in _SWITCHES:
+            words.append(_SWITCHES[name])
+    return " ".join(words)
+
+
+def _typed(value: object) -> str:
+    """Return a setting as it is typed: 90:120,180:210 for ranges."""
+    if not isinstance(value, list | tuple):
+        return f"{value:g}" if isinstance(value, float) else clean(value, 20)
+    if value and isinstance(value[0], list | tuple):
+        return ",".join(_typed(each) for each in value)
+    return ":".join(f"{each:g}" for each in value)
+
+
+def _lines(other: Others) -> list[str]:
+    return [f"• {role}: {clean(now, 80)}; so far {clean(was, 40)}" for role, was, now in other]
+
+
+def _named(product: ProductRecord) -> str:
+    version = version_of(product.main_path)
+    return f"{clean(product.stem, 40)} v{version} of {clean(product.target, 60)}"
