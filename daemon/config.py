@@ -15,6 +15,7 @@ from daemon.outlets import NAMED, TOPICS, Mail, Outbox, Programme, Slack, Webhoo
 from daemon.sections import (
     Alerts,
     Calibration,
+    Canary,
     Catalogues,
     Classification,
     Differences,
@@ -32,6 +33,7 @@ from daemon.strict_toml import ConfigError, Place, absolute, nearest, read_text,
 
 __all__ = [
     "Calibration",
+    "Canary",
     "Catalogues",
     "Classification",
     "Config",
@@ -76,6 +78,7 @@ class Config:
     differences: Differences = field(default_factory=Differences)
     triggers: Triggers = field(default_factory=Triggers)
     hints: Hints = field(default_factory=Hints)
+    canary: Canary = field(default_factory=Canary)
     alerts: Alerts = field(default_factory=Alerts)
     instrument: Instruments = field(default_factory=Instruments)
     outbox: Outbox = field(default_factory=Outbox)
@@ -146,6 +149,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "image": Image,
     "differences": Differences,
     "triggers": Triggers,
+    "hints": Hints,
+    "canary": Canary,
     "alerts": Alerts,
     "instrument": Instruments,
     "outbox": Outbox,

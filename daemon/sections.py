@@ -259,6 +259,23 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """How the whole way is tried with a set whose answer is known (alfoscd canary)."""
+
+    every_h: float = field(
+        default=6.0,
+        metadata=_doc(
+            "time between canaries, one more before sunset and after a start; 0 sends none",
+            at_least=0,
+        ),
+    )
+    limit_s: float = field(
+        default=600.0,
+        metadata=_doc("one that has not ended so long after it was due has failed", at_least=1),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triggers:
     """Which notices of events the new sources on an image are compared with."""
 

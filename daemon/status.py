@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon import status_queries as ask
+from daemon.status_canary import last_canary
 from daemon.status_combinations import combinations
 from daemon.status_lines import Status
 from daemon.status_outbox import outbox
@@ -120,6 +121,7 @@ def _read(
     files = reader.pairs("SELECT state, count(*) FROM file GROUP BY state")
     failed = ask.jobs(reader, "failed", recent)
     told = outbox(reader, recent)
+    canary = last_canary(reader)
     verdict, why = judge(
         workers,
         jobs,
@@ -127,6 +129,7 @@ def _read(
         ask.held_since(reader, now - HELD_TOO_LONG),
         ask.bad_notices_since(reader, now - BAD_NOTICES_FOR),
         told.dead,
+        canary_failed=canary is not None and bool(canary.problems),
     )
     return Status(
         at=now,
@@ -161,6 +164,7 @@ def _read(
         untouched_nights=ask.untouched_nights(reader, shown),
         verdicts=ask.verdicts(reader),
         outbox=told,
+        canary=canary,
     )
 
 
@@ -171,6 +175,8 @@ def judge(
     long_held: int = 0,
     bad_notices: int = 0,
     undelivered: int = 0,
+    *,
+    canary_failed: bool = False,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and every reason for it, the gravest first.
 
@@ -182,6 +188,8 @@ def judge(
         Notices of events that came lately and could not be read.
     undelivered
         Messages that the outbox has given up.
+    canary_failed
+        Whether the last synthetic set did not come out as it should.
     """
     why = []
     chiefs = [worker for worker in workers if worker.who == "supervisor"]
@@ -200,6 +208,8 @@ def judge(
         why.append(f"{bad_notices} notice{'s' * (bad_notices > 1)} unread: `alfoscd trigger list`")
     if undelivered:
         why.append(f"{undelivered} message{'s' * (undelivered > 1)} undelivered: see OUTBOX")
+    if canary_failed:
+        why.append("the last canary failed: see CANARY")
     if not down:
         why += [text for chief in chiefs for text in chief.state.split(WARNING)[1:]]
     silent = [w.who for w in workers if w.age_s > SILENT_AFTER_S]

@@ -130,6 +130,18 @@ class OutboxLines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryLine:
+    """The last canary; `latency_s` counts from when it was due, `problems` are sentences."""
+
+    ended_at: datetime
+    took_s: float
+    latency_s: float
+    wavelength_px: float | None
+    flux_ratio: float | None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything that `alfoscd status` and the night report say.
 
@@ -160,6 +172,8 @@ class Status:
         How many products people accepted and rejected, ever.
     outbox : OutboxLines
         What leaves the machine, and what could not.
+    canary : CanaryLine or None
+        The last synthetic set that went the whole way; None before the first.
     """
 
     at: datetime
@@ -190,6 +204,7 @@ class Status:
     untouched_nights: int = 0
     verdicts: Mapping[str, int] = field(default_factory=dict)
     outbox: OutboxLines = field(default_factory=OutboxLines)
+    canary: CanaryLine | None = None
 
     @property
     def exit_code(self) -> int:

@@ -38,6 +38,7 @@ COMMANDS = {
     "set-type": ("daemon.cli.set_type", "say what a frame is when its header is wrong"),
     "quarantine": ("daemon.cli.quarantine", "list what was given up, or try it again"),
     "outbox": ("daemon.cli.outbox", "see what leaves the machine, send again what could not"),
+    "canary": ("daemon.cli.canary", "try the whole way with a set whose answer is known"),
     "simulate": ("daemon.cli.simulate", "write a simulated ALFOSC night"),
     "demo": ("daemon.cli.demo", "show everything on a small simulated night"),
     "check-config": ("daemon.cli.check_config", "check and print the configuration"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from daemon.memory.archive_alerts import AlertArchive
+from daemon.memory.archive_canaries import CanaryArchive
 from daemon.memory.archive_candidates import CandidateArchive
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_differences import DifferenceArchive
@@ -27,6 +28,7 @@ class Archive(
     KindArchive,
     OccasionArchive,
     CandidateArchive,
+    CanaryArchive,
 ):
     """Every query on the daemon's tables.
 

@@ -17,6 +17,7 @@ _VERDICTS = {"ok": 0, "degraded": 1, "down": 2}
 def metrics_text(status: Status) -> str:
     """Return the metrics in Prometheus' text format (version 0.0.4)."""
     beats = [worker.age_s for worker in status.workers if worker.who == "supervisor"]
+    canaries = [status.canary] if status.canary is not None else []
     parts = [
         _metric("verdict", "0 ok, 1 something wants attention, 2 the daemon is down",
                 [({}, _VERDICTS[status.verdict])]),
@@ -36,6 +37,12 @@ def metrics_text(status: Status) -> str:
                 [({}, age) for age in beats[:1]]),
         _metric("workers", "Processes at work",
                 [({}, sum(worker.who != "supervisor" for worker in status.workers))]),
+        _metric("canary_ok", "1 when the last synthetic set came out as it should, else 0",
+                [({}, float(not last.problems)) for last in canaries]),
+        _metric("canary_age_seconds", "Since the last synthetic set ended",
+                [({}, (status.at - last.ended_at).total_seconds()) for last in canaries]),
+        _metric("canary_latency_seconds", "From when it was due to its end",
+                [({}, last.latency_s) for last in canaries]),
         _metric("written_seconds", "When this was written, seconds since 1970",
                 [({}, status.at.timestamp())]),
     ]  # fmt: skip

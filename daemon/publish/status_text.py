@@ -18,6 +18,7 @@ from daemon.publish.words import (
     table,
 )
 from daemon.status import SILENT_AFTER_S
+from daemon.status_canary import canary_text
 from daemon.status_words import advice_on, completeness, duration
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _sections(status: Status, width: int) -> Sequence[tuple[str, list[str]]]:
         (f"JOBS  {counted(dict(status.jobs))}", _jobs(status, width)),
         ("WORKERS", _workers(status, width)),
         ("SERVICE", _latency(status)),
+        ("CANARY", [f"  {clean(canary_text(status.canary), 3 * width)}"]),
         (f"OUTBOX  {counted(dict(status.outbox.counts))}", outbox_lines(status.outbox, width)),
     )
 

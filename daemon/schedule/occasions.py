@@ -7,7 +7,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon.clock import twilights
-from daemon.memory.records import PRIORITY_BACKLOG, PRIORITY_LOOK, JobKind, JobRequest
+from daemon.memory.records import (
+    PRIORITY_BACKLOG,
+    PRIORITY_CALIBRATION,
+    PRIORITY_LOOK,
+    JobKind,
+    JobRequest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +26,12 @@ _BEFORE_DAWN = timedelta(hours=1)
 _AFTER_SUNRISE = timedelta(minutes=15)
 _BEFORE_SUNSET = timedelta(hours=1)
 _DAY = timedelta(days=1)
+#: Others come after everything; a canary waits as long as the night's own frames do.
+_PRIORITIES = {
+    JobKind.DEBT: PRIORITY_LOOK,
+    JobKind.REPORT: PRIORITY_LOOK,
+    JobKind.CANARY: PRIORITY_CALIBRATION,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +58,11 @@ class Occasion:
 
     def request(self, now: datetime) -> JobRequest:
         """Return the job that does it."""
-        early = self.kind in (JobKind.DEBT, JobKind.REPORT)
         return JobRequest(
             kind=self.kind,
             key=f"{self.name}:{self.night}",
             payload={"night": self.night, "occasion": self.name},
-            priority=PRIORITY_LOOK if early else PRIORITY_BACKLOG,
+            priority=_PRIORITIES.get(self.kind, PRIORITY_BACKLOG),
             not_before=now,
         )
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from daemon.arrival.intake import Intake
 from daemon.arrival.sighting import RawNames
 from daemon.arrival.watch import Watcher
+from daemon.canary.watch import CanaryWatch
 from daemon.clock import SystemClock
 from daemon.layout import remove_unfinished
 from daemon.memory.archive import Archive
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: What the schedule may ask for: the kinds of which the workers have a task.
-SCHEDULED = (JobKind.BACKUP, JobKind.DEBT)
+SCHEDULED = (JobKind.CANARY, JobKind.BACKUP, JobKind.DEBT)
 #: The daemon leaves within 20 s of being told to, whatever its workers do.
 LEAVE_WITHIN_S = 12.0
 _STEP_S = 0.25
@@ -224,16 +225,25 @@ class Supervisor:
 
     def _timetable(self, room: EngineRoom) -> Timetable:
         site = load_instrument(self._config.instrument.profiles[0])
-        return Timetable(room.archive, room.queue, self._clock, site, SCHEDULED)
+        return Timetable(
+            room.archive,
+            room.queue,
+            self._clock,
+            site,
+            SCHEDULED,
+            canary_every_h=self._config.canary.every_h,
+        )
 
     def _keep_going(self, room: EngineRoom, courier: CourierKeeper) -> None:
         path = self._config.root / "alfoscd.prom"
+        canaries = CanaryWatch(room.archive, room.queue, self._clock, self._config.canary)
         metrics = MetricsFile(path, self._config.database, self._clock)
         while not self._leaving:
             self._wake.wait(min(_STEP_S, max(0.02, room.intake.next_in_s())))
             self._wake.clear()
             room.step()
             metrics.step()
+            canaries.step()
             courier.tend()
             if room.is_moving:
                 self._notifier.alive(room.describe())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from calibration_store.sets import set_key
 from daemon.arrival.ingest import Reception, ingest
 from daemon.arrival.sighting import sighting_of
+from daemon.canary.task import run_canary
 from daemon.memory.records import FrameRecord, Job, JobKind
 from daemon.publish.figures import science_picture
 from daemon.publish.image_page import image_picture
@@ -59,6 +60,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
         JobKind.BACKUP: partial(back_up, bench),
         JobKind.DEBT: partial(post_debt, bench),
+        JobKind.CANARY: partial(run_canary, bench),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import daemon.memory.canary_tables
 import daemon.memory.candidate_tables
 import daemon.memory.difference_tables
 import daemon.memory.notice_tables
