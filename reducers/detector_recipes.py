@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,6 +115,7 @@ def build_flat(
         "left_out": float(len(members.left_out)),
         "level_adu": float(np.percentile(stacked.data, 99)),
     }
+    level["lamp_adu_per_s"] = level["level_adu"] / _common_seconds(exposures)
     if members.verdict:
         stacked = _with_left_out(stacked, members.left_out)
         return Built(role="FLAT", value=stacked, measurements=level, verdict=members.verdict)
@@ -132,6 +134,13 @@ def build_flat(
         value=_with_left_out(flat, members.left_out),
         measurements=measurements,
     )
+
+
+def _common_seconds(exposures: Sequence[Exposure]) -> float:
+    """Return the exposure time; NaN where the exposures differ or it is not known."""
+    seconds = {e.identity.exposure_s for e in exposures}
+    common = seconds.pop()
+    return common if not seconds and common > 0 else math.nan
 
 
 def _at_one_level(frames: Sequence[Frame]) -> list[Frame]:

@@ -45,6 +45,7 @@ from reducers.spectroscopy.circumstances import (
     sky_over_dark,
 )
 from reducers.spectroscopy.flux_tie import tie_flux
+from reducers.spectroscopy.lamp_light import lamp_light
 from reducers.spectroscopy.response import fit_response
 from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
@@ -101,6 +102,9 @@ def build_arc(
         "rms_angstrom": solution.rms_angstrom,
         "rms_px": solution.rms_px,
         "lines": float(solution.n_lines),
+        "fwhm_px": solution.fwhm_px,
+        "shift_px": solution.shift_px,
+        **lamp_light(frame, solution, burning_s(exposures), gain),
     }
     verdict = ""
     if solution.rms_angstrom > grism.rms_limit_angstrom:
@@ -109,6 +113,15 @@ def build_arc(
             f"{grism.rms_limit_angstrom:.2f} A"
         )
     return Built(role="ARC", value=solution, measurements=measurements, verdict=verdict)
+
+
+def burning_s(exposures: Sequence[Exposure]) -> dict[str, float]:
+    """Return for how many seconds each lamp was seen."""
+    seconds: dict[str, float] = {}
+    for exposure in exposures:
+        for lamp in exposure.identity.lamps:
+            seconds[lamp] = seconds.get(lamp, 0.0) + exposure.identity.exposure_s
+    return seconds
 
 
 def total(frames: Sequence[Frame]) -> Frame:

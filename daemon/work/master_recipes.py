@@ -71,7 +71,12 @@ def run_recipe(
 def where_taken(frame: FrameRecord) -> dict[str, float]:
     """Return where the telescope was: an arc on the object is worth more."""
     own = frame.identity
-    facts = {"ra_deg": own.ra_deg, "dec_deg": own.dec_deg, "rotator_deg": own.rotator_deg}
+    facts = {
+        "ra_deg": own.ra_deg,
+        "dec_deg": own.dec_deg,
+        "rotator_deg": own.rotator_deg,
+        "altitude_deg": own.altitude_deg,
+    }
     return {name: value for name, value in facts.items() if value is not None}
 
 
