@@ -8,6 +8,7 @@ from daemon.memory.archive_candidates import CandidateArchive
 from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_differences import DifferenceArchive
 from daemon.memory.archive_frames import FrameArchive
+from daemon.memory.archive_health import HealthArchive
 from daemon.memory.archive_judgements import JudgementArchive
 from daemon.memory.archive_kinds import KindArchive
 from daemon.memory.archive_occasions import OccasionArchive
@@ -29,6 +30,7 @@ class Archive(
     OccasionArchive,
     CandidateArchive,
     CanaryArchive,
+    HealthArchive,
 ):
     """Every query on the daemon's tables.
 

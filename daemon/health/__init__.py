@@ -1,0 +1,1 @@
+"""How the instrument fares: series of what reductions measure anyway, and when one changes."""
