@@ -135,6 +135,7 @@ def measure_stars(
     measured = {
         "sources": float(len(detections)),
         "stars": float(sure.sum()),
+        "flooded_fraction": detections.flooded,
         "fwhm_px": detections.fwhm_px,
         "donut_fraction": donut_fraction(light, float(np.median(rms[::8, ::8])), shapes),
         "ellipticity": common_ellipticity(shapes),

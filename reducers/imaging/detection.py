@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from reducers.frame import UNUSABLE, Frame, Image, Mask, Vector
 from reducers.imaging.centroids import windowed_centroids
+from reducers.imaging.extraction import Extraction, extract
 from reducers.imaging.fill import fill_masked
 from reducers.imaging.prominence import Smoothed, stands_out
 from reducers.imaging.seeing import NO_SEEING, Seeing, seeing_from
@@ -104,7 +105,8 @@ def detect(
     width = given if given is not None else stars.fwhm_px
     kernel_fwhm = float(np.clip(width if np.isfinite(width) else FIRST_FWHM_PX, 1.5, 20))
     # A Gaussian a tenth wider than a Moffat star loses half a per cent of its signal to noise.
-    found, segments = _extract(scene, FILTER_FWHM * kernel_fwhm, threshold)
+    above = _extract(scene, FILTER_FWHM * kernel_fwhm, threshold)
+    found = above.objects
     kept = ~_sharper_than_a_star(scene, found, kernel_fwhm) & _first_of_saturated(scene, found)
     kernel = gaussian_kernel(FILTER_FWHM * kernel_fwhm)
     smoothed = Smoothed(scene.light, scene.noise, kernel, smoothed_noise(scene, kernel))
@@ -120,7 +122,8 @@ def detect(
     detections, order = _measured(scene, found, kernel_fwhm, float(width))
     labels = np.zeros(len(kept) + 1, np.int32)
     labels[1 + np.flatnonzero(kept)[order]] = np.arange(1, len(order) + 1)
-    return detections, labels[segments]
+    detections = replace(detections, flooded=above.flooded_fraction)
+    return detections, labels[above.segments]
 
 
 def scene_of(
@@ -149,7 +152,7 @@ def gaussian_kernel(fwhm_px: float) -> NDArray[np.float32]:
 
 def first_seeing(scene: Scene) -> Seeing:
     """Return the shape of the stars, from a shallow search with a guessed width."""
-    found, _ = _extract(scene, FIRST_FWHM_PX, FIRST_THRESHOLD, levels=16)
+    found = _extract(scene, FIRST_FWHM_PX, FIRST_THRESHOLD, levels=16).objects
     if not len(found):
         return NO_SEEING
     saturated = np.asarray((scene.mask & np.uint16(Mask.SATURATED)) != 0)
@@ -197,15 +200,11 @@ def measure_seeing(frame: Frame, background: Image, rms: Image, detections: Dete
     return seeing_from(light, np.square(rms), frame.good, x, y, detections.fwhm_px)
 
 
-def _extract(
-    scene: Scene, fwhm_px: float, threshold: float, *, levels: int = 32
-) -> tuple[Any, NDArray[np.int32]]:
-    """Return sep's table and segments; deblending gives up on nothing."""
+def _extract(scene: Scene, fwhm_px: float, threshold: float, *, levels: int = 32) -> Extraction:
+    """Return what stands above the noise; deblending gives up on nothing."""
     kernel = gaussian_kernel(fwhm_px)
     unit = float(np.sqrt(np.sum(kernel**2)))
-    sep.set_sub_object_limit(8192)
-    sep.set_extract_pixstack(2_000_000)
-    found, segments = sep.extract(
+    return extract(
         scene.light,
         threshold * unit * smoothed_noise(scene, kernel),
         err=scene.noise,
@@ -216,9 +215,7 @@ def _extract(
         deblend_nthresh=levels,
         deblend_cont=0.005,
         clean=False,
-        segmentation_map=True,
     )
-    return found, segments
 
 
 def smoothed_noise(scene: Scene, kernel: NDArray[np.float32]) -> float:

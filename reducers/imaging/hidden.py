@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from reducers.imaging.detection import bits_around, gaussian_kernel
 from reducers.imaging.empty_sky import psf_noise_below
+from reducers.imaging.extraction import extract
 from reducers.imaging.model_image import draw_sources
 from reducers.imaging.psf_photometry import PsfPhotometry, psf_photometry
 
@@ -114,7 +115,7 @@ def _candidates(
     box = int(np.clip(HALO_BOX_FWHM * psf.fwhm_px, 16, 64))
     halo = sep.Background(fit.residual, mask=~plane.good, bw=box, bh=box, fw=1, fh=1)
     left = fit.residual - halo.back(dtype=np.float32)
-    seen = sep.extract(
+    seen = extract(
         left,
         threshold * unit,
         err=noise,
@@ -123,7 +124,7 @@ def _candidates(
         filter_kernel=kernel,
         filter_type="conv",
         clean=False,
-    )
+    ).objects
     x, y = seen["xcpeak"].astype(float), seen["ycpeak"].astype(float)
     flux, _, _ = sep.sum_circle(left, x, y, psf.fwhm_px, subpix=5) if len(x) else (x, x, x)
     return x, y, np.maximum(flux, 1.0)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import sep
 from scipy.ndimage import uniform_filter
 
 from reducers.detector.bad_pixels import unusable_response, with_bad_pixels
@@ -14,6 +13,7 @@ from reducers.detector.combine import BLOCK_ROWS
 from reducers.detector.flat_set import clipped_fraction
 from reducers.detector.grow import grown
 from reducers.frame import Frame, Mask
+from reducers.imaging.extraction import extract
 from reducers.imaging.vignetting import UNLIT_BELOW, VIGNETTED_BELOW, light_of_field
 
 if TYPE_CHECKING:
@@ -218,8 +218,8 @@ def count_stars(response: Image, clear: NDArray[np.bool_]) -> int:
     if not sigma > 0:
         return 0
     kernel = np.exp(-0.5 * np.hypot(*np.mgrid[-4:5, -4:5]) ** 2 / 1.7**2)
-    found = sep.extract(
+    found = extract(
         np.ascontiguousarray(excess), 3.0, err=sigma, minarea=12, filter_kernel=kernel, clean=False
-    )
+    ).objects
     round_ones = (found["b"] > 0.6 * found["a"]) & (found["a"] < 6)
     return int(round_ones.sum())

@@ -39,6 +39,8 @@ class Detections:
         Shares its isophote with another source.
     fwhm_px : float
         Median FWHM of the unsaturated stars; NaN where none was found.
+    flooded : float
+        Part of the image that is bright over more area than any source, and was not searched.
     """
 
     x: Vector
@@ -55,6 +57,7 @@ class Detections:
     mask_bits: NDArray[np.uint16]
     deblended: NDArray[np.bool_]
     fwhm_px: float
+    flooded: float = 0.0
 
     def __len__(self) -> int:
         return len(self.x)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import sep
 from scipy.ndimage import find_objects, label
 
 from reducers.detector.grow import grown
 from reducers.frame import UNUSABLE, Frame, Mask
+from reducers.imaging.extraction import extract
 from reducers.imaging.line_search import find_lines
 from reducers.imaging.line_shape import LineShape, measure_line
 
@@ -142,16 +142,16 @@ def _lines(signal: Image, usable: NDArray[np.bool_]) -> Iterator[tuple[Line, boo
 
 def _round_objects(signal: Image, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pixels of stars and galaxies; what is long and thin may be a trail."""
-    objects, segments = sep.extract(
-        signal, 2.5, err=1.0, mask=~usable, minarea=5, deblend_cont=1.0, clean=False,
-        segmentation_map=True,
-    )  # fmt: skip
+    found = extract(signal, 2.5, err=1.0, mask=~usable, minarea=5, deblend_nthresh=1, clean=False)
+    objects, segments = found.objects, found.segments
     # Moments would be those of the brightest star on a trail.
     length2 = (objects["xmax"] - objects["xmin"]) ** 2.0 + (
         objects["ymax"] - objects["ymin"]
     ) ** 2.0
     long = (length2 > LONG_PX**2) & (objects["npix"] < FILLED * length2)
     covered = np.concatenate(([False], ~long))[segments]
+    if found.flooded is not None:
+        covered |= found.flooded
     return grown(covered, rows=4, columns=4)
 
 
