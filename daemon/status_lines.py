@@ -53,6 +53,7 @@ class ProductSummary:
     version: int
     latency_s: float | None
     verdict: str = ""
+    programme: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

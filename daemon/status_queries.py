@@ -244,6 +244,7 @@ def _product(reader: Reader, row: sqlite3.Row) -> ProductSummary:
         version=version_of(paths.get("spectrum") or paths.get("image", "")),
         latency_s=row["latency_s"],
         verdict=f"{row['verdict']} by {row['verdict_by']}" if row["verdict"] else "",
+        programme=str(identity.get("programme") or ""),
     )
 
 

@@ -14,6 +14,7 @@ from daemon.memory.archive_kinds import KindArchive
 from daemon.memory.archive_occasions import OccasionArchive
 from daemon.memory.archive_overview import OverviewArchive
 from daemon.memory.archive_products import ProductArchive
+from daemon.memory.archive_reports import ReportArchive
 from daemon.memory.archive_triggers import TriggerArchive
 
 
@@ -31,6 +32,7 @@ class Archive(
     CandidateArchive,
     CanaryArchive,
     HealthArchive,
+    ReportArchive,
 ):
     """Every query on the daemon's tables.
 

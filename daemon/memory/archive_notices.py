@@ -61,6 +61,12 @@ class NoticeArchive(ArchiveWing):
         with self._reading(within) as session:
             return [_notice(row) for row in session.scalars(query)]
 
+    def notice(self, key: str, within: Session | None = None) -> Notice | None:
+        """Return the message that was queued under a key, whatever became of it."""
+        with self._reading(within) as session:
+            row = session.scalar(select(NoticeRow).where(NoticeRow.dedup_key == key))
+            return None if row is None else _notice(row)
+
     def unrouted_notices(self, now: datetime, within: Session | None = None) -> list[Notice]:
         """Return the notices for which nobody has decided where they go, oldest first."""
         query = select(NoticeRow).where(NoticeRow.routed.is_(False), NoticeRow.next_try <= now)

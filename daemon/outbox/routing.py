@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.config import Programme
+from daemon.memory.messages import Topic
 
 if TYPE_CHECKING:
     from daemon.config import Config
-    from daemon.memory.messages import Message, Topic
+    from daemon.memory.messages import Message
 
 #: (sink, address, why it is withheld or '').
 Place = tuple[str, str, str]
@@ -74,7 +75,9 @@ def _slack(config: Config, rules: Programme, closed: str) -> list[Place]:
 def _mail(config: Config, message: Message, rules: Programme, closed: str) -> list[Place]:
     if not config.mail.host:
         return [("folder", message.night, "")]
-    general = () if closed else config.mail.recipients
+    # What a programme is told of its own night is for nobody else.
+    private = message.topic is Topic.REPORT and bool(message.programme)
+    general = () if closed or private else config.mail.recipients
     found: list[Place] = [("mail", address, "") for address in (*rules.mail, *general)]
     if not found and closed and config.mail.recipients:
         found = [("mail", address, closed) for address in config.mail.recipients]

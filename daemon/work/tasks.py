@@ -15,6 +15,7 @@ from daemon.publish.figures import science_picture
 from daemon.publish.image_page import image_picture
 from daemon.publish.look_page import look_picture
 from daemon.publish.master_pages import master_picture
+from daemon.report.send import send_report
 from daemon.work.backup import back_up
 from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
@@ -61,6 +62,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.BACKUP: partial(back_up, bench),
         JobKind.DEBT: partial(post_debt, bench),
         JobKind.CANARY: partial(run_canary, bench),
+        JobKind.REPORT: partial(send_report, bench),
     }
 
 

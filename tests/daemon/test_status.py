@@ -21,12 +21,10 @@ from daemon.memory.archive import Archive
 from daemon.memory.database import open_database, writing
 from daemon.memory.messages import DeliveryState
 from daemon.memory.records import FileRecord, FileState
-from daemon.publish.report import WIDTH, render_report, verdict
 from daemon.publish.status_text import render
 from daemon.publish.words import clean, table
 from daemon.status import SILENT_AFTER_S, count_files, judge, read_status, to_json
 from daemon.status_lines import (
-    CombinationLine,
     JobLine,
     ProductSummary,
     Status,
@@ -341,44 +339,6 @@ def test_a_table_keeps_its_width_and_columns() -> None:
     assert max(map(len, lines)) <= 60
     assert lines[0].index("b") == lines[2].index("y")
     assert clean("é\t\x00", 9) == "é ?"
-
-
-def test_the_report_leads_with_the_verdict_and_stays_within_90_columns() -> None:
-    told = render_report(status(products=(product(3),)), {"NO_TRACE": "Look at the plot."})
-    lines = told.splitlines()
-    assert "AMBER" in lines[0]
-    assert lines[3] == "ACTIONS NEEDED (1)"
-    assert "Look at the plot. (alfoscd redo ALDc200205)" in told
-    assert max(map(len, lines)) <= WIDTH
-
-
-def test_the_report_says_where_the_plot_of_a_bad_spectrum_is() -> None:
-    bad = replace(product(4), paths={"plot": "/out/2026-11-20/plots/verify_ALDc200205_SN.png"})
-    assert "see plots/verify_ALDc200205_SN.png" in render_report(status(products=(bad,)))
-
-
-def test_the_report_lists_combinations_with_what_was_left_out() -> None:
-    line = CombinationLine(
-        target="AT2026abc", setup="Grism_#4 Slit_1.0", state="final", quality=0, exposure_s=3600.0,
-        members=(("ALDc200205", 1.0, 0.5, ""), ("ALDc200206", 1.4, 0.5, "scaled by 1.40")),
-        excluded=(("ALDc200207", "quality 4"),), measurements={"snr": 30.0}, paths={},
-    )  # fmt: skip
-    told = render_report(status(combinations=(line,)))
-    for said in ("COMBINATIONS", "2 exposures, 3600 s", "scaled by 1.40", "left out, quality 4"):
-        assert said in told
-    assert "COMBINATIONS" not in render_report(status())
-
-
-def test_a_night_without_frames_is_a_report_too() -> None:
-    assert verdict(status(frames={})) == ("GREEN", "nothing was taken")
-    assert "ACTIONS NEEDED: none" in render_report(status(frames={}))
-
-
-def test_three_hundred_frames_fit_the_report() -> None:
-    many = tuple(product(0, f"ALDc{i:06d}") for i in range(300))
-    told = render_report(status(products=many, frames={"SPEC_OBJECT": 300}))
-    assert told.count("AT2026abc") == 300
-    assert "not reduced 0" in told
 
 
 def test_what_could_not_be_delivered_is_named_with_what_to_do(tmp_path: Path) -> None:
