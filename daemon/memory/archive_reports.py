@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
 from daemon.memory.archive_base import ArchiveWing
-from daemon.memory.records import ProductState
-from daemon.memory.tables import MeasurementRow, ProductRow, RevisionRow
+from daemon.memory.tables import RevisionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from sqlalchemy.orm import Session
 
 #: What is the same in every frame of a habit: a value never seen before is worth a line.
 _SETUP = ("grism", "slit", "filter", "readout")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One number of one current product."""
-
-    night: str
-    kind: str
-    grism: str
-    filter: str
-    name: str
-    value: float
-
-
 class ReportArchive(ArchiveWing):
     """Queries over many nights."""
-
-    def measured(
-        self, names: Collection[str], first: str, last: str, within: Session | None = None
-    ) -> list[Measured]:
-        """Return these measurements of the current products of some nights, in order of night."""
-        setup = RevisionRow.identity["setup"]
-        query = (
-            select(
-                ProductRow.night,
-                RevisionRow.kind,
-                setup["grism"].as_string(),
-                setup["filter"].as_string(),
-                MeasurementRow.name,
-                MeasurementRow.value,
-            )
-            .join(ProductRow, MeasurementRow.product_id == ProductRow.id)
-            .join(RevisionRow, RevisionRow.sha256 == ProductRow.frame_sha256)
-            .where(
-                MeasurementRow.name.in_(names),
-                MeasurementRow.value.is_not(None),
-                ProductRow.night.between(first, last),
-                ProductRow.state != ProductState.SUPERSEDED,
-            )
-            .order_by(ProductRow.night, ProductRow.id)
-        )
-        with self._reading(within) as session:
-            return [
-                Measured(night=night, kind=kind, grism=grism, filter=band, name=name, value=value)
-                for night, kind, grism, band, name, value in session.execute(query)
-            ]
 
     def last_seen(self, before: str, within: Session | None = None) -> dict[tuple[str, str], str]:
         """Return every (key, value) that headers showed before a night, and in which night last.

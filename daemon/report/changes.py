@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from daemon.memory.messages import Topic
 from daemon.memory.records import ProductState
 from daemon.report.night_report import Change
 from daemon.work.roles import MEASURED
+from reducers.product_change import news_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,19 +24,36 @@ _TOLD = (
     ("zero_point_mag", "zero point", ".2f", ""),
 )
 
+_OFFERED = ("offer:", "held:")
+_MANY = 500
 #: What the daemon does by itself.
 _AUTOMATIC = ("upgraded", "made anew with other settings or recipes")
 
 
-def changes_of(archive: Archive, frames: Sequence[FrameRecord]) -> tuple[Change, ...]:
-    """Return what happened to the products of these frames, one line each."""
-    found: list[Change] = []
+def changes_of(archive: Archive, frames: Sequence[FrameRecord], night: str) -> tuple[Change, ...]:
+    """Return what happened to the products of a night, one line each, and what is offered."""
+    found: list[Change] = _offers(archive, night)
     for frame in frames:
         if frame.identity.kind not in MEASURED:
             continue
         history = archive.product_history(frame.id)
         found += [_change(frame, said) for said in sentences_of(history)]
     return tuple(found)
+
+
+def _offers(archive: Archive, night: str) -> list[Change]:
+    """Return the upgrades that wait for a person: of accepted products, or after too many."""
+    queued = [*archive.notices(Topic.CHANGE, _MANY), *archive.notices(Topic.HINT, _MANY)]
+    return [
+        Change(
+            stem=notice.message.text.split(" ")[0],
+            target=notice.message.target,
+            programme=notice.message.programme,
+            sentence=f"waits for a person: {notice.message.text.splitlines()[-1]}",
+        )
+        for notice in reversed(queued)
+        if notice.message.night == night and notice.message.key.startswith(_OFFERED)
+    ]
 
 
 def sentences_of(history: Sequence[ProductRecord]) -> list[str]:
@@ -65,6 +84,9 @@ def difference(before: ProductRecord, after: ProductRecord) -> str:
         parts.append(f"other {', '.join(roles)}")
     if before.quality != after.quality:
         parts.append(f"quality {before.quality} -> {after.quality}")
+    measured = news_of(after.measurements)
+    if measured:  # the two files were compared when it was made
+        return ", ".join([*parts, *measured])
     for name, label, form, unit in _TOLD:
         a, b = before.measurements.get(name), after.measurements.get(name)
         if a is not None and b is not None and format(a, form) != format(b, form):

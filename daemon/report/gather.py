@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from daemon.account.night import account_of_night
 from daemon.clock import twilights
+from daemon.health.condition import health_of
+from daemon.health.lines import trend_lines
 from daemon.memory.errors import StoreError
 from daemon.memory.records import FileState, JobKind, JobState
 from daemon.report.changes import changes_of
-from daemon.report.history import NIGHTS, PRODUCT_TRENDS, trends_of
+from daemon.report.history import trends_of
 from daemon.report.machine import config_digest, machine_of, software
 from daemon.report.masters import borrowed_by, master_facts
 from daemon.report.night_report import Failure, Lost, Machine, NightReport, Source
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from daemon.account.night import NightAccount
     from daemon.memory.records import FrameRecord, Job, ProductRecord
-    from daemon.report.night_report import Oddity, Trend
+    from daemon.report.night_report import Oddity
     from daemon.status_lines import Status
     from daemon.work.bench import Bench
 
@@ -128,23 +130,25 @@ class _Gathering:
         """Add the masters against their history, the debts, and the trends of a month."""
         bench, night = self.bench, self.night
         masters = self.many("CALIBRATIONS", lambda: bench.store.of_night(night))
+        conditions = self.many("TRENDS", lambda: health_of(bench.archive, night))
         debts = self.many("DEBT", lambda: debts_of_night(bench, night))
         return replace(
             report,
             masters=self.many("CALIBRATIONS", lambda: master_facts(bench.store, masters, products)),
             borrowed=borrowed_by(products, masters),
             debts=tuple(each for each in debts if each.is_owed),
-            trends=self.many("TRENDS", self._trends),
+            trends=trends_of(conditions),
+            trend_lines=tuple(trend_lines(conditions)) if conditions else (),
         )
 
     def _with_the_rest(self, report: NightReport, frames: Sequence[FrameRecord]) -> NightReport:
-        bench = self.bench
-        machine = self.one("SYSTEM", lambda: machine_of(bench, self.night, report.status))
+        bench, night, span = self.bench, self.night, self._span(frames)
+        machine = self.one("SYSTEM", lambda: machine_of(bench, night, report.status, span))
         counts = self.one("OUTBOX", bench.archive.count_deliveries) or {}
         return replace(
             report,
             sources=self.many("TRANSIENTS", lambda: self._sources(frames)),
-            changes=self.many("REDO & UPGRADES", lambda: changes_of(bench.archive, frames)),
+            changes=self.many("REDO & UPGRADES", lambda: changes_of(bench.archive, frames, night)),
             oddities=self.many("NEW OR STRANGE", lambda: self._oddities(frames)),
             machine=machine or Machine(),
             deliveries={state.value: count for state, count in counts.items()},
@@ -218,20 +222,6 @@ class _Gathering:
         if "role" in job.payload:
             about = f"{job.payload['role']} of {self.night}"
         return Failure(kind=job.kind.value, about=about, error=job.error, name=name)
-
-    def _trends(self) -> tuple[Trend, ...]:
-        last = date.fromisoformat(self.night)
-        nights = [(last - timedelta(days=n)).isoformat() for n in reversed(range(NIGHTS))]
-        store = self.bench.store
-        masters = [
-            master
-            for role in ("BIAS", "ARC", "RESPONSE")
-            for instrument in self.bench.instruments
-            for master in store.history(role, instrument)
-            if nights[0] <= master.night <= nights[-1]
-        ]
-        measured = self.bench.archive.measured(list(PRODUCT_TRENDS), nights[0], nights[-1])
-        return trends_of(masters, measured, nights)
 
     def _sources(self, frames: Sequence[FrameRecord]) -> tuple[Source, ...]:
         programmes = {frame.id: frame.identity.programme for frame in frames}

@@ -1,4 +1,4 @@
-"""The numbers of one night against those of the nights before it."""
+"""The numbers of one night's masters, and of the instrument, against those of earlier nights."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 from calibration_store.judgement import comparable
 from calibration_store.records import MasterState
+from daemon.health.bands import NO_FLOOR, band_of
+from daemon.health.lines import change_words
+from daemon.health.rules import load_rules
+from daemon.health.series import NightValue
 from daemon.report.night_report import Check, Trend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from calibration_store.records import MasterRecord
-    from daemon.memory.archive_reports import Measured
+    from daemon.health.bands import Floor
+    from daemon.health.condition import Condition
 
 #: Role -> (measurement, what the report calls it).
 _CHECKS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -28,32 +33,11 @@ _CHECKS: dict[str, tuple[tuple[str, str], ...]] = {
     "FRINGE": (("amplitude", "amplitude"),),
     "STAR_FLAT": (("rms_mag", "rms mag"), ("stars", "stars")),
 }
-#: Fewer earlier nights say nothing about a scatter.
-FEWEST_NIGHTS = 5
-NIGHTS = 30
-WARN_SIGMA, BAD_SIGMA = 3.0, 5.0
 _GOOD = (MasterState.CURRENT, MasterState.SUPERSEDED)
-#: Trends of masters: role, measurement, what it is called, unit.
-_MASTER_TRENDS = (
-    ("BIAS", "level_adu", "bias level", "ADU"),
-    ("BIAS", "read_noise_adu", "read noise", "ADU"),
-    ("ARC", "rms_px", "arc rms", "px"),
-    ("RESPONSE", "peak_ab_zero_point", "spectrum ZP", "mag"),
-)
-#: Trends of products.
-PRODUCT_TRENDS = {
-    "zero_point_mag": ("image ZP", "mag"),
-    "seeing_arcsec": ("seeing", "arcsec"),
-    "flexure_px": ("arc shift", "px"),
-}
-_BARS = "▁▂▃▄▅▆▇█"
 
 
 def checks_of(master: MasterRecord, history: Iterable[MasterRecord]) -> tuple[Check, ...]:
-    """Return the numbers of a master against the median and scatter of earlier nights.
-
-    The scatter is 1.4826 times the median absolute deviation of one value a night.
-    """
+    """Return the numbers of a master against the band of earlier nights of its set-up."""
     alike = [
         other
         for other in history
@@ -64,70 +48,55 @@ def checks_of(master: MasterRecord, history: Iterable[MasterRecord]) -> tuple[Ch
     found = []
     for name, label in _CHECKS.get(master.role, ()):
         value = master.measurements.get(name)
-        if value is None or not math.isfinite(value):
-            continue
-        known = _nightly((m.night, m.measurements.get(name)) for m in alike)
-        found.append(_check(label, value, list(known.values())[-NIGHTS:]))
+        if value is not None and math.isfinite(value):
+            known = _nightly((m.night, m.measurements.get(name)) for m in alike)
+            found.append(_check(label, value, known, _floor(master.role, name)))
     return tuple(found)
 
 
-def _check(label: str, value: float, known: Sequence[float]) -> Check:
+def trends_of(conditions: Iterable[Condition]) -> tuple[Trend, ...]:
+    """Return what every series of the instrument was in this night."""
+    found = []
+    for item in conditions:
+        latest, band = item.latest, item.band
+        if latest is None:
+            continue
+        alarms = item.new_changes if item.series.rule.alarm else ()
+        found.append(
+            Trend(
+                name=item.series.name,
+                unit=item.series.rule.unit,
+                value=latest.value,
+                sigma=None if band is None else band.sigmas(latest.value),
+                standing=str(item.standing),
+                alarms=tuple(change_words(item, change) for change in alarms),
+                advice=item.series.rule.advice,
+            )
+        )
+    return tuple(found)
+
+
+def _check(label: str, value: float, known: Mapping[str, float], floor: Floor) -> Check:
     if not known:
         return Check(name=label, value=value)
-    middle = median(known)
-    scatter = 1.4826 * median(abs(x - middle) for x in known)
-    tells = len(known) >= FEWEST_NIGHTS and scatter > 0
-    sigma = (value - middle) / scatter if tells else None
-    return Check(name=label, value=value, median=middle, sigma=sigma, nights=len(known))
+    nights: Sequence[NightValue] = [
+        NightValue(night=night, value=each, error=math.nan, count=1)
+        for night, each in known.items()
+    ]
+    band = band_of(nights, floor)
+    return Check(
+        name=label,
+        value=value,
+        median=median(known.values()),
+        sigma=None if band is None else band.sigmas(value),
+        nights=len(known),
+    )
 
 
-def trends_of(
-    masters: Iterable[MasterRecord], measured: Iterable[Measured], nights: Sequence[str]
-) -> tuple[Trend, ...]:
-    """Return what is worth following, one value a night; what has no value at all is left out.
-
-    Parameters
-    ----------
-    nights
-        In order, the newest last.
-    """
-    series: dict[tuple[str, str], list[tuple[str, float | None]]] = {}
-    for master in masters:
-        for role, name, label, unit in _MASTER_TRENDS:
-            if master.role == role and master.state in _GOOD:
-                full = f"{label} {_optics(master)}".strip()
-                value = master.measurements.get(name)
-                series.setdefault((full, unit), []).append((master.night, value))
-    for each in measured:
-        label, unit = PRODUCT_TRENDS[each.name]
-        of = each.filter if each.name == "zero_point_mag" else ""
-        of = each.grism if each.name == "flexure_px" else of
-        series.setdefault((f"{label} {of}".strip(), unit), []).append((each.night, each.value))
-    found = []
-    for (name, unit), pairs in sorted(series.items()):
-        by_night = _nightly(pairs)
-        values = tuple(by_night.get(night) for night in nights)
-        if any(value is not None for value in values):
-            found.append(Trend(name=name, unit=unit, values=values, nights=tuple(nights)))
-    return tuple(found)
-
-
-def sparkline(values: Sequence[float | None]) -> str:
-    """Return bars between the smallest and the largest value; a gap where there is none."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    low, span = min(known), max(known) - min(known)
-    step = (len(_BARS) - 1) / span if span > 0 else 0.0
-    return "".join("·" if v is None else _BARS[round((v - low) * step)] for v in values)
-
-
-def _optics(master: MasterRecord) -> str:
-    own = master.setup
-    if master.role == "BIAS":
-        return own.readout
-    words = [own.grism, own.slit] if master.role == "ARC" else [own.grism]
-    return " ".join(word for word in words if word)
+def _floor(role: str, name: str) -> Floor:
+    """Return the least scatter that is believed, where the instrument's health follows it too."""
+    rules = (rule for rule in load_rules() if (rule.source, rule.measurement) == (role, name))
+    return next((rule.least for rule in rules), NO_FLOOR)
 
 
 def _nightly(pairs: Iterable[tuple[str, float | None]]) -> Mapping[str, float]:

@@ -13,25 +13,35 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.memory.records import JobKind, JobState
 from daemon.report.night_report import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from daemon.config import Config
     from daemon.memory.records import ProductRecord
     from daemon.status_lines import Status
     from daemon.work.bench import Bench
 
+_CANARIES = 200
 
-def machine_of(bench: Bench, night: str, status: Status) -> Machine:
-    """Return what can be found out of the machine."""
+
+def machine_of(
+    bench: Bench, night: str, status: Status, span: tuple[datetime, datetime]
+) -> Machine:
+    """Return what can be found out of the machine.
+
+    Parameters
+    ----------
+    span
+        Between which times the canaries belong to the night.
+    """
     root, database = bench.config.root, bench.config.database
     room = shutil.disk_usage(root) if root.exists() else None
-    counts = bench.queue.counts()
-    done = counts.get((JobKind.CANARY, JobState.DONE), 0)
-    failed = counts.get((JobKind.CANARY, JobState.FAILED), 0)
+    begin, end = span
+    flown = [c for c in bench.archive.last_canaries(_CANARIES) if begin <= c.asked_at <= end]
+    last = flown[0] if flown else None
     return Machine(
         up_s=_up_s(status),
         disc_used=room.used / room.total if room else None,
@@ -39,7 +49,8 @@ def machine_of(bench: Bench, night: str, status: Status) -> Machine:
         night_bytes=_bytes_of(bench.layout.night_folder(night)) or None,
         database_bytes=database.stat().st_size,
         backup=_backup(database),
-        canaries=(done, done + failed) if done + failed else None,
+        canaries=(sum(each.is_well for each in flown), len(flown)) if flown else None,
+        canary_problem="; ".join(last.problems) if last else "",
     )
 
 

@@ -95,12 +95,23 @@ class MasterFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """One number night by night, oldest first; the last value is the newest night's."""
+    """One series of the instrument in this night.
+
+    Attributes
+    ----------
+    sigma
+        Off the band of its own last thirty nights; None without enough of them.
+    alarms
+        Changes of its level that became certain in this night, one sentence each.
+    """
 
     name: str
     unit: str
-    values: tuple[float | None, ...]
-    nights: tuple[str, ...]
+    value: float
+    sigma: float | None = None
+    standing: str = ""
+    alarms: tuple[str, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +157,7 @@ class Machine:
     database_bytes: int | None = None
     backup: str = ""
     canaries: tuple[int, int] | None = None
+    canary_problem: str = ""
 
     @property
     def runway_nights(self) -> float | None:
@@ -175,6 +187,8 @@ class NightReport:
         Files that came with this night and were not taken in, and how many of other nights.
     debts
         Calibrations that are still owed.
+    trend_lines
+        The trends of a month as text, what wants attention first.
     open_jobs
         Jobs of the night that wait or run.
     withheld
@@ -202,6 +216,7 @@ class NightReport:
     borrowed: Mapping[str, int] = field(default_factory=dict)
     debts: tuple[Debt, ...] = ()
     trends: tuple[Trend, ...] = ()
+    trend_lines: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     changes: tuple[Change, ...] = ()
     oddities: tuple[Oddity, ...] = ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from daemon.health.bands import WARN_SIGMA
 from daemon.publish.image_lines import REPORT_HEAD, report_row
 from daemon.publish.status_text import combination_lines
 from daemon.publish.words import clean, clock, number, table
-from daemon.report.history import WARN_SIGMA
 from daemon.report.verdict import is_far
 
 if TYPE_CHECKING:
@@ -139,9 +139,9 @@ def _master(each: MasterFacts) -> tuple[str, ...]:
 def check_text(check: Check) -> str:
     """Return a number with its deviation; `!` beyond 3 sigma, `!!` beyond 5, `?` untold."""
     if check.sigma is None:
-        return f"{check.name} {check.value:.4g} (?)"
+        return f"{check.name} {check.value:.5g} (?)"
     mark = "!!" if is_far(check.sigma) else "!" if abs(check.sigma) > WARN_SIGMA else ""
-    return f"{check.name} {check.value:.4g} ({check.sigma:+.1f}{mark})"
+    return f"{check.name} {check.value:.5g} ({check.sigma:+.1f}{mark})"
 
 
 def short(setup: str) -> str:

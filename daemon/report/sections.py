@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.publish.words import clean, counted, last_line
-from daemon.report.history import sparkline
 from daemon.report.night_report import CALIBRATIONS, IMAGES, SPECTRA
 from daemon.report.night_tables import calibration_lines, image_lines, science_lines
 from daemon.report.system_lines import system_lines, times_lines
@@ -17,7 +16,7 @@ from daemon.status_words import completeness
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from daemon.report.night_report import NightReport, Source, Trend
+    from daemon.report.night_report import NightReport, Source
 
 _MOST = 25
 #: More upgrades than this are counted instead of listed.
@@ -101,20 +100,9 @@ def _frames(report: NightReport) -> str:
 
 
 def _trends(report: NightReport) -> list[str]:
-    if not report.trends:
-        return ["none: no night of the last 30 has a number to follow"]
-    return [_trend(each) for each in report.trends]
-
-
-def _trend(trend: Trend) -> str:
-    known = [value for value in trend.values if value is not None]
-    tonight = trend.values[-1]
-    last = "not tonight" if tonight is None else f"{tonight:.4g} {trend.unit}"
-    head = f"{clean(trend.name, 26):<26}"
-    if len(known) == 1:
-        return f"{head} {last} (the only night of {len(trend.values)})"
-    change = "" if tonight is None else f", {tonight - known[-2]:+.2g} since the one before"
-    return f"{head} {sparkline(trend.values)} {last}{change}"
+    if not report.trend_lines:
+        return ["none: nothing that is followed was measured this night"]
+    return [line.removeprefix("  ") for line in report.trend_lines]
 
 
 def _transients(report: NightReport) -> list[str]:
@@ -124,7 +112,7 @@ def _transients(report: NightReport) -> list[str]:
     told = [each for each in report.sources if each.told]
     shown = [each for each in report.sources if each.told or each.standing in ("new", "unvetted")]
     lines = [
-        f"{len(report.images)} images; candidates: {counted(dict(counts))}; "
+        f"images {len(report.images)}; candidates: {counted(dict(counts))}; "
         f"told of {len(told)} source{'s' * (len(told) != 1)}"
     ]
     return [*lines, *(_source(each) for each in shown[:_MOST]), *_more(len(shown), "candidates")]
@@ -192,11 +180,11 @@ def _provenance(report: NightReport) -> list[str]:
         report.config_change or "configuration before: unknown, no earlier report was sent"
     )
     if report.masters:
-        lines.append(f"{len(report.masters)} masters with their hashes: masters.csv")
+        lines.append(f"masters {len(report.masters)}, with their hashes: masters.csv")
     lines.append("products: products.csv; everything: report.json")
     if report.withheld:
         lines.append(
-            f"{report.withheld} exposures of closed programmes are told without their targets; "
+            f"exposures of closed programmes, told without their targets: {report.withheld}; "
             '[programmes."PROPID"] open = true tells of them'
         )
     return lines

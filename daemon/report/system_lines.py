@@ -63,14 +63,14 @@ def times_lines(report: NightReport) -> list[str]:
         seen = [v for p in products if (v := p.measurements.get("seeing_arcsec")) is not None]
         if seen:
             lines.append(
-                f'seeing of {len(seen)} {name}: median {median(seen):.2f}", '
+                f'seeing, {name} {len(seen)}: median {median(seen):.2f}", '
                 f'best {min(seen):.2f}", worst {max(seen):.2f}"'
             )
     if len(lines) == 1:
         lines.append("seeing: unknown, nothing measured it")
     through = [v for p in report.images if (v := p.measurements.get("transparency")) is not None]
     if through:
-        lines.append(f"transparency of {len(through)} images: median {100 * median(through):.0f} %")
+        lines.append(f"transparency, images {len(through)}: median {100 * median(through):.0f} %")
     lines.append("humidity, wind, dome: unknown, the headers do not give them")
     return lines
 
@@ -95,9 +95,11 @@ def _outbox(report: NightReport) -> str:
 
 def _canary(machine: Machine) -> str:
     if machine.canaries is None:
-        return "unknown: none was run"
+        return "unknown: none was run this night"
     good, total = machine.canaries
-    return f"{good}/{total}"
+    return f"{good}/{total} came through" + (
+        f"; the last did not: {machine.canary_problem}" if machine.canary_problem else ""
+    )
 
 
 def _disc(machine: Machine) -> str:

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daemon.health.bands import BAD_SIGMA
 from daemon.publish.words import clean, last_line
-from daemon.report.history import BAD_SIGMA
 from daemon.report.night_report import WORST_GOOD
 from daemon.status_words import advice_on
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 GREEN, AMBER, RED = "GREEN", "AMBER", "RED"
 #: Exposures that share no pattern, and stars that show the flat to be right, are no failure.
 _NOT_MISSED = ("FRINGE", "STAR_FLAT")
+_CANARY = "the path from frame to product is not well: see `alfoscd status`"
 #: So many names stand in a line; the others are counted.
 _NAMED, _WITH_TARGET = 6, 3
 
@@ -126,6 +127,9 @@ def _amber(report: NightReport) -> Iterator[Finding]:
          "{n} master{s} rejected"),
         ("calibrations owed", len(report.debts), "{n} good calibration{s} lacking"),
         ("history", far, "{n} number{s} of masters more than 5 sigma off earlier nights"),
+        ("instrument", sum(len(each.alarms) for each in report.trends),
+         "{n} change{s} of the instrument"),
+        ("canary", bool(report.machine.canary_problem), "the last canary did not come through"),
         ("running numbers", _never_arrived(report), "{n} frame{s} never arrived"),
         ("clocks", len(report.account.clocks.sentences) if report.account else 0,
          "{n} contradiction{s} between clocks"),
@@ -230,6 +234,11 @@ def _of_rest(report: NightReport) -> Iterator[Action]:
             what=f"{job.kind} {clean(job.about, 60)}: {clean(last_line(job.error), 160)}",
             command=f"alfoscd quarantine retry {clean(job.name, 80)}",
         )
+    for trend in report.trends:
+        for said in trend.alarms:
+            yield Action(what=said, command=clean(trend.advice))
+    if report.machine.canary_problem:
+        yield Action(what=f"canary: {clean(report.machine.canary_problem)}", command=_CANARY)
     for trouble in report.troubles:
         yield Action(
             what=f"{clean(trouble.path, 120)}: {clean(trouble.reason)}", command=advice_on(trouble)

@@ -192,9 +192,8 @@ def lost(number: int, outcome: str = "failed", **changed: object) -> Lost:
 
 def perfect() -> NightReport:
     masters = tuple(master(role) for role in ("ARC", "BIAS", "FLAT", "RESPONSE"))
-    values = tuple(30.0 + (n * 7) % 11 / 10 for n in range(30))
-    nights = tuple((date(2026, 10, 22) + timedelta(days=n)).isoformat() for n in range(30))
-    trend = Trend(name="read noise D-8-200", unit="ADU", values=values, nights=nights)
+    trend = Trend(name="read noise D-8-200", unit="ADU", value=30.9, sigma=0.2, standing="ok")
+    line = "  read noise D-8-200         ▁▃▅▇▂▄▆█▁▃▅▇▂▄▆█▁▃▅▇▂▄▆█▁▃▅▇▂▄ 30.90 ADU     ok +0.2"
     source = Source(
         name="ALFOSC26abc", stem="ALDk200203", target="AT2026abc", programme="72-010",
         standing="new", headline="GREEN: new, r 19.80, 4.1 arcsec off", told="told (urgent)",
@@ -207,6 +206,7 @@ def perfect() -> NightReport:
         (spectrum(201), spectrum(202, 1, kind="SPEC_STD", target="SP0305+261"), image(203)),
         masters=masters,
         trends=(trend,),
+        trend_lines=(line,),
         sources=(source,),
         changes=(change,),
     )

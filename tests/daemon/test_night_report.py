@@ -17,15 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from calibration_store.records import MasterRecord
 from daemon.report.audience import for_everybody
 from daemon.report.documents import cell, masters_csv, products_csv, report_json
-from daemon.report.history import FEWEST_NIGHTS, sparkline
+from daemon.report.history import checks_of
 from daemon.report.page import PAGE_BYTES, TEXT_BYTES, render_page
 from daemon.report.programme_mail import programme_mail, programmes_in
 from daemon.report.text import WIDTH, render_text
 from daemon.report.thumbnails import thumbnails_of
 from daemon.report.verdict import actions_of, subject_of, verdict_of
+from reducers.identity import Setup
 from tests.daemon.nights import (
+    AT,
     HOSTILE,
     NIGHT,
     bad,
@@ -204,7 +207,7 @@ def test_closed_programmes_are_counted_and_not_told() -> None:
     assert "AT2026abc" not in text
     assert "SP0305+261" in text, "a standard is everybody's"
     assert subject_of(told) == subject_of(report)
-    assert "1 exposures of closed programmes" in text
+    assert "told without their targets: 1" in text
     assert for_everybody(report, lambda name: True) is report
 
 
@@ -222,14 +225,29 @@ def test_a_programme_is_told_of_its_own_frames_only() -> None:
         assert programme_mail(hostile(), text[:60]).subject.isprintable()
 
 
-def test_a_sparkline_spans_its_values_and_leaves_gaps() -> None:
-    assert sparkline([1.0, None, 3.0, 2.0]) == "▁·█▅"
-    assert sparkline([2.0, 2.0]) == "▁▁"
-    assert sparkline([None]) == ""
-    assert FEWEST_NIGHTS > 3, "fewer values say nothing about their scatter"
-
-
 def test_the_night_of_a_report_has_its_turns_in_order() -> None:
     turns = night().turns
     assert turns.sunset < turns.dark < turns.dawn < turns.sunrise
     assert turns.noon.date() > date.fromisoformat(NIGHT)
+
+
+def a_master(night: str, level: float) -> MasterRecord:
+    setup = Setup(x_binning=1, y_binning=2, window=(1, 500, 1, 2102), readout="D-8-200")
+    return MasterRecord(
+        key=night, instrument="alfosc", role="BIAS", setup=setup, set_key="b", night=night,
+        observed_at=AT, built_at=AT, path=Path("m.fits"), measurements={"level_adu": level},
+    )  # fmt: skip
+
+
+def test_a_master_is_held_against_the_nights_before_it_and_no_others() -> None:
+    nights = [f"2026-11-{n:02d}" for n in range(1, 20)]
+    history = [a_master(name, 100.0 + (n % 5) * 2) for n, name in enumerate(nights)]
+    later = a_master("2026-12-01", 9999.0)
+    (check,) = checks_of(a_master(NIGHT, 160.0), [*history, later])
+    assert check.nights == 19
+    assert check.median == pytest.approx(104.0)
+    assert check.sigma > 5
+    (check,) = checks_of(a_master(NIGHT, 104.0), history)
+    assert abs(check.sigma) < 1
+    (alone,) = checks_of(a_master(NIGHT, 104.0), history[:3])
+    assert alone.sigma is None, "three nights say nothing about their scatter"
