@@ -34,6 +34,7 @@ COMMANDS = {
     "what-if": ("daemon.cli.what_if", "show which calibrations a frame would get"),
     "verify": ("daemon.cli.verify", "walk through a night's products and judge them"),
     "debt": ("daemon.cli.debt", "show which calibrations are owed, and what to take"),
+    "trends": ("daemon.cli.trends", "show how the instrument fares from night to night"),
     "cal": ("daemon.cli.cal", "list master calibrations, ban one, or have one used"),
     "set-type": ("daemon.cli.set_type", "say what a frame is when its header is wrong"),
     "quarantine": ("daemon.cli.quarantine", "list what was given up, or try it again"),

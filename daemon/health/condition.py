@@ -69,6 +69,12 @@ class Condition:
         return tuple(change for change in self.course.changes if change.told == self.night)
 
     @property
+    def wants_attention(self) -> bool:
+        """Whether the night's value lies beyond its band, or a change became certain."""
+        told = bool(self.new_changes) and self.series.rule.alarm
+        return told or self.standing in (Standing.WARN, Standing.ERROR)
+
+    @property
     def drift(self) -> Slope | None:
         """The slope of the present level; None where it is not significant."""
         band = band_of(self.course.level, self.series.rule.least)
@@ -123,6 +129,8 @@ def worst_first(conditions: Sequence[Condition]) -> list[Condition]:
     def rank(item: Condition) -> float:
         if item.new_changes and item.series.rule.alarm:
             return -1e9
+        if item.latest is not None and item.band is None and item.course.changes:
+            return -WARN_SIGMA
         if item.latest is None or item.band is None:
             return 0.0
         off = abs(item.band.sigmas(item.latest.value))

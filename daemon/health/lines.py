@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon.health.bands import Standing
 from daemon.health.condition import worst_first
@@ -41,8 +41,8 @@ def trend_lines(
     if not tonight:
         return ["  nothing was measured this night"]
     ordered = worst_first(tonight)
-    shown = [item for item in ordered if _wants_attention(item)]
-    shown += [item for item in ordered if not _wants_attention(item)][: max(0, most - len(shown))]
+    shown = [item for item in ordered if item.wants_attention]
+    shown += [item for item in ordered if not item.wants_attention][: max(0, most - len(shown))]
     lines = [line[:width] for item in shown for line in condition_lines(item, nights)]
     calm = sum(item.standing is Standing.OK for item in tonight if item not in shown)
     new = sum(item.standing is Standing.NO_HISTORY for item in tonight if item not in shown)
@@ -56,7 +56,7 @@ def condition_lines(item: Condition, nights: int = 30) -> list[str]:
     rule, latest = item.series.rule, item.latest
     value = "-" if latest is None else f"{latest.value:{rule.form}} {rule.unit}"
     lines = [
-        f"  {item.series.name:<26.26} {bars(item, min(nights, 30)):<30} {value:<13} "
+        f"  {item.series.name:<25.25} {bars(item, min(nights, 30)):<30} {value:<12} "
         f"{standing_words(item)}"
     ]
     lines += [f"      ! {change_words(item, change)}" for change in item.new_changes]
@@ -69,13 +69,16 @@ def standing_words(item: Condition) -> str:
     if latest is None or standing is None:
         return "not measured"
     if band is None:
-        return f"{standing}{_since_change(item)}"
+        changes = item.course.changes
+        return f"changed {changes[-1].began}" if changes else str(standing)
     word = standing if standing is Standing.OK else standing.upper()
     text = f"{word} {band.sigmas(latest.value):+.1f}"
     drift = item.drift
-    if drift is not None:
-        text += f" {7 * drift.per_day:+.2g}/week"
-    return text
+    if drift is None:
+        return text
+    if item.series.rule.floor_relative > 0 and band.middle:
+        return f"{text} {700 * drift.per_day / abs(band.middle):+.1f}%/week"
+    return f"{text} {7 * drift.per_day:+.2g}/week"
 
 
 def change_words(item: Condition, change: Change) -> str:
@@ -101,11 +104,34 @@ def bars(item: Condition, nights: int) -> str:
     return "".join(_BARS[round((values[n] - low) * step)] if n in values else _GAP for n in wanted)
 
 
-def _wants_attention(item: Condition) -> bool:
-    told = bool(item.new_changes) and item.series.rule.alarm
-    return told or item.standing in (Standing.WARN, Standing.ERROR)
-
-
-def _since_change(item: Condition) -> str:
-    changes = item.course.changes
-    return f" since the change of {changes[-1].began}" if changes else ""
+def condition_json(item: Condition, nights: int = 30) -> dict[str, Any]:
+    """Return one series for machines: every night with its band, and its changes."""
+    since = (date.fromisoformat(item.night) - timedelta(days=nights - 1)).isoformat()
+    shown = [each for each in item.course.judged if each.night.night >= since]
+    return {
+        "name": item.series.name,
+        "unit": item.series.rule.unit,
+        "standing": None if item.standing is None else str(item.standing),
+        "nights": [
+            {
+                "night": each.night.night,
+                "value": each.night.value,
+                "error": each.night.error,
+                "readings": each.night.count,
+                "expected": None if each.band is None else each.band.middle,
+                "sigma": None if each.band is None else each.band.sigma,
+            }
+            for each in shown
+        ],
+        "changes": [
+            {
+                "began": change.began,
+                "told": change.told,
+                "before": change.before,
+                "after": change.after,
+                "sigmas": change.sigmas,
+                "back": change.back,
+            }
+            for change in item.course.changes
+        ],
+    }

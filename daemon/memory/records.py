@@ -49,6 +49,7 @@ class JobKind(StrEnum):
     TRIGGERS = "read_triggers"
     REPORT = "send_report"
     DEBT = "post_debt"
+    HEALTH = "look_after_instrument"
     CANARY = "run_canary"
     BACKUP = "back_up"
 

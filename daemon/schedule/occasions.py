@@ -88,6 +88,8 @@ def occasions_of(night: date, site: Site, *, canary_every_h: float = 0.0) -> lis
     found = [
         occasion("debt evening", dusk, timedelta(hours=3), JobKind.DEBT),
         occasion("debt morning", dawn - _BEFORE_DAWN, timedelta(hours=1), JobKind.DEBT),
+        # Just before the report, which tells its trends.
+        occasion("health", rise + _AFTER_SUNRISE - timedelta(minutes=2), _DAY, JobKind.HEALTH),
         occasion("report", rise + _AFTER_SUNRISE, 7 * _DAY, JobKind.REPORT),
         # What changed since the report goes out once a day, at the end of the next night.
         occasion("addendum", rise + _AFTER_SUNRISE + _DAY, 7 * _DAY, JobKind.REPORT),

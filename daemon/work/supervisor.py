@@ -48,7 +48,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: What the schedule may ask for: the kinds of which the workers have a task.
-SCHEDULED = (JobKind.CANARY, JobKind.BACKUP, JobKind.DEBT, JobKind.REPORT)
+SCHEDULED = (
+    JobKind.CANARY,
+    JobKind.BACKUP,
+    JobKind.DEBT,
+    JobKind.HEALTH,
+    JobKind.REPORT,
+)
 #: The daemon leaves within 20 s of being told to, whatever its workers do.
 LEAVE_WITHIN_S = 12.0
 _STEP_S = 0.25

@@ -21,6 +21,7 @@ from daemon.work.bench import Bench, open_bench
 from daemon.work.combinations import combine_group
 from daemon.work.debts import after_new_setup, post_debt
 from daemon.work.differences import subtract_template
+from daemon.work.health import look_after_instrument
 from daemon.work.images import calibrate_image
 from daemon.work.looks import show_image
 from daemon.work.masters import build_master
@@ -61,6 +62,7 @@ def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
         JobKind.LOOK: partial(show_image, bench, draw=look_picture),
         JobKind.BACKUP: partial(back_up, bench),
         JobKind.DEBT: partial(post_debt, bench),
+        JobKind.HEALTH: partial(look_after_instrument, bench),
         JobKind.CANARY: partial(run_canary, bench),
         JobKind.REPORT: partial(send_report, bench),
     }

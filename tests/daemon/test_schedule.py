@@ -65,8 +65,8 @@ class Desk:
 
 def test_a_night_has_its_occasions_in_order() -> None:
     names = [item.name for item in occasions_of(NIGHT, ALFOSC)]
-    assert names == ["debt evening", "debt morning", "report", "backup", "addendum"]
-    report = occasions_of(NIGHT, ALFOSC)[2]
+    assert names == ["debt evening", "debt morning", "health", "report", "backup", "addendum"]
+    report = occasions_of(NIGHT, ALFOSC)[3]
     assert report.due.date() == date(2026, 11, 21)
     assert observing_night(report.due, ALFOSC.longitude_deg) == NIGHT
 
@@ -124,7 +124,7 @@ def test_however_late_the_machine_wakes_the_report_is_asked_for_once(
         desk.clock.at += timedelta(minutes=minutes)
         asked += [(item.name, item.night) for item in desk.timetable().step()]
     assert not asked or max(Counter(asked).values()) == 1
-    due = occasions_of(NIGHT, ALFOSC)[2].due
+    due = occasions_of(NIGHT, ALFOSC)[3].due
     assert (("report", "2026-11-20") in asked) == (desk.clock.at >= due)
 
 
