@@ -181,6 +181,13 @@ class Classification:
         default=None,
         metadata=_doc("folder of SNID templates (*.lnw); without one nothing is classified"),
     )
+    snid: str = field(
+        default="snid",
+        metadata=_doc("the program SNID, name or path: where it is found, its answer is told too"),
+    )
+    snid_deadline_s: float = field(
+        default=60.0, metadata=_doc("it is stopped after so long", at_least=1)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from reducers.classification.verdict import Classification
     from reducers.products import Provenance
     from reducers.quality import Flag
     from reducers.spectroscopy.combine import CombinedSpectrum, Share
@@ -84,6 +85,7 @@ def combined_products(
     flags: Sequence[Flag] = (),
     excluded: Mapping[str, str],
     velocities_km_s: Sequence[float] = (),
+    classification: Classification | None = None,
 ) -> dict[str, fits.HDUList | str]:
     """Return the files of a combination by role: 'combined' and 'combined_ascii'.
 
@@ -97,6 +99,8 @@ def combined_products(
         Stem of an exposure that takes no part -> why.
     velocities_km_s
         Of the telescope towards the target, by member, where wavelengths are at the barycentre.
+    classification
+        What the target is; None where nobody asked.
     """
     header = _header(combined, headers, provenance, quality=quality, flags=flags, excluded=excluded)
     axis = _common_axis(headers)
@@ -104,6 +108,8 @@ def combined_products(
         add_card(header, keyword, value, comment)
     if velocities_km_s:
         header["SPECSYS"] = ("BARYCENT", "the observer's motion is taken out")
+    for keyword, value, comment in classification.cards if classification is not None else ():
+        add_card(header, keyword, value, comment)
     for number, velocity in enumerate(velocities_km_s, start=1):
         add_card(header, f"VBARY{number}", round(velocity, 3), "[km/s] added to velocities")
     hdus = fits.HDUList(
@@ -114,7 +120,7 @@ def combined_products(
             provenance_hdu(provenance),
         ]
     )
-    return {"combined": hdus, "combined_ascii": _ascii(combined, header, axis)}
+    return {"combined": hdus, "combined_ascii": _ascii(combined, header, axis, classification)}
 
 
 def _common_axis(headers: Sequence[Mapping[str, Any]]) -> SpectralAxis:
@@ -233,7 +239,12 @@ def _members_table(shares: Sequence[Share]) -> fits.BinTableHDU:
     return fits.BinTableHDU.from_columns(columns, name="MEMBERS")
 
 
-def _ascii(combined: CombinedSpectrum, header: fits.Header, axis: SpectralAxis) -> str:
+def _ascii(
+    combined: CombinedSpectrum,
+    header: fits.Header,
+    axis: SpectralAxis,
+    classification: Classification | None,
+) -> str:
     """Return wavelength, flux and error of the good pixels as text."""
     spectrum = combined.spectrum
     lines = [
@@ -245,6 +256,9 @@ def _ascii(combined: CombinedSpectrum, header: fits.Header, axis: SpectralAxis) 
         f"# FLUX and ERROR {spectrum.unit}",
         "# COLUMNS wavelength flux error; masked pixels are left out",
     ]
+    if classification is not None:
+        said = classification.sentences
+        lines[-1:-1] = [f"# CLASSIFICATION {printable(sentence, 300)}" for sentence in said]
     good = spectrum.good
     along = axis.published(spectrum.wavelength)[good]
     rows = zip(along, spectrum.flux[good], spectrum.error[good], strict=True)

@@ -163,6 +163,14 @@ def _with_classification(header: fits.Header, reduced: ReducedSpectrum) -> fits.
     return own
 
 
+def _classification_of(item: ExtractedObject, reduced: ReducedSpectrum) -> list[str]:
+    """Return what the target was found to be; nothing for its neighbours."""
+    if reduced.classification is None or item is not reduced.objects[0]:
+        return []
+    said = reduced.classification.sentences
+    return [f"# CLASSIFICATION {printable(sentence, 300)}" for sentence in said]
+
+
 def spectrum_table(
     target: ExtractedObject, name: str, axis: SpectralAxis = VACUUM
 ) -> fits.BinTableHDU:
@@ -269,6 +277,7 @@ def ascii_table(
         if spectrum.in_pixels
         else f"# WAVELENGTH {axis.words}, topocentric",
         f"# FLUX and ERROR {spectrum.unit}",
+        *_classification_of(item, reduced),
         "# Masked pixels are left out.",
     ]
     good = spectrum.good

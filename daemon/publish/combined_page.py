@@ -31,6 +31,7 @@ from daemon.publish.page import (
 from daemon.publish.panels import flux_range, shade
 from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
 from daemon.publish.view import WAVELENGTH, limits
+from reducers.classification.verdict import Classification
 from reducers.spectroscopy.combine import CombinedSpectrum
 from reducers.spectrum import Spectrum
 
@@ -53,6 +54,7 @@ class Combination:
     setup: str
     quality: int
     excluded: tuple[tuple[str, str], ...] = ()
+    classification: Classification | None = None
 
     @property
     def scaled(self) -> list[Spectrum]:
@@ -75,6 +77,7 @@ def combined_page(case: Combination) -> Page:
     combined, quality = case.combined, min(max(case.quality, 0), 5)
     found = combined.measurements
     odd = [f"{share.name}: {share.remark}" for share in combined.shares if share.remark]
+    told = [] if case.classification is None else case.classification.sentences
     odd += [f"{stem} left out: {reason}" for stem, reason in case.excluded]
     write_strip(
         page,
@@ -88,11 +91,12 @@ def combined_page(case: Combination) -> Page:
             f"chi2 of the members {known(combined.chi2, '.2f')}",
             f"errors of means grow by {known(combined.noise_factor, '.2f')}",
         ],
-        reasons=odd or ["every exposure takes part, none is odd"],
+        reasons=[*told, *odd] or ["every exposure takes part, none is odd"],
         right="combined",
     )
     page.facts |= {
         "target": case.target, "setup": case.setup, "quality": quality, "measurements": found,
+        "classification": told,
         "members": [
             {"frame": share.name, "factor": share.factor, "weight": share.weight,
              "chi2": share.chi2, "rejected_pixels": share.rejected, "remark": share.remark}

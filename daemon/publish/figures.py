@@ -106,7 +106,7 @@ def _write_header(
     fwhm = None if shown is None else shown.fwhm_px * _pixel_arcsec(reduced)
     # The quality is judged on the target; its neighbours on the slit only share the frame's.
     judged = "" if shown is None or shown is reduced.objects[0] else " of OBJ1"
-    told = [] if judged or reduced.classification is None else [reduced.classification.words]
+    told = [] if judged or reduced.classification is None else reduced.classification.sentences
     about = [
         *circumstances(identity),
         f'FWHM {known(fwhm, ".2f")}"',

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from daemon.work.classification import classification_of
 from daemon.work.combinations import (
     ENDINGS,
     combine_members,
     drawn,
     in_one_unit,
     products_of,
+    quality_of,
     read_member,
     record_of,
     write_files,
@@ -73,7 +75,10 @@ def combine_nights(bench: Bench, wanted: Wanted, into: Path | None = None) -> Co
         chosen = [at_barycentre(each, v) for each, v in zip(chosen, velocities, strict=True)]
     combined = combine_members(members, chosen)
     paths = _paths(bench, group, nights, into)
-    quality, files = products_of(members, excluded, stored, combined, velocities)
+    found = classification_of(bench, combined.spectrum, quality_of(members, combined))
+    quality, files = products_of(
+        members, excluded, stored, combined, velocities, classification=found
+    )
     write_files(files, paths)
     record = record_of(bench, group, quality, members, excluded, combined, paths)
     record = replace(
@@ -82,7 +87,7 @@ def combine_nights(bench: Bench, wanted: Wanted, into: Path | None = None) -> Co
         setup=f"{record.setup}, {nights[0]} to {nights[-1]}",
         measurements={**record.measurements, **_of_nights(nights, velocities)},
     )
-    record = drawn(bench, record, chosen, combined, into)
+    record = drawn(bench, record, chosen, combined, into, classification=found)
     if into is None:
         bench.archive.record_combination(record)
     return record

@@ -20,6 +20,7 @@ from daemon.memory.records import (
 )
 from daemon.publish.combined_page import Combination, combined_picture
 from daemon.work.bench import Bench, digest_of, file_sha256
+from daemon.work.classification import class_measurements, classification_of
 from daemon.work.groups import Candidate, Group, frames_of, members_and_others
 from daemon.work.outcomes import TryLater
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, save_picture
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.memory.records import FrameRecord, Job
+    from reducers.classification.verdict import Classification
     from reducers.combined_products import StoredSpectrum
     from reducers.spectroscopy.combine import CombinedSpectrum
     from reducers.spectrum import Spectrum
@@ -74,11 +76,17 @@ def combine_group(bench: Bench, job: Job) -> None:
     chosen = in_one_unit(stored)
     combined = combine_members(members, chosen)
     paths = {role: _path(bench, group, role) for role in ENDINGS}
-    quality, files = products_of(members, excluded, stored, combined)
+    safely = job.attempts >= SAFE_MODE_ATTEMPT
+    quality = quality_of(members, combined)
+    found = None if safely else classification_of(bench, combined.spectrum, quality)
+    quality, files = products_of(members, excluded, stored, combined, classification=found)
     write_files(files, paths)
     record = record_of(bench, group, quality, members, excluded, combined, paths)
-    if job.attempts < SAFE_MODE_ATTEMPT:
-        record = drawn(bench, record, chosen, combined)
+    if found is not None:
+        measured = {**record.measurements, **class_measurements(found)}
+        record = replace(record, measurements=measured)
+    if not safely:
+        record = drawn(bench, record, chosen, combined, classification=found)
     with writing(bench.engine) as session:
         bench.archive.record_combination(record, within=session)
         bench.queue.finish(job, within=session)
@@ -143,12 +151,20 @@ def combine_members(members: Sequence[Candidate], chosen: Sequence[Spectrum]) ->
     )
 
 
+def quality_of(members: Sequence[Candidate], combined: CombinedSpectrum) -> int:
+    """Return the worst quality of the members and of what they say of each other."""
+    _, own = judge(combined.measurements, load_limits())
+    return max(own, *(each.product.quality for each in members))
+
+
 def products_of(
     members: Sequence[Candidate],
     excluded: Mapping[str, str],
     stored: Sequence[StoredSpectrum],
     combined: CombinedSpectrum,
     velocities_km_s: Sequence[float] = (),
+    *,
+    classification: Classification | None = None,
 ) -> tuple[int, dict[str, HDUList | str]]:
     """Return the quality of a combination, and its files by role.
 
@@ -156,9 +172,11 @@ def products_of(
     ----------
     velocities_km_s
         Of the telescope, by member, where the wavelengths are at the barycentre.
+    classification
+        What the combination shows; None where nobody asked.
     """
-    flags, own_quality = judge(combined.measurements, load_limits())
-    quality = max(own_quality, *(each.product.quality for each in members))
+    flags, _ = judge(combined.measurements, load_limits())
+    quality = quality_of(members, combined)
     provenance = [
         Provenance(
             file=each.product.paths["spectrum"].name,
@@ -175,6 +193,7 @@ def products_of(
         flags=flags,
         excluded=excluded,
         velocities_km_s=velocities_km_s,
+        classification=classification,
     )
 
 
@@ -222,6 +241,8 @@ def drawn(
     chosen: Sequence[Spectrum],
     combined: CombinedSpectrum,
     into: Path | None = None,
+    *,
+    classification: Classification | None = None,
 ) -> CombinationRecord:
     """Draw the page of a combination; without it the combination is as good as before.
 
@@ -237,6 +258,7 @@ def drawn(
         setup=record.setup,
         quality=record.quality,
         excluded=record.excluded,
+        classification=classification,
     )
     folder = into or bench.layout.plots(record.night)
     path = folder / f"verify_{record.paths['combined'].stem}.png"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reducers.classification.correlation import LEAST_OVERLAP, Matches, TemplateSet, correlate
+from reducers.classification.gate import gated, no_supernova, see
 from reducers.classification.grid import centres
 from reducers.classification.host_lines import HostRedshift, host_redshift
 from reducers.classification.preparation import Prepared, prepare
@@ -69,7 +70,7 @@ def class_of(subtype: str) -> str:
 
 def classify(
     spectrum: Spectrum,
-    templates: TemplateSet,
+    templates: TemplateSet | None,
     quality: int = 0,
     settings: Settings | None = None,
 ) -> Classification:
@@ -79,13 +80,16 @@ def classify(
     ----------
     spectrum
         Of the transient, vacuum Angstrom.
+    templates
+        None where only stars, galaxies and active nuclei are told.
     quality
         Of the product; above 2 nothing is said.
 
     Notes
     -----
     Every object votes once, with its most similar spectrum among those that agree in redshift
-    with the best ones. Lines of a host, where there are any, settle the redshift first.
+    with the best ones. Lines of a host, where there are any, settle the redshift first. What
+    lines of stars, galaxies or active nuclei explain better is no supernova (`gate`).
     """
     settings = settings or Settings()
     if quality > WORST_QUALITY:
@@ -96,15 +100,20 @@ def classify(
     prepared = prepare(spectrum)
     if prepared.length < LEAST_OVERLAP:
         return not_classified(_too_short(prepared), host)
+    seen = see(spectrum, host, settings.resolution_angstrom)
+    if seen is None:
+        return not_classified("too few usable pixels hold light", host)
+    if templates is None:
+        return no_supernova(not_classified("no templates of supernovae were given", host), seen)
     near = (host.redshift - _NEAR_HOST, host.redshift + _NEAR_HOST)
     matches = correlate(prepared, templates, near if host.known else settings.redshifts)
     believed = matches.of(matches.rlap >= LEAST_RLAP)
     if believed.template.size == 0:
         best = float(matches.rlap.max()) if matches.template.size else 0.0
-        return not_classified(
-            f"no template is like it: best rlap {best:.1f}, {LEAST_RLAP:g} is needed", host
-        )
-    return _verdict(believed, templates, host)
+        why = f"no template is like it: best rlap {best:.1f}, {LEAST_RLAP:g} is needed"
+        return no_supernova(not_classified(why, host), seen)
+    found, own = _verdict(believed, templates, host)
+    return gated(found, seen, own, templates)
 
 
 def _too_short(prepared: Prepared) -> str:
@@ -114,8 +123,10 @@ def _too_short(prepared: Prepared) -> str:
     return f"light above the noise only from {wave[0]:.0f} to {wave[1]:.0f} A, too short a range"
 
 
-def _verdict(believed: Matches, templates: TemplateSet, host: HostRedshift) -> Classification:
-    """Return the classification that the votes of believed matches give."""
+def _verdict(
+    believed: Matches, templates: TemplateSet, host: HostRedshift
+) -> tuple[Classification, Matches]:
+    """Return the classification that the votes of believed matches give, and those of its class."""
     weights = np.exp((believed.likeness - believed.likeness[0]) / _FALL)
     agreeing = _agreeing(believed, weights)
     matches, weights = believed.of(agreeing), weights[agreeing]
@@ -132,7 +143,7 @@ def _verdict(believed: Matches, templates: TemplateSet, host: HostRedshift) -> C
     phase, phase_error = _mean(phases[dated], weights[dated], _LEAST_PHASE_ERROR)
     total = sum(votes.classes.values())
     others = np.flatnonzero(~own)
-    return Classification(
+    found = Classification(
         kind=kind,
         subtype=subtype,
         fractions={name: votes.classes[name] / total for name in _falling(votes.classes)},
@@ -148,6 +159,7 @@ def _verdict(believed: Matches, templates: TemplateSet, host: HostRedshift) -> C
         >= SURE_FRACTION,
         host=host,
     )
+    return found, matches.of(own)
 
 
 def _agreeing(matches: Matches, weights: Vector) -> NDArray[np.bool_]:

@@ -76,7 +76,7 @@ def prepare(spectrum: Spectrum, *, cut_lines: bool = True) -> Prepared:
     light cannot be told from nothing are left out.
     """
     flux, error = rebin(spectrum)
-    start, stop = _with_signal(flux, error)
+    start, stop = with_signal(flux, error)
     values = np.zeros(BINS)
     if stop - start < BINS // KNOTS:
         return Prepared(values=read_only(values, np.float64), start=start, stop=start, snr=0.0)
@@ -113,7 +113,7 @@ def rebin(spectrum: Spectrum) -> tuple[Vector, Vector]:
     return flux, np.sqrt(error)
 
 
-def _with_signal(flux: Vector, error: Vector) -> tuple[int, int]:
+def with_signal(flux: Vector, error: Vector) -> tuple[int, int]:
     """Return first bin and the one after the last between ends that hold light."""
     known = np.flatnonzero(np.isfinite(flux) & (error > 0))
     if known.size == 0:

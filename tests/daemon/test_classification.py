@@ -38,6 +38,8 @@ def test_a_target_is_compared_with_the_templates_of_the_site(
     log = hall.product().paths["log"].read_text()
     assert "CLASSIFICATION" in log
     assert "class_sure" in hall.product().measurements
+    ascii_head = hall.product().paths["ascii"].read_text().partition("# Masked")[0]
+    assert "# CLASSIFICATION " in ascii_head
 
 
 def test_without_templates_nothing_is_said_of_it(tmp_path: Path, contents: Contents) -> None:

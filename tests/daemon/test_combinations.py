@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from daemon.config import Config, Paths
+from daemon.config import Classification, Config, Paths
 from daemon.memory.database import writing
 from daemon.memory.records import (
     Decision,
@@ -36,6 +37,7 @@ from daemon.work.groups import (
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import reduce_request
 from reducers.identity import FrameKind, Identity, Setup
+from tests.reducers.supernovae import observed, write_templates
 
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
 NIGHT = "2026-03-01"
@@ -70,11 +72,13 @@ def bench(tmp_path):
     bench.engine.dispose()
 
 
-def write_spectrum(path, seed, *, factor=1.0, calibrated=True):
+def write_spectrum(path, seed, *, factor=1.0, calibrated=True, seen=None):
     rng = np.random.default_rng(seed)
     wave = np.linspace(4000.0, 9000.0, 500)
     error = np.full(500, 1e-17)
     flux = factor * 1e-16 * (1 + 0.3 * np.sin(wave / 400)) + rng.normal(0, error)
+    if seen is not None:
+        flux, error = (np.interp(wave, seen.wavelength, each) for each in (seen.flux, seen.error))
     columns = {
         "WAVE": wave, "FLUX": flux, "ERR": error, "MASK": np.zeros(500, int), "SKY": error,
         "COUNTS": flux * 1e18, "COUNTS_ERR": error * 1e18, "BOXCAR": flux, "DQ": np.zeros(500, int),
@@ -366,3 +370,23 @@ def test_members_do_not_depend_on_the_order_they_are_asked_in(bench) -> None:
         candidates.append(Candidate(frame=frame, product=reduced(bench, frame)))
     forward, backward = members_and_others(candidates), members_and_others(candidates[::-1])
     assert forward == backward
+
+
+def test_a_combination_is_classified_too_and_says_so_everywhere(tmp_path) -> None:
+    templates = write_templates(tmp_path / "templates")
+    config = Config(
+        paths=Paths(raw=(tmp_path / "raw",), root=tmp_path / "root"),
+        classification=Classification(templates=templates, snid=""),
+    )
+    bench = open_bench(config, HandClock())
+    for number in (1, 2):
+        reduced(bench, take(bench, number), seen=observed("Ia-norm", 0.04, seed=number))
+    run(bench)
+    record = only(bench)
+    bench.engine.dispose()
+    header = fits.getheader(record.paths["combined"])
+    assert (header["TGTKIND"], header["SNTYPE"], header["SNSURE"]) == ("supernova", "Ia-norm", True)
+    assert record.measurements["class_redshift"] == pytest.approx(0.04, abs=0.005)
+    assert "# CLASSIFICATION Ia (Ia-norm)" in record.paths["combined_ascii"].read_text()
+    (said,) = json.loads(record.paths["plot_facts"].read_text())["classification"]
+    assert said.startswith("Ia (Ia-norm)")
