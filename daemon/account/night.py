@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from daemon.memory.archive import Archive
-    from daemon.memory.records import ProductRecord
+    from daemon.memory.records import FileRecord, ProductRecord
     from daemon.work.jobs import JobQueue
     from reducers.instrument import Instrument
 
@@ -84,7 +84,7 @@ def account_of_night(
     Parameters
     ----------
     raw
-        The watched directories.
+        The watched directories; without any, those in which files were seen.
     verify
         Read every product file of the night again and compare its hash.
     """
@@ -104,7 +104,9 @@ def account_of_night(
     tonight = {run_prefix(frame.stem, patterns) for frame in frames}
     return NightAccount(
         night=night,
-        files=account_of_files(files, files_in(raw), now_s=archive.clock.now().timestamp()),
+        files=account_of_files(
+            files, files_in(raw or folders_of(files)), now_s=archive.clock.now().timestamp()
+        ),
         science=account_of_science(frames, products, jobs),
         products=account_of_products(current if verify else (), hashes),
         runs=tuple(
@@ -122,6 +124,12 @@ def run_prefix(stem: str, patterns: Iterable[str]) -> str:
     """Return what the names of one count share; '' for a name without a count."""
     runs = [run for pattern in patterns for run in runs_of([stem], pattern)]
     return runs[0].prefix if runs else ""
+
+
+def folders_of(files: Iterable[FileRecord]) -> tuple[Path, ...]:
+    """Return the directories in which files were seen, none of them below another."""
+    seen = {record.path.parent for record in files}
+    return tuple(sorted(folder for folder in seen if seen.isdisjoint(folder.parents)))
 
 
 def files_in(folders: Sequence[Path]) -> dict[Path, float] | None:

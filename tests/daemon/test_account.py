@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from daemon.account.clocks import check_clocks
 from daemon.account.completeness import account_of_files
-from daemon.account.night import account_of_night, files_in
+from daemon.account.night import account_of_night, files_in, folders_of
 from daemon.account.running_numbers import runs_of
 from daemon.account.service import spread, untouched
 from daemon.memory.records import FileRecord, FileState, JobKind
@@ -130,6 +130,15 @@ def test_the_arithmetic_of_files_always_adds_up(
 def test_a_file_that_has_just_come_waits_for_the_scan() -> None:
     found = account_of_files([], {Path("/raw/new"): 990.0}, now_s=1000.0)
     assert (found.holds, found.arriving) == (True, 1)
+
+
+def test_without_watched_directories_the_files_are_counted_where_they_were_seen() -> None:
+    paths = ("/raw/a.fits", "/raw/b.fits", "/raw/old/c.fits", "/other/d.fits")
+    records = [
+        FileRecord(path=Path(path), state=FileState.INGESTED, reason="", size=1, mtime_ns=0)
+        for path in paths
+    ]
+    assert folders_of(records) == (Path("/other"), Path("/raw"))
 
 
 def test_a_tree_that_cannot_be_read_is_not_called_complete(tmp_path: Path) -> None:
