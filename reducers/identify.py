@@ -71,6 +71,8 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
         rotator_deg=_number(facts, "rotator"),
         field_deg=_number(facts, "field"),
         altitude_deg=_within(_number(facts, "altitude"), -90.0, 90.0),
+        telescope_focus=_number(facts, "focus"),
+        detector_temperature_c=_within(_number(facts, "detector_temperature"), -273.0, 100.0),
         programme=str(facts.get("programme", "")),
         block=str(facts.get("block", "")),
         sequence=_sequence(facts, header, instrument),

@@ -102,6 +102,8 @@ class Identity:
         Position of the slit on the detector; predicts the wavelength zero point.
     rotator_deg : float or None
         Mechanical rotator angle (flexure).
+    telescope_focus, detector_temperature_c : float or None
+        Focus position in the units of the header, and the temperature of the detector.
     sequence : tuple of int or None
         Declared (number, total) within a sequence of exposures; total 0 when not declared.
     """
@@ -129,6 +131,8 @@ class Identity:
     rotator_deg: float | None = None
     field_deg: float | None = None
     altitude_deg: float | None = None
+    telescope_focus: float | None = None
+    detector_temperature_c: float | None = None
     programme: str = ""
     block: str = ""
     sequence: tuple[int, int] | None = None

@@ -45,6 +45,7 @@ NUMBERS = (
     "read_noise",
     "mirror",
     "guiding",
+    "focus",
     "detector_temperature",
     "windows",
     "sequence_number",

@@ -96,6 +96,14 @@ def test_the_masters_of_a_night_give_their_series(hall: Hall) -> None:
     assert {item.standing for item in found.values()} <= {Standing.OK, Standing.WARN}
 
 
+def test_a_product_gives_its_latency_and_what_its_header_says(hall: Hall) -> None:
+    found = {item.series.name: item for item in health_of(hall.bench.archive, last_night(hall))}
+    assert found["latency"].standing is Standing.NO_HISTORY
+    latest = found["detector temperature"].latest
+    assert latest is not None
+    assert latest.value == pytest.approx(-120, abs=0.2)
+
+
 def test_a_lamp_that_fades_is_told_once_with_cause_and_advice(hall: Hall) -> None:
     archive, night = hall.bench.archive, night_of(last_night(hall), CHANGED - 2)
     (message,) = messages_of(health_of(archive, night), night)

@@ -98,6 +98,7 @@ def test_a_science_header_is_read_completely(alfosc_header: Build) -> None:
     assert (identity.exposure_s, identity.airmass) == (1030.0, pytest.approx(1.17203157))
     assert (identity.gain_e_per_adu, identity.read_noise_e) == (0.16, 4.3)
     assert (identity.aperture_y_px, identity.rotator_deg) == (1057.37, 0.3633)
+    assert identity.detector_temperature_c == -120.04
     assert (identity.programme, identity.block, identity.missing) == ("60-003", "", ())
 
 
