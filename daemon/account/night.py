@@ -19,13 +19,13 @@ from daemon.account.completeness import (
 )
 from daemon.account.running_numbers import Run, runs_of
 from daemon.account.service import Service, service_of
-from daemon.memory.records import Decision, JobState
+from daemon.memory.records import JobState, ProductState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from daemon.memory.archive import Archive
-    from daemon.memory.records import FileRecord, ProductRecord
+    from daemon.memory.records import FileRecord
     from daemon.work.jobs import JobQueue
     from reducers.instrument import Instrument
 
@@ -90,15 +90,20 @@ def account_of_night(
     """
     files = archive.files()
     frames = archive.current_frames(night=night)
-    products = {item.frame_id: item for item in archive.products(night)}
+    histories = archive.product_histories(night)
+    current = tuple(
+        item
+        for history in histories.values()
+        for item in history
+        if item.state is not ProductState.SUPERSEDED
+    )
+    products = {item.frame_id: item for item in current}
     jobs = [
         job
         for state in (JobState.FAILED, JobState.WAITING, JobState.BLOCKED, JobState.RUNNING)
         for job in queue.jobs(state, _MANY)
     ]
-    current = tuple(products.values())
     hashes = hashes_of(path for item in current for path in item.paths.values()) if verify else {}
-    histories = {frame.id: archive.product_history(frame.id) for frame in frames}
     stems = {_stem(record.path) for record in files} | {frame.stem for frame in frames}
     patterns = {instrument.running_number for instrument in instruments}
     tonight = {run_prefix(frame.stem, patterns) for frame in frames}
@@ -116,7 +121,7 @@ def account_of_night(
             if run.prefix in tonight
         ),
         clocks=check_clocks(frames),
-        service=service_of(frames, histories, nights_touched(archive), night),
+        service=service_of(frames, histories, archive.nights_touched(), night),
     )
 
 
@@ -161,19 +166,6 @@ def hashes_of(paths: Iterable[Path]) -> dict[Path, str | None]:
         except OSError:
             found[path] = None
     return found
-
-
-def nights_touched(archive: Archive) -> dict[str, bool]:
-    """Return for every night with products whether a person had to redo or reject one."""
-    found: dict[str, bool] = {}
-    for product in archive.products():
-        found[product.night] = found.get(product.night, False) or _is_touched(product)
-    return found
-
-
-def _is_touched(product: ProductRecord) -> bool:
-    rejected = product.verdict is not None and product.verdict.decision is Decision.REJECTED
-    return rejected or bool(product.redo.get("user"))
 
 
 def _stem(path: Path) -> str:

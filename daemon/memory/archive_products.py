@@ -81,6 +81,16 @@ class ProductArchive(ArchiveWing):
         query = select(ProductRow).where(ProductRow.frame_id == frame_id)
         return self._products(query.order_by(ProductRow.created_at, ProductRow.id), within)
 
+    def product_histories(
+        self, night: str, within: Session | None = None
+    ) -> dict[int, list[ProductRecord]]:
+        """Return every product of a night by exposure, oldest first."""
+        query = select(ProductRow).where(ProductRow.night == night)
+        found: dict[int, list[ProductRecord]] = {}
+        for product in self._products(query.order_by(ProductRow.created_at, ProductRow.id), within):
+            found.setdefault(product.frame_id, []).append(product)
+        return found
+
     def products_using(self, key: str, within: Session | None = None) -> list[ProductRecord]:
         """Return the current products that were made with this master or raw content."""
         users = select(ProductInputRow.product_id).where(ProductInputRow.key == key)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from daemon.memory.archive_base import ArchiveWing
-from daemon.memory.tables import RevisionRow
+from daemon.memory.records import Decision, ProductState
+from daemon.memory.tables import ProductRow, RevisionRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -18,6 +19,20 @@ _SETUP = ("grism", "slit", "filter", "readout")
 
 class ReportArchive(ArchiveWing):
     """Queries over many nights."""
+
+    def nights_touched(self, within: Session | None = None) -> dict[str, bool]:
+        """Return for every night with products whether a person had to redo or reject one."""
+        query = (
+            select(ProductRow.night, ProductRow.verdict, ProductRow.redo["user"].as_string())
+            .where(ProductRow.state != ProductState.SUPERSEDED)
+            .distinct()
+        )
+        found: dict[str, bool] = {}
+        with self._reading(within) as session:
+            for night, verdict, user in session.execute(query):
+                touched = verdict == Decision.REJECTED or bool(user)
+                found[night] = found.get(night, False) or touched
+        return found
 
     def last_seen(self, before: str, within: Session | None = None) -> dict[tuple[str, str], str]:
         """Return every (key, value) that headers showed before a night, and in which night last.

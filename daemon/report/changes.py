@@ -30,14 +30,18 @@ _MANY = 500
 _AUTOMATIC = ("upgraded", "made anew with other settings or recipes")
 
 
-def changes_of(archive: Archive, frames: Sequence[FrameRecord], night: str) -> tuple[Change, ...]:
+def changes_of(
+    archive: Archive,
+    night: str,
+    frames: Sequence[FrameRecord],
+    histories: Mapping[int, Sequence[ProductRecord]],
+) -> tuple[Change, ...]:
     """Return what happened to the products of a night, one line each, and what is offered."""
     found: list[Change] = _offers(archive, night)
     for frame in frames:
         if frame.identity.kind not in MEASURED:
             continue
-        history = archive.product_history(frame.id)
-        found += [_change(frame, said) for said in sentences_of(history)]
+        found += [_change(frame, said) for said in sentences_of(histories.get(frame.id, ()))]
     return tuple(found)
 
 

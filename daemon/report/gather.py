@@ -11,8 +11,7 @@ from daemon.account.night import account_of_night
 from daemon.clock import twilights
 from daemon.health.condition import health_of
 from daemon.health.lines import trend_lines
-from daemon.memory.errors import StoreError
-from daemon.memory.records import FileState, JobKind, JobState
+from daemon.memory.records import FileState, JobKind, JobState, ProductState
 from daemon.report.changes import changes_of
 from daemon.report.history import trends_of
 from daemon.report.machine import config_digest, machine_of, software
@@ -22,11 +21,10 @@ from daemon.report.strange import oddities_of
 from daemon.status import read_status
 from daemon.status_lines import TroubleLine
 from daemon.work.debts import debts_of_night
-from reducers.errors import ReductionError
 from reducers.quality import load_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from daemon.account.night import NightAccount
@@ -75,7 +73,13 @@ class _Gathering:
         if status.verdict == "down" and not status.nights and not status.workers and status.why:
             self._note_unread(status)
         frames = self.many("FRAMES", lambda: bench.archive.current_frames(night=night))
-        products = self.many("SCIENCE", lambda: bench.archive.products(night))
+        histories = self.one("SCIENCE", lambda: bench.archive.product_histories(night)) or {}
+        products = [
+            item
+            for history in histories.values()
+            for item in history
+            if item.state is not ProductState.SUPERSEDED
+        ]
         report = NightReport(
             night=night,
             at=now,
@@ -90,7 +94,7 @@ class _Gathering:
         )
         report = self._with_account(report, frames, products, verify=final)
         report = self._with_calibrations(report, products)
-        return self._with_the_rest(report, frames)
+        return self._with_the_rest(report, frames, histories)
 
     def _with_account(
         self,
@@ -141,14 +145,22 @@ class _Gathering:
             trend_lines=tuple(trend_lines(conditions)) if conditions else (),
         )
 
-    def _with_the_rest(self, report: NightReport, frames: Sequence[FrameRecord]) -> NightReport:
+    def _with_the_rest(
+        self,
+        report: NightReport,
+        frames: Sequence[FrameRecord],
+        histories: Mapping[int, Sequence[ProductRecord]],
+    ) -> NightReport:
         bench, night, span = self.bench, self.night, self._span(frames)
+        changes = self.many(
+            "REDO & UPGRADES", lambda: changes_of(bench.archive, night, frames, histories)
+        )
         machine = self.one("SYSTEM", lambda: machine_of(bench, night, report.status, span))
         counts = self.one("OUTBOX", bench.archive.count_deliveries) or {}
         return replace(
             report,
             sources=self.many("TRANSIENTS", lambda: self._sources(frames)),
-            changes=self.many("REDO & UPGRADES", lambda: changes_of(bench.archive, frames, night)),
+            changes=changes,
             oddities=self.many("NEW OR STRANGE", lambda: self._oddities(frames)),
             machine=machine or Machine(),
             deliveries={state.value: count for state, count in counts.items()},
@@ -163,9 +175,11 @@ class _Gathering:
         """Return one part, or None with the reason noted."""
         try:
             return read()
-        except (StoreError, OSError, ReductionError) as error:
-            log.warning("report of %s: %s unknown: %s", self.night, name, error)
-            self.unknown.setdefault(name, str(error) or type(error).__name__)
+        except Exception as error:  # one part that fails must not keep the others from being told
+            log.exception("report of %s: %s unknown", self.night, name)
+            self.unknown.setdefault(
+                name, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            )
             return None
 
     def _note_unread(self, status: Status) -> None:

@@ -154,10 +154,9 @@ def send_addendum(bench: Bench, night: str) -> bool:
     sent = last_sent(bench, night)
     if sent is None:
         return False
-    products = bench.archive.products(night)
-    frames = bench.archive.current_frames(night=night)
-    histories = {frame.stem: bench.archive.product_history(frame.id) for frame in frames}
-    state = state_of(products)
+    found = bench.archive.product_histories(night)
+    histories = {history[0].stem: history for history in found.values()}
+    state = state_of(bench.archive.products(night))
     lines = later_lines(sent.message.payload.get("state", {}), state, histories)
     if not lines:
         return False

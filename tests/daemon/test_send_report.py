@@ -29,6 +29,8 @@ from daemon.outbox.routing import places_of
 from daemon.outbox.sinks import open_sinks
 from daemon.report.gather import gather
 from daemon.report.send import report_key, send_report
+from daemon.report.text import render_text
+from daemon.report.verdict import subject_of
 from daemon.work.bench import open_bench
 from daemon.work.outcomes import TryLater
 from reducers.identity import FrameKind, Identity, Setup
@@ -243,6 +245,17 @@ def test_a_database_that_is_locked_is_told_and_later_read(
     assert "locked" in said
     morning.report()
     assert len(morning.messages()) == 1
+
+
+def test_a_part_that_cannot_be_read_is_named_and_the_others_are_told(morning: Morning) -> None:
+    morning.reduce(morning.take("ALDk200001"))
+    with morning.bench.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE alert")
+    report = gather(morning.bench, NIGHT)
+    assert list(report.unknown) == ["TRANSIENTS"]
+    text = render_text(report)
+    assert "alert" in text[text.index("TRANSIENTS\n") :]
+    assert "1 spectra (1 ok)" in subject_of(report)
 
 
 def test_a_first_value_and_a_misspelt_standard_are_named(morning: Morning) -> None:
