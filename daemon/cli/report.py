@@ -54,7 +54,12 @@ def run(args: argparse.Namespace) -> int:
     config = existing_database(args)
     if args.send:
         return _send(config, args)
-    report = report_of(config, args.night, final=args.final, comment=args.comment)
+    from daemon.memory.errors import SchemaTooNew, SchemaTooOld
+
+    try:
+        report = report_of(config, args.night, final=args.final, comment=args.comment)
+    except (SchemaTooNew, SchemaTooOld) as error:
+        return complain(str(error))
     if args.html is not None:
         from daemon.layout import write_atomically
         from daemon.report.page import PAGE_BYTES, TEXT_BYTES, render_page
@@ -81,9 +86,14 @@ def report_of(
     """Return the report of a night; of the newest with science when none is named.
 
     A memory that cannot be read for now gives a report that says so.
+
+    Raises
+    ------
+    SchemaTooNew, SchemaTooOld
+        If another version wrote it.
     """
     from daemon.memory.database import open_read_only
-    from daemon.memory.errors import StoreError
+    from daemon.memory.errors import SchemaTooNew, SchemaTooOld, StoreError
     from daemon.report.gather import gather
     from daemon.report.night_report import NightReport
     from daemon.work.bench import open_bench
@@ -96,6 +106,8 @@ def report_of(
         if not shown:
             shown = _tonight(next(iter(bench.instruments.values())).longitude_deg, now)
         return gather(bench, shown, final=final, comment=comment)
+    except (SchemaTooNew, SchemaTooOld):
+        raise
     except StoreError as error:
         why = str(error) or "the database cannot be read"
         return NightReport(

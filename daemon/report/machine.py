@@ -8,12 +8,13 @@ import os
 import shutil
 import time
 import tomllib
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.report.night_report import Machine
+from daemon.selection import Only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,8 @@ def _version() -> str:
 
 def config_digest(config: Config) -> str:
     """Return a short digest of every setting; it changes when one of them does."""
-    text = json.dumps(_plain(config), sort_keys=True, default=str)
+    settings = replace(config, source=None, only=Only())
+    text = json.dumps(_plain(settings), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
