@@ -72,7 +72,9 @@ class FlexureModel:
 
     def at(self, position: Position) -> float:
         """Return the shift (px) at a position, up to a constant."""
-        return float(_lean(position) @ np.array([self.cosine_px, self.sine_px, self.altitude_px]))
+        return float(
+            _leans([position])[0] @ np.array([self.cosine_px, self.sine_px, self.altitude_px])
+        )
 
     def between(self, here: Position, there: Position) -> float:
         """Return the shift (px) of lines seen here against an arc taken there."""
@@ -91,7 +93,8 @@ def fit_flexure(shifts: Sequence[Shift]) -> FlexureModel | None:
     known = [shift for shift in shifts if np.isfinite(shift.px)]
     if len(known) < FEWEST_SHIFTS:
         return None
-    design = np.array([_lean(shift.here) - _lean(shift.there) for shift in known])
+    here = _leans([shift.here for shift in known])
+    design = here - _leans([shift.there for shift in known])
     px = np.array([shift.px for shift in known])
     kept = np.ones(len(px), bool)
     for _ in range(_ROUNDS):
@@ -110,7 +113,9 @@ def fit_flexure(shifts: Sequence[Shift]) -> FlexureModel | None:
     )
 
 
-def _lean(position: Position) -> Array:
-    rotator, altitude = np.radians(position.rotator_deg), np.radians(position.altitude_deg)
+def _leans(positions: Sequence[Position]) -> Array:
+    """Return the weight (n, 3) along the cosine and sine of the rotator, and along the axis."""
+    angles = np.radians([(each.rotator_deg, each.altitude_deg) for each in positions])
+    rotator, altitude = angles[:, 0], angles[:, 1]
     level = np.cos(altitude)
-    return np.array([level * np.cos(rotator), level * np.sin(rotator), np.sin(altitude)])
+    return np.stack([level * np.cos(rotator), level * np.sin(rotator), np.sin(altitude)], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from daemon.health.flexure import FEWEST_SHIFTS, FlexureModel, Position, Shift, fit_flexure
@@ -24,6 +25,9 @@ _KINDS = {
 }
 #: Masters that were refused still tell of detector and lamp; a wrong arc or star tells nothing.
 _TELL_REFUSED = ("BIAS", "DARK", "FLAT")
+
+#: A model is made of so many of the latest shifts: what bends may be mended.
+_LATEST_SHIFTS = 300
 
 
 def series_of(
@@ -71,10 +75,11 @@ def flexure_of(
         for shift in [_shift_of(each, arcs.get(each.arc))]
         if shift is not None
     ]
-    return fit_flexure(shifts)
+    return fit_flexure(shifts[-_LATEST_SHIFTS:])
 
 
-def words_of(setup: Setup, parts: Iterable[str]) -> str:
+@lru_cache(maxsize=4096)
+def words_of(setup: Setup, parts: tuple[str, ...]) -> str:
     """Return parts of a set-up in words."""
     known = {
         "grism": setup.grism.replace("Grism_#", "gr"),
@@ -151,7 +156,7 @@ def _unexplained(readings: Sequence[Reading], shifts: Sequence[Shift | None]) ->
     night = ""
     for reading, shift in zip(readings, shifts, strict=True):
         if reading.night != night:
-            night, known, waiting = reading.night, [*known, *waiting], []
+            night, known, waiting = reading.night, [*known, *waiting][-_LATEST_SHIFTS:], []
             model = fit_flexure(known) if len(known) >= FEWEST_SHIFTS else None
         if shift is None:
             continue
