@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from daemon.cli.main import main
 from daemon.config import Catalogues, Config, Mail, Paths, Programme
-from daemon.memory.messages import Topic
+from daemon.memory.messages import DeliveryState, Topic
 from daemon.memory.records import (
     Decision,
     JobKind,
@@ -227,6 +228,21 @@ def test_the_outbox_brings_the_report_into_the_folder_of_the_night(morning: Morn
     found = list(bench.layout.report(NIGHT).glob("*.eml"))
     assert len(found) == 1
     assert f"Subject: [ALFOSC {NIGHT}] GREEN nothing taken" in found[0].read_text("utf8")
+
+
+def test_a_mail_server_that_is_down_loses_no_report(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    mail = Mail(host="127.0.0.1", port=port, security="none", recipients=("all@example.org",))
+    morning = Morning(tmp_path, mail=mail)
+    morning.report()
+    bench = morning.bench
+    Courier(bench.config, bench.archive, open_sinks(bench.config)).step()
+    (delivery,) = bench.archive.deliveries_of(report_key(NIGHT, 1))
+    assert (delivery.state, delivery.attempts) == (DeliveryState.WAITING, 1)
+    assert delivery.next_try > morning.clock.at
+    assert (bench.layout.report(NIGHT) / "report.html").is_file()
+    bench.engine.dispose()
 
 
 def test_a_database_that_is_locked_is_told_and_later_read(
