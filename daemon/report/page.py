@@ -27,6 +27,7 @@ body{font:14px/1.45 system-ui,sans-serif;color:#1d1d1f;margin:0 auto;max-width:7
 h1{font-size:1.35rem;margin:.2rem 0}h2{font-size:1rem;margin:1.6rem 0 .3rem;letter-spacing:.04em}
 .v{color:#fff;padding:.15rem .6rem;border-radius:.3rem}.m{color:#666}
 pre{font:12.5px/1.4 ui-monospace,Menlo,Consolas,monospace;overflow-x:auto;margin:.2rem 0}
+ol li,p{overflow-wrap:anywhere}
 ol li{margin:.35rem 0}code{background:#f1f1f3;padding:.05rem .3rem;border-radius:.2rem}
 figure{display:inline-block;vertical-align:top;margin:.4rem .8rem .4rem 0;max-width:32.5rem}
 figure img{max-width:100%;height:auto;border:1px solid #ccc}

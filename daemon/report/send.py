@@ -60,6 +60,8 @@ def send_report(bench: Bench, job: Job) -> None:
     state = state_of(bench.archive.products(night))
     # Reading every product may have been what took the last attempt too long.
     report = gather(bench, night, final=job.attempts < 2)
+    if report.open_jobs and patient:  # they came while the products were being read
+        raise TryLater(f"{report.open_jobs} jobs of {night} are still open", after_s=_AGAIN_S)
     if report.unknown and patient:
         part, why = next(iter(report.unknown.items()))
         raise TryLater(f"{part} of {night} cannot be read: {why}", after_s=_AGAIN_S)
