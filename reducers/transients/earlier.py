@@ -18,6 +18,8 @@ _SIGMAS, _FARTHEST_ARCSEC = 4.0, 2.0
 #: What was there so long before, as bright as now, is not new.
 OLD_DAYS = 30.0
 _STEADY_MAG, _STEADY_SIGMAS = 0.3, 3.0
+#: A source this much above the limit of an image would have been found on it.
+_CERTAIN_MAG = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,12 @@ class Earlier:
         Of the source; NaN for an image without one there.
     magnitude, magnitude_error : float
     limit_mag : float
-        Of the image at the place, five sigma; NaN where not known.
+        Down to which the image was searched; NaN where not known.
+    centre_ra_deg, centre_dec_deg, radius_deg : float
+        A circle that lies wholly on an image without a source; NaN where it holds every place.
+    vetoed : bool
+        What was seen may be no light of the sky: it proves neither that a source was there nor
+        that none was.
     image : str
         Which it is, for people.
     """
@@ -46,6 +53,10 @@ class Earlier:
     magnitude: float = math.nan
     magnitude_error: float = math.nan
     limit_mag: float = math.nan
+    centre_ra_deg: float = math.nan
+    centre_dec_deg: float = math.nan
+    radius_deg: float = math.nan
+    vetoed: bool = False
     image: str = ""
 
 
@@ -90,7 +101,9 @@ def history_of(
 ) -> History:
     """Return what earlier images say of a source; those taken later say nothing."""
     past = [one for one in earlier if one.mjd < mjd]
-    seen = [one for one in past if _at(ra_deg, dec_deg, error_arcsec, one)]
+    at_place = [one for one in past if _at(ra_deg, dec_deg, error_arcsec, one)]
+    seen = [one for one in at_place if not one.vetoed]
+    showing = {one.image for one in at_place if one.image}
     alike = [one for one in seen if one.band == band and math.isfinite(one.magnitude)]
     change, sigma = _change(magnitude, magnitude_error, alike)
     days = [mjd - one.mjd for one in seen]
@@ -98,9 +111,13 @@ def history_of(
     without = [
         one
         for one in past
-        if one.band == band and math.isfinite(one.limit_mag) and not math.isfinite(one.ra_deg)
+        if one.band == band
+        and one.image not in showing
+        and math.isfinite(one.limit_mag)
+        and not math.isfinite(one.ra_deg)
+        and _covers(one, ra_deg, dec_deg)
     ]
-    deeper = [mjd - one.mjd for one in without if one.limit_mag > magnitude]
+    deeper = [mjd - one.mjd for one in without if one.limit_mag > magnitude + _CERTAIN_MAG]
     return History(
         seen=len(seen),
         first_days=max(days, default=math.nan),
@@ -118,6 +135,13 @@ def _at(ra_deg: float, dec_deg: float, error_arcsec: float, one: Earlier) -> boo
     away = float(np.hypot(*offsets_arcsec(one.ra_deg, one.dec_deg, ra_deg, dec_deg)))
     errors = [error if math.isfinite(error) else 0.3 for error in (error_arcsec, one.error_arcsec)]
     return away < min(max(_SIGMAS * math.hypot(*errors), 0.5), _FARTHEST_ARCSEC)
+
+
+def _covers(one: Earlier, ra_deg: float, dec_deg: float) -> bool:
+    if not math.isfinite(one.radius_deg):
+        return True
+    away = offsets_arcsec(ra_deg, dec_deg, one.centre_ra_deg, one.centre_dec_deg)
+    return float(np.hypot(*away)) <= one.radius_deg * 3600
 
 
 def _change(magnitude: float, error: float, alike: Sequence[Earlier]) -> tuple[float, float]:

@@ -63,10 +63,11 @@ class KnownSky:
         if self.fast is not None and image.middle is not None:
             matches.append(fast_star_at(*at, year_of(image.middle), self.fast))
         found = [match for match in matches if match is not None]
+        missing = {"orbits_missing": 1.0} if self.planets is None else {}
         if not found:
-            return NOTHING_KNOWN
+            return Statement(measurements=missing)
         best = min(found, key=lambda match: not match.sure)
-        return Statement(name=best.name if best.sure else "", measurements=_told(best))
+        return Statement(name=best.name if best.sure else "", measurements=_told(best) | missing)
 
 
 def _told(match: KnownMatch) -> dict[str, float]:

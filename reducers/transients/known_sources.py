@@ -155,11 +155,11 @@ def unlisted_expected(image: SearchImage, listed: tuple[Listed, ...], magnitude:
         return float("nan")
     with np.errstate(invalid="ignore"):
         alike = np.abs(image.sources.magnitude - magnitude) <= 1
-    each = np.array([one.listed & alike for one in listed])
+    each = np.array([one & alike for one in _independent(listed)])
     anyone = each.any(axis=0)
     missing = 1.0
     least = search_numbers()["depth"]["unlisted"]
-    for index in range(len(listed)):
+    for index in range(len(each)):
         others = np.delete(each, index, axis=0)
         by_others = others.any(axis=0) if len(others) else np.zeros_like(anyone)
         number = int(by_others.sum())
@@ -167,3 +167,13 @@ def unlisted_expected(image: SearchImage, listed: tuple[Listed, ...], magnitude:
         # As if fifty more had been seen with the usual share of misses: few stars prove little.
         missing *= (missed + least * _USUAL) / (number + _USUAL)
     return float(anyone.sum() * missing)
+
+
+def _independent(listed: tuple[Listed, ...]) -> list[NDArray[np.bool_]]:
+    """Return what is listed by catalogues that do not forget together."""
+    made_of = search_numbers()["depth"]["made_of"]
+    found: dict[str, NDArray[np.bool_]] = {}
+    for one in listed:
+        root = made_of.get(one.name, one.name)
+        found[root] = found[root] | one.listed if root in found else one.listed
+    return list(found.values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from reducers.quality import judge, load_limits
 from reducers.transients.agreement import colour_of
 from reducers.transients.candidate import Candidate, Standing
+from reducers.transients.evidence import evidence_for
 from reducers.transients.ranking import VETO_QUALITY, score_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from reducers.transients.localisation import Localisation
     from reducers.transients.search_image import SearchImage
     from reducers.transients.witness import Witness
+
+#: Measurement: a catalogue reaches as deep as the candidate.
+_REACHED = "catalogues_reach"
 
 
 def heard(
@@ -46,30 +50,42 @@ def vetted(
     colour = colour_of(
         candidate.ra_deg, candidate.dec_deg, candidate.position_error_arcsec, localisations
     )
-    standing, reasons = _standing(candidate, quality, depths)
-    if standing is Standing.VETOED:
-        reasons = tuple(flag.sentence for flag in flags if flag.quality >= VETO_QUALITY)
-    judged = replace(candidate, vetoes=flags, colour=colour, standing=standing, reasons=reasons)
+    shallow = not_deep_enough(candidate.magnitude, depths)
+    told = {**candidate.measurements, _REACHED: float(not shallow)}
+    coloured = replace(candidate, vetoes=flags, colour=colour, measurements=told)
+    standing, reasons = _standing(coloured, quality, shallow, localisations)
+    judged = replace(coloured, standing=standing, reasons=reasons)
     return replace(judged, score=score_of(judged, circles=bool(localisations)))
 
 
+def held_against(candidate: Candidate, localisations: Sequence[Localisation]) -> Candidate:
+    """Return a candidate that was vetted before with what circles of later make of it."""
+    colour = colour_of(
+        candidate.ra_deg, candidate.dec_deg, candidate.position_error_arcsec, localisations
+    )
+    seen = replace(candidate, colour=colour)
+    if seen.standing is Standing.UNVETTED and seen.measurements.get(_REACHED, 0.0) > 0:
+        standing, reasons = _standing(seen, 0, (), localisations)
+        seen = replace(seen, standing=standing, reasons=reasons)
+    return replace(seen, score=score_of(seen, circles=bool(localisations)))
+
+
 def _standing(
-    candidate: Candidate, quality: int, depths: Sequence[CatalogueDepth]
+    candidate: Candidate,
+    quality: int,
+    shallow: tuple[str, ...],
+    localisations: Sequence[Localisation],
 ) -> tuple[Standing, tuple[str, ...]]:
     """Return what a candidate may be called, and the sentences that say why."""
     if candidate.name:
         return Standing.KNOWN, (f"It is {candidate.name}.",)
     if quality >= VETO_QUALITY:
-        return Standing.VETOED, ()
-    against = not_deep_enough(candidate.magnitude, depths)
-    if against:
-        return Standing.UNVETTED, against
-    deep = [one.name for one in depths if one.limit_mag >= candidate.magnitude]
-    brighter = candidate.measurements.get("brightened_mag", math.nan)
-    if math.isfinite(brighter):
-        said = f"What is listed at its place is {brighter:.1f} mag fainter: its host, or itself."
-        return Standing.NEW, (said,)
-    return Standing.NEW, (f"{' and '.join(deep)} would list it.",)
+        grave = (flag.sentence for flag in candidate.vetoes if flag.quality >= VETO_QUALITY)
+        return Standing.VETOED, tuple(grave)
+    found = evidence_for(candidate, shallow, localisations)
+    if found.proof:
+        return Standing.NEW, (found.proof,)
+    return Standing.UNVETTED, found.lacking
 
 
 def not_deep_enough(magnitude: float, depths: Sequence[CatalogueDepth]) -> tuple[str, ...]:

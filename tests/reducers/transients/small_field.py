@@ -128,6 +128,16 @@ def known(*catalogues: ReferenceCatalogue) -> References:
     return References(astrometric=catalogues[0], photometric=catalogues)
 
 
+def surveys(image: SearchImage, leaving_out: Any = (0,), **changes: Any) -> References:
+    """Return two independent catalogues of the image's sources."""
+    return known(*(catalogue(image, leaving_out, name=name, **changes) for name in ("gaia", "ps1")))
+
+
+def twice(one: ReferenceCatalogue) -> References:
+    """Return a catalogue and a second survey that has the same."""
+    return known(replace(one, name="gaia"), one)
+
+
 def changed(image: SearchImage, index: int, **values: float) -> SearchImage:
     """Return the image with some columns of one source changed."""
     columns = {}

@@ -10,15 +10,24 @@ import pytest
 from reducers.frame import Mask
 from reducers.imaging.references import References
 from reducers.transients.candidate import Standing
+from reducers.transients.evidence import ecliptic_latitude_deg
 from reducers.transients.localisation import Colour, Localisation
 from reducers.transients.new_sources import NO_PLACE, NO_ZERO_POINT, find_new_sources
 from reducers.transients.settings import SearchSettings
+from reducers.transients.vetting import held_against
 from reducers.transients.witness import Statement
-from tests.reducers.transients.small_field import catalogue, changed, field, known
+from tests.reducers.transients.small_field import (
+    catalogue,
+    changed,
+    field,
+    known,
+    surveys,
+    twice,
+)
 
 FIELD = field()
 #: The first source is in no catalogue.
-KNOWN = known(catalogue(FIELD))
+KNOWN = surveys(FIELD)
 
 
 def names(candidate) -> set[str]:
@@ -28,7 +37,7 @@ def names(candidate) -> set[str]:
 @pytest.mark.parametrize("place", [(150.0, 32.0), (0.0, 10.0), (359.999, -60.0), (77.0, 89.9)])
 def test_the_only_source_without_an_entry_is_new_wherever_it_stands(place) -> None:
     image = field(*place)
-    found = find_new_sources(image, known(catalogue(image)))
+    found = find_new_sources(image, surveys(image))
     assert [one.number for one in found.candidates] == [1]
     assert found.candidates[0].standing is Standing.NEW
     assert found.matched == found.searched - 1
@@ -36,7 +45,7 @@ def test_the_only_source_without_an_entry_is_new_wherever_it_stands(place) -> No
 
 
 def test_nothing_is_new_where_all_is_listed() -> None:
-    found = find_new_sources(FIELD, known(catalogue(FIELD, leaving_out=())))
+    found = find_new_sources(FIELD, surveys(FIELD, leaving_out=()))
     assert found.candidates == ()
     assert not found.warnings
 
@@ -52,7 +61,7 @@ def test_an_entry_of_unknown_motion_is_the_source_within_its_larger_error() -> N
         magnitude = entries.magnitudes["r"].copy()
         magnitude[0] = 19.5
         moved = replace(entries, dec_deg=dec, position_error_mas=error, magnitudes={"r": magnitude})
-        return len(find_new_sources(FIELD, known(moved)).candidates)
+        return len(find_new_sources(FIELD, twice(moved)).candidates)
 
     assert off(20.0) == 1
     assert off(450.0) == 0
@@ -62,7 +71,7 @@ def test_two_stars_that_seeing_has_merged_are_no_new_source() -> None:
     entries = catalogue(FIELD, leaving_out=())
     dec = entries.dec_deg.copy()
     dec[0] += 0.62 / 3600
-    assert not find_new_sources(FIELD, known(replace(entries, dec_deg=dec))).candidates
+    assert not find_new_sources(FIELD, twice(replace(entries, dec_deg=dec))).candidates
 
 
 @pytest.mark.parametrize(
@@ -74,24 +83,83 @@ def test_two_stars_that_seeing_has_merged_are_no_new_source() -> None:
     ],
 )
 def test_a_catalogue_that_does_not_reach_leaves_a_candidate_unvetted(flaw, words) -> None:
-    found = find_new_sources(
-        FIELD, known(catalogue(FIELD, **flaw)), settings=SearchSettings(limit_mag=20.1)
-    )
+    found = find_new_sources(FIELD, surveys(FIELD, **flaw), settings=SearchSettings(limit_mag=20.1))
     assert found.candidates[0].standing is Standing.UNVETTED
     assert words in found.candidates[0].reasons[0]
 
 
-def test_one_deep_catalogue_is_enough() -> None:
-    shallow = catalogue(FIELD, name="gaia", truncated=True)
+def test_one_of_several_catalogues_has_to_reach_deep_enough() -> None:
+    shallow = catalogue(FIELD, name="gaia", limits={"r": 17.0})
     found = find_new_sources(FIELD, known(shallow, catalogue(FIELD)))
     assert found.candidates[0].standing is Standing.NEW
+
+
+def test_what_a_single_catalogue_lacks_may_be_forgotten_by_it() -> None:
+    (found,) = find_new_sources(FIELD, known(catalogue(FIELD))).candidates
+    assert found.standing is Standing.UNVETTED
+    assert "forget about one such star in 4 images" in found.reasons[0]
+    made_of_it = known(catalogue(FIELD, name="refcat2"), catalogue(FIELD))
+    assert find_new_sources(FIELD, made_of_it).candidates[0].standing is Standing.UNVETTED
+
+
+def test_a_circle_proves_new_what_a_single_catalogue_lacks() -> None:
+    own, alone = FIELD.sources, known(catalogue(FIELD))
+    circle = Localisation(kind="BAT", ra_deg=own.ra_deg[0], dec_deg=own.dec_deg[0], r90_arcsec=60.0)
+    (found,) = find_new_sources(FIELD, alone, localisations=[circle]).candidates
+    assert found.standing is Standing.NEW
+    elsewhere = replace(circle, dec_deg=circle.dec_deg + 0.5)
+    (found,) = find_new_sources(FIELD, alone, localisations=[elsewhere]).candidates
+    assert found.standing is Standing.UNVETTED
+    late = held_against(found, [circle])
+    assert (late.standing, late.colour) == (Standing.NEW, Colour.ORANGE)
+    shallow = find_new_sources(FIELD, known(catalogue(FIELD, truncated=True)))
+    assert held_against(shallow.candidates[0], [circle]).standing is Standing.UNVETTED
+
+
+@pytest.mark.parametrize(
+    ("told", "standing", "words"),
+    [
+        ({"last_limit_days": 12.2, "earlier_limit_mag": 21.4}, Standing.NEW, "12 days before"),
+        (
+            {"last_limit_days": 12.2, "earlier_limit_mag": 21.4, "seen_before": 1.0},
+            Standing.UNVETTED,
+            "forget",
+        ),
+        ({"change_mag": -0.8, "first_seen_days": 3.0}, Standing.NEW, "0.8 mag brighter"),
+        ({"change_mag": 0.1, "first_seen_days": 3.0}, Standing.UNVETTED, "forget"),
+    ],
+)
+def test_an_earlier_image_tells_what_catalogues_cannot(told, standing, words) -> None:
+    def earlier(candidates, image):
+        return [Statement(measurements=told) for _ in candidates]
+
+    (found,) = find_new_sources(FIELD, known(catalogue(FIELD)), witnesses=[earlier]).candidates
+    assert found.standing is standing
+    assert words in found.reasons[0]
+
+
+def test_near_the_ecliptic_nothing_seen_once_is_new_while_no_orbits_are_on_disc() -> None:
+    def witness(**told):
+        return lambda candidates, image: [Statement(measurements=told) for _ in candidates]
+
+    def standing(*witnesses) -> Standing:
+        return find_new_sources(FIELD, KNOWN, witnesses=witnesses).candidates[0].standing
+
+    assert abs(ecliptic_latitude_deg(150.0, 32.0)) == pytest.approx(18.4, abs=0.2)
+    blind = witness(orbits_missing=1.0)
+    assert standing(blind) is Standing.UNVETTED
+    assert standing(blind, witness(exposures=2.0, moves=0.0)) is Standing.NEW
+    polar = field(270.0, 66.5)
+    (found,) = find_new_sources(polar, surveys(polar), witnesses=[blind]).candidates
+    assert found.standing is Standing.NEW
+    assert standing(witness(minor_planet_maybe=1.0)) is Standing.UNVETTED
 
 
 def test_the_counts_of_the_field_tell_where_a_catalogue_ends() -> None:
     entries = catalogue(FIELD)
     kept = entries.magnitudes["r"] < 17.5
     faint = {"r": np.where(kept, entries.magnitudes["r"], np.nan)}
-    found = find_new_sources(FIELD, known(replace(entries, magnitudes=faint)))
+    found = find_new_sources(FIELD, twice(replace(entries, magnitudes=faint)))
     assert found.limit_mag < 17.6
     assert not [one for one in found.candidates if one.standing is Standing.NEW]
 
@@ -189,7 +257,7 @@ def test_a_witness_who_knows_a_candidate_by_name_makes_it_known() -> None:
 
 def test_the_best_candidate_comes_first() -> None:
     image = changed(FIELD, 3, concentration=0.3)
-    found = find_new_sources(image, known(catalogue(FIELD, leaving_out=(0, 3))))
+    found = find_new_sources(image, surveys(FIELD, leaving_out=(0, 3)))
     assert [one.number for one in found.candidates] == [1, 4]
     assert found.candidates[1].standing is Standing.VETOED
 
@@ -198,7 +266,7 @@ def test_a_source_that_outshines_the_entry_at_its_place_is_new_and_its_host_is_t
     entries = catalogue(FIELD, leaving_out=())
     magnitude = entries.magnitudes["r"].copy()
     magnitude[0] = 21.9
-    found = find_new_sources(FIELD, known(replace(entries, magnitudes={"r": magnitude})))
+    found = find_new_sources(FIELD, twice(replace(entries, magnitudes={"r": magnitude})))
     assert [one.number for one in found.candidates] == [1]
     assert "3.9 mag fainter" in found.candidates[0].reasons[0]
 
