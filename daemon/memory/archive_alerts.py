@@ -19,7 +19,7 @@ from reducers.transients.alert import SAME_PLACE_ARCSEC, Told, Urgency
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from reducers.transients.localisation import Colour
+    from reducers.transients.candidate import Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +99,16 @@ class AlertArchive(ArchiveWing):
             if row is not None:
                 row.reports = {**row.reports, service: dict(said)}
 
-    def colour_candidate(
-        self, candidate_id: int, colour: Colour, within: Session | None = None
+    def judge_candidate(
+        self, candidate_id: int, seen: Candidate, within: Session | None = None
     ) -> None:
-        """Note the class that the circles of now give a candidate."""
+        """Note the class and the standing that the circles of now give a candidate."""
         with self._writing(within) as session:
             row = session.get(CandidateRow, candidate_id)
             if row is not None:
-                row.colour = int(colour)
+                row.colour, row.standing = int(seen.colour), seen.standing.value
+                row.reasons = list(seen.reasons)
+                row.score = seen.score if math.isfinite(seen.score) else None
 
     def alert(self, name: str, within: Session | None = None) -> AlertRecord | None:
         """Return one alert by its name."""

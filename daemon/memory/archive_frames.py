@@ -125,6 +125,23 @@ class FrameArchive(ArchiveWing):
             query = query.where(RevisionRow.instrument == instrument)
         return self._frames(query.order_by(RevisionRow.observed_at, RevisionRow.id), within)
 
+    def frames_of_zone(
+        self,
+        kind: FrameKind,
+        instrument: str,
+        low_dec_deg: float,
+        high_dec_deg: float,
+        within: Session | None = None,
+    ) -> list[FrameRecord]:
+        """Return the current frames of every night that point between two declinations."""
+        pointing = RevisionRow.identity["dec_deg"].as_float()
+        query = _current().where(
+            RevisionRow.kind == kind,
+            RevisionRow.instrument == instrument,
+            pointing.between(low_dec_deg, high_dec_deg),
+        )
+        return self._frames(query.order_by(RevisionRow.observed_at, RevisionRow.id), within)
+
     def set_members(
         self, kind: FrameKind, set_key: str, night: str, within: Session | None = None
     ) -> list[FrameRecord]:

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from daemon.outbox.harmless import slack_text
 from daemon.publish.words import clean
 from daemon.triggers.matching import separation_deg
 from reducers.transients.alert import Change, Urgency
@@ -14,6 +15,7 @@ from reducers.transients.alert import Change, Urgency
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from daemon.memory.candidate_records import CandidateRecord
     from reducers.transients.alert import Alert
     from reducers.transients.localisation import Localisation
 
@@ -22,6 +24,8 @@ _WORDS = {
     Urgency.AT_ONCE: "ORANGE",
     Urgency.DIGEST: "new source",
 }
+#: Lines of a digest for what may be forgotten stars: beyond, people stop reading.
+_MOST_UNPROVED = 20
 _CHANGES = {Change.UPGRADE: "better placed: ", Change.AGAIN: "still there: "}
 
 
@@ -54,7 +58,7 @@ def html_of(alert: Alert) -> str:
 
 def blocks_of(alert: Alert) -> tuple[dict[str, Any], ...]:
     """Return Slack blocks: a heading, the facts, the links; nothing in them rings for a channel."""
-    facts = "\n".join(f"*{name}*  {slack_escape(what)}" for name, what in facts_of(alert))
+    facts = "\n".join(f"*{name}*  {slack_text(what)}" for name, what in facts_of(alert))
     links = "  ".join(f"<{url}|{name}>" for name, url in links_of(alert))
     heading = {"type": "plain_text", "text": subject_of(alert)[:150], "emoji": False}
     return (
@@ -134,11 +138,47 @@ def headline_of(alert: Alert) -> str:
     )
 
 
-def digest_of(headlines: Sequence[str], night: str) -> str:
-    """Return one text for the sources of a night that nobody was told of at once."""
+def digest_of(headlines: Sequence[str], unproved: Sequence[str], night: str, moved: int = 0) -> str:
+    """Return one text for the sources of a night that nobody was told of at once.
+
+    Parameters
+    ----------
+    headlines
+        Of the new sources that lie in no circle.
+    unproved
+        Of those that no catalogue lists and that nothing proves to be new.
+    moved
+        Number of those that seemed new and moved on a later exposure.
+    """
     many = "s" * (len(headlines) != 1)
-    first = f"{len(headlines)} new source{many} in the night {night} without a trigger"
-    return "\n".join([first, *headlines, "`alfoscd alert show NAME` tells all of one of them"])
+    lines = []
+    if headlines:
+        lines.append(f"{len(headlines)} new source{many} in the night {night} without a trigger")
+        lines += [*headlines, "`alfoscd alert show NAME` tells all of one of them"]
+    if unproved:
+        they = "they are" if len(unproved) > 1 else "it is"
+        what = "sources are" if len(unproved) > 1 else "source is"
+        lines.append(
+            f"{len(unproved)} {what} in no catalogue in the night {night}, "
+            f"and nothing proves that {they} new"
+        )
+        lines += unproved[:_MOST_UNPROVED]
+        if len(unproved) > _MOST_UNPROVED:
+            lines.append(f"and {len(unproved) - _MOST_UNPROVED} more: see new_sources_*.txt")
+    if moved:
+        lines.append(f"{moved} that seemed new moved from one exposure to the next")
+    return "\n".join(lines)
+
+
+def unproved_line(kept: CandidateRecord) -> str:
+    """Return one line for a source that is in no catalogue, and why it is not called new."""
+    one = kept.candidate
+    return clean(
+        f"{sexagesimal(one.ra_deg, one.dec_deg)}  {one.band} = {one.magnitude:.2f} ± "
+        f"{one.magnitude_error:.2f}  {kept.stem} of {kept.target or 'no name'}: "
+        f"{' '.join(one.reasons)}",
+        400,
+    )
 
 
 def sexagesimal(ra_deg: float, dec_deg: float) -> str:
@@ -150,15 +190,6 @@ def sexagesimal(ra_deg: float, dec_deg: float) -> str:
         f"{'-' if dec_deg < 0 else '+'}{degrees // 36000:02d}:{degrees // 600 % 60:02d}:"
         f"{degrees % 600 / 10:04.1f}"
     )
-
-
-def slack_escape(text: str) -> str:
-    """Return text in which Slack sees neither a mention, a link nor its own markup."""
-    plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # What rings for a channel is broken by a space of no width, and so are bold, italic and code.
-    for sign in "@*_~`":
-        plain = plain.replace(sign, f"\u2060{sign}\u2060")
-    return plain
 
 
 def _span(seconds: float) -> str:

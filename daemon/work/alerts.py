@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.clock import twilights
 from daemon.config import Programme
 from daemon.layout import slug, write_atomically
 from daemon.memory.archive_alerts import AlertRecord
-from daemon.memory.messages import PRIORITY_LATER, PRIORITY_URGENT, Message, Topic
+from daemon.memory.messages import PRIORITY_URGENT, Message, Topic
 from daemon.publish.alert_documents import json_bytes, voevent_of
 from daemon.publish.alert_words import (
     blocks_of,
-    digest_of,
     headline_of,
     html_of,
     subject_of,
     text_of,
 )
+from daemon.work.alert_digest import NO_PROGRAMME, queue_digest
 from reducers.transients.alert import (
     Alert,
     Change,
@@ -36,7 +34,7 @@ from reducers.transients.alert import (
     urgency_of,
     why_not,
 )
-from reducers.transients.candidate import Candidate
+from reducers.transients.candidate import Candidate, Standing
 from reducers.transients.localisation import Localisation
 
 if TYPE_CHECKING:
@@ -48,11 +46,6 @@ if TYPE_CHECKING:
     from daemon.work.bench import Bench
 
 log = logging.getLogger(__name__)
-
-#: Programme of frames whose header names none: closed like every other.
-NO_PROGRAMME = "none"
-#: A digest of an earlier night waits so long for the rest of its sources.
-_GATHER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +84,21 @@ def announce(
         return ()
     image = seen_on(bench, frame, finding)
     best = sorted(telling, key=lambda each: -(each.score if math.isfinite(each.score) else -1.0))
-    return tuple(
+    told = tuple(
         alert for each in best if (alert := _tell(bench, each, image, finding, within)) is not None
     )
+    unproved = (each for each in finding.candidates if each.standing is Standing.UNVETTED)
+    if any(math.isfinite(each.magnitude) for each in unproved) and may_tell(bench, image.programme):
+        queue_digest(bench, image, within)
+    return told
+
+
+def take_back_movers(bench: Bench, frame: FrameRecord, finding: Finding, within: Session) -> None:
+    """Write the digest of a night anew when something on an image moves that seemed new before."""
+    image = seen_on(bench, frame, finding)
+    waiting = bench.archive.alerts(image.night, image.programme, within=within)
+    if may_tell(bench, image.programme) and any(each.told_as is Urgency.DIGEST for each in waiting):
+        queue_digest(bench, image, within)
 
 
 def seen_on(bench: Bench, frame: FrameRecord, finding: Finding) -> SeenOn:
@@ -124,6 +129,7 @@ def _tell(
     name = before.name if before else name_of(candidate.ra_deg, candidate.dec_deg)
     if change is Change.NOTHING:
         archive.record_detection(name, within)
+        _show_difference(bench, name, candidate, image, finding, within)
         return None
     highest = min(urgency, before.urgency if before else urgency, key=list(Urgency).index)
     alert = Alert(
@@ -156,6 +162,30 @@ def _tell(
     archive.record_alert(record, within)
     _queue(bench, alert, told_as, finding.pictures.get(candidate.number, ()), within)
     return alert
+
+
+def _show_difference(
+    bench: Bench, name: str, candidate: Candidate, image: SeenOn, finding: Finding, within: Session
+) -> None:
+    """Send the stamps and the chart of a source that was told of before its difference was made."""
+    pictures = finding.pictures.get(candidate.number, ())
+    told = bench.archive.alert(name, within)
+    if candidate.method != "difference" or not pictures or told is None:
+        return
+    if told.told_as is Urgency.DIGEST or not may_tell(bench, image.programme):
+        return
+    text = f"{name} is on the difference too: {' '.join(candidate.reasons)}\n{told.headline}"
+    message = Message(
+        key=f"alert-difference:{name}:{image.night}",
+        topic=Topic.ALERT,
+        text=text,
+        night=image.night,
+        target=image.target,
+        programme=image.programme,
+        attachments=pictures,
+        priority=PRIORITY_URGENT,
+    )
+    bench.archive.queue_message(message, within)
 
 
 def _calmed(bench: Bench, urgency: Urgency, now: datetime, within: Session) -> Urgency:
@@ -199,7 +229,7 @@ def _queue(
         log.info("alert=%s programme %s is closed: nobody is told", alert.name, image.programme)
         return
     if told_as is Urgency.DIGEST:
-        _queue_digest(bench, image, within)
+        queue_digest(bench, image, within)
         return
     bench.archive.queue_message(
         Message(
@@ -215,33 +245,6 @@ def _queue(
             blocks=blocks_of(alert),
             payload=json.loads(json_bytes(alert, now)),
             priority=PRIORITY_URGENT,
-        ),
-        within,
-    )
-
-
-def _queue_digest(bench: Bench, image: SeenOn, within: Session) -> None:
-    """Queue the digest of a night and programme in place of the one that waits."""
-    rows = bench.archive.alerts(image.night, image.programme, within=within)
-    lines = sorted(
-        (row for row in rows if row.told_as is Urgency.DIGEST),
-        key=lambda row: (-(row.score if row.score is not None else -1.0), row.name),
-    )
-    text = digest_of([row.headline for row in lines], image.night)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    site = bench.instrument(image.instrument)
-    sunrise = twilights(date.fromisoformat(image.night), site).sunrise
-    soonest = bench.clock.now() + _GATHER
-    bench.archive.queue_message(
-        Message(
-            key=f"alert-digest:{image.night}:{image.programme}:{digest}",
-            topic=Topic.ALERT,
-            text=text,
-            night=image.night,
-            programme=image.programme,
-            slot=f"alert-digest:{image.night}:{image.programme}",
-            priority=PRIORITY_LATER,
-            not_before=soonest if sunrise is None else max(sunrise, soonest),
         ),
         within,
     )

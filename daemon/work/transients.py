@@ -18,7 +18,7 @@ from daemon.layout import write_atomically
 from daemon.publish.new_sources_page import new_sources_picture
 from daemon.publish.page import DRAWING_ERRORS
 from daemon.triggers.matching import localisations_for
-from daemon.work.alerts import Finding, announce
+from daemon.work.alerts import Finding, announce, take_back_movers
 from daemon.work.pictures import save_picture
 from daemon.work.product_files import target_of
 from daemon.work.references import radius_deg
@@ -69,7 +69,8 @@ class Search:
         return {
             "new_sources": float(standing.count(Standing.NEW)),
             "unvetted_sources": float(standing.count(Standing.UNVETTED)),
-            "search_limit_mag": self.found.limit_mag,
+            # Without a catalogue it was not looked how deep anything is new.
+            "search_limit_mag": self.found.limit_mag if self.found.depths else math.nan,
             "search_suspicious": float(self.found.suspicious),
             "search_impossible": float(bool(self.found.why)),
         }
@@ -134,7 +135,8 @@ def record_search(
         return
     bench.archive.record_candidates(product, told(found), observed_at=image.middle, within=within)
     taken = image.middle or frame.arrived_at
-    if found.suspicious or not found.standing or bench.clock.now() - taken > FRESH:
+    moves = any(one.measurements.get("moves", 0.0) > 0 for one in found.candidates)
+    if found.suspicious or bench.clock.now() - taken > FRESH or not (found.standing or moves):
         return
     plot = search.paths.get("new_sources_plot")
     pictures = {one.number: (plot,) for one in found.standing if plot is not None}
@@ -146,3 +148,5 @@ def record_search(
         pictures=pictures,
     )
     announce(bench, frame, finding, within)
+    if moves:
+        take_back_movers(bench, frame, finding, within)

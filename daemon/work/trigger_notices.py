@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from daemon.memory.database import writing
@@ -15,9 +14,9 @@ from daemon.triggers.spool import QUIET_S, take_spool
 from daemon.work.alerts import Finding, announce, may_tell
 from daemon.work.outcomes import TryLater
 from daemon.work.references import MARGIN_ARCSEC, radius_deg
-from reducers.transients.agreement import colour_of
 from reducers.transients.alert import Urgency, urgency_of
 from reducers.transients.notices.standing import is_retracted, standing_localisations
+from reducers.transients.vetting import held_against
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,10 +83,8 @@ def look_again(bench: Bench, frame: FrameRecord, within: Session) -> None:
     )
     inside = []
     for kept in archive.candidates_of(frame.id, within):
-        one = kept.candidate
-        place = (one.ra_deg, one.dec_deg, one.position_error_arcsec)
-        seen = replace(one, colour=colour_of(*place, circles))
-        archive.colour_candidate(kept.id, seen.colour, within)
+        seen = held_against(kept.candidate, circles)
+        archive.judge_candidate(kept.id, seen, within)
         if urgency_of(seen, circles) is not Urgency.DIGEST:
             inside.append(seen)
     plot = product.paths.get("new_sources_plot")

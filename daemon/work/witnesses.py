@@ -11,11 +11,10 @@ import numpy as np
 
 from calibration_store.catalogues.sky import Cone
 from calibration_store.minor_planets.collection import mjd_of
+from daemon.work.field_memory import SAME_VISIT, FieldMemory, searched_to
 from daemon.work.known_sky import known_sky, observer_of
 from daemon.work.references import MARGIN_ARCSEC, radius_deg
-from reducers.transients.candidate import Standing
-from reducers.transients.earlier import Earlier
-from reducers.transients.known_sky import EarlierImages, OtherExposures
+from reducers.transients.known_sky import OtherExposures
 from reducers.transients.moving import Snapshot
 
 if TYPE_CHECKING:
@@ -24,11 +23,8 @@ if TYPE_CHECKING:
     from daemon.memory.candidate_records import CandidateRecord
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
-    from reducers.transients.candidate import Candidate
     from reducers.transients.witness import Witness
 
-#: Exposures so near in time show what moves; older ones what was there.
-SAME_VISIT = timedelta(hours=6)
 #: Only exposures of one sequence say that a source flashed: over hours it may have come to stay.
 SAME_SEQUENCE = timedelta(minutes=30)
 #: Exposures that are compared with one; the nearest in time come first.
@@ -37,8 +33,6 @@ _MOST_EXPOSURES = 6
 _ALIKE = 0.7
 #: Part of half the diagonal that lies on the image although the pointing is some arcsec off.
 _INSIDE = 0.65
-#: How deep an image shows sources, and how deep it was searched; the search asks for the last.
-_LIMITS = ("psf_limit_5_sigma_mag", "search_limit_mag")
 _METHOD = "catalogue"
 
 
@@ -78,7 +72,7 @@ def witnesses_of(bench: Bench, frame: FrameRecord) -> tuple[Witness, ...]:
     return (
         known_sky(bench.config, field, middle, observer, frame.stem),
         OtherExposures(snapshots=tuple(snapshot(one, others) for one in visit)),
-        earlier_images(others, middle),
+        FieldMemory(bench=bench, frame=frame, candidates=tuple(others), middle=middle),
     )
 
 
@@ -105,14 +99,13 @@ def exposures_of_visit(
         if product is None or not product.measurements.get("search_suspicious", 1.0) < 0.5:
             continue
         soon = abs(when - middle) < SAME_SEQUENCE
-        limits = [product.measurements.get(name, math.nan) for name in _LIMITS]
         found.append(
             Other(
                 frame_id=one.id,
                 middle=when,
                 centre=(own.ra_deg, own.dec_deg),
                 radius_deg=max(field.radius_deg - MARGIN_ARCSEC / 3600, 0.01) * _INSIDE,
-                limit_mag=min(limits) if soon and all(map(math.isfinite, limits)) else math.nan,
+                limit_mag=searched_to(product) if soon else math.nan,
             )
         )
     return sorted(found, key=lambda one: abs(one.middle - middle))[:_MOST_EXPOSURES]
@@ -136,35 +129,4 @@ def snapshot(exposure: Other, candidates: Sequence[CandidateRecord]) -> Snapshot
         centre_ra_deg=exposure.centre[0],
         centre_dec_deg=exposure.centre[1],
         radius_deg=exposure.radius_deg,
-    )
-
-
-def earlier_images(candidates: Sequence[CandidateRecord], middle: datetime) -> EarlierImages:
-    """Return what was found before this visit.
-
-    What a veto held back may be an artefact of the detector, and a minor planet has moved on:
-    they prove nothing of the place.
-    """
-    return EarlierImages(
-        earlier=tuple(
-            _earlier(one.candidate, one.observed_at, one.stem)
-            for one in candidates
-            if one.observed_at is not None
-            and middle - one.observed_at > SAME_VISIT
-            and one.candidate.standing is not Standing.VETOED
-            and not one.candidate.measurements.get("minor_planet", 0.0) > 0
-        )
-    )
-
-
-def _earlier(one: Candidate, when: datetime, stem: str) -> Earlier:
-    return Earlier(
-        mjd=mjd_of(when),
-        band=one.band,
-        ra_deg=one.ra_deg,
-        dec_deg=one.dec_deg,
-        error_arcsec=one.position_error_arcsec,
-        magnitude=one.magnitude,
-        magnitude_error=one.magnitude_error,
-        image=stem,
     )

@@ -7,14 +7,17 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from calibration_store.catalogues.sky import Cone
+from calibration_store.minor_planets.mpcorb import BadLines
 from daemon.memory.records import JobKind
 from daemon.publish.page import Picture
 from daemon.work.images import calibrate_image
+from daemon.work.known_sky import minor_planets
 from daemon.work.looks import show_image
 from daemon.work.sky_catalogues import open_catalogues
 from daemon.work.stack_sequences import stack_sequence
 from reducers.simulate.catalogue import cones_of, survey_catalogue
 from reducers.simulate.frames import simulate
+from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines
 from reducers.simulate.night_images import image_biases, sky_flats, target_field
 from reducers.simulate.observer import Observer
 from reducers.simulate.sky import Sky
@@ -78,3 +81,15 @@ class ImageHall(Hall):
                 catalogues.write_cone(
                     name, survey_catalogue(name, sky, ra, dec, radius), Cone(ra, dec, radius)
                 )
+        path = self.bench.config.root / "one_orbit.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{an_orbit()}\n")
+        minor_planets(self.bench.config).take(path, BadLines(), "one")
+
+
+@cache
+def an_orbit() -> str:
+    """Return the orbit of a body that is far from every field: lists of orbits are on disc."""
+    body = MinorPlanet(number=4000, ra_deg=10.0, dec_deg=-40.0, magnitude=18.0, distance_au=1.5)
+    (line,) = mpcorb_lines([body], 61056.0, 61000.0, longitude_deg=-17.9, latitude_deg=28.8)
+    return line

@@ -25,6 +25,7 @@ from reducers.transients.candidate import Candidate, Standing
 from reducers.transients.localisation import Colour, Localisation
 from reducers.transients.notices.reading import read_notice
 from tests.daemon.hall import NOON, Hall
+from tests.daemon.test_archive import product, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +198,34 @@ def test_what_no_satellite_told_of_goes_into_one_digest_in_the_morning(hall: Ale
     assert "+030000.0" in lines[1]
     assert digest.not_before is not None
     assert datetime(2026, 11, 21, 7, tzinfo=UTC) < digest.not_before < NOON
+
+
+def test_what_nothing_proves_new_is_listed_in_the_digest_with_its_reason(hall: AlertHall) -> None:
+    own = frame()
+    unproved = candidate(standing=Standing.UNVETTED, reasons=("A star may be forgotten.",))
+    at = record(hall.bench.archive, own.stem, own.stem, identity=own.identity, night=own.night)[0]
+    made = replace(product(at, own.stem), night=own.night)
+    hall.bench.archive.record_product(made)
+    hall.bench.archive.record_candidates(made, [unproved])
+    assert hall.tell(unproved, localisations=()) == []
+    (digest,) = hall.unsent
+    assert digest.text.splitlines()[0].startswith("1 source is in no catalogue")
+    assert "r = 19.12" in digest.text
+    assert digest.text.endswith("A star may be forgotten.")
+    assert digest.programme == "72-010"
+    hall.tell(candidate(), localisations=())
+    (digest,) = hall.unsent
+    assert "no catalogue" not in digest.text, "it is new now, and told as such"
+
+
+def test_stamps_of_a_difference_follow_an_alert_once(hall: AlertHall, tmp_path: Path) -> None:
+    hall.tell(candidate())
+    on_difference = candidate(number=1, method="difference", reasons=("X does not show it.",))
+    for _ in range(2):
+        assert hall.tell(on_difference, pictures={1: (tmp_path / "stamps.png",)}) == []
+    _, stamps = hall.messages
+    assert stamps.attachments == (tmp_path / "stamps.png",)
+    assert "on the difference too: X does not show it." in stamps.text
 
 
 @pytest.mark.parametrize("programme", ["60-001", ""])

@@ -77,8 +77,18 @@ def taken(bench: Bench, stem: str, before: timedelta, *found: Candidate) -> None
 def flags(bench: Bench, *candidates: Candidate) -> list[dict[str, int]]:
     """Return the flags that the witnesses of the image raise for candidates, and their quality."""
     frame = record(bench.archive, "ALfs190001", "now", identity=IMAGE, night=NIGHT)[0]
-    image = SearchImage(
-        name=frame.stem,
+    image = blank(frame.stem)
+    told = [dict[str, float]() for _ in candidates]
+    for witness in witnesses_of(bench, frame):
+        for known, said in zip(told, witness(candidates, image), strict=True):
+            known |= {**said.measurements, **({"named": 1.0} if said.name else {})}
+    limits = load_limits("transients")
+    return [{flag.name: flag.quality for flag in judge(one, limits)[0]} for one in told]
+
+
+def blank(name: str) -> SearchImage:
+    return SearchImage(
+        name=name,
         light=np.zeros((2102, 2148), np.float32),
         residual=None,
         mask=np.zeros((2102, 2148), np.uint16),
@@ -92,12 +102,6 @@ def flags(bench: Bench, *candidates: Candidate) -> list[dict[str, int]]:
         band="r",
         middle=MIDDLE,
     )
-    told = [dict[str, float]() for _ in candidates]
-    for witness in witnesses_of(bench, frame):
-        for known, said in zip(told, witness(candidates, image), strict=True):
-            known |= {**said.measurements, **({"named": 1.0} if said.name else {})}
-    limits = load_limits("transients")
-    return [{flag.name: flag.quality for flag in judge(one, limits)[0]} for one in told]
 
 
 def test_without_lists_and_earlier_images_nothing_speaks_against_a_candidate(bench) -> None:
@@ -121,6 +125,31 @@ def test_what_was_found_a_year_ago_is_not_new_unless_it_was_an_artefact(bench) -
     assert flags(bench, candidate()) == [{"SEEN_BEFORE": 3}]
     taken(bench, "ALes180002", timedelta(days=364), candidate(60.0, standing=Standing.VETOED))
     assert flags(bench, candidate(60.0)) == [{}]
+
+
+def seen_then(bench: Bench, one: Candidate) -> dict[str, float]:
+    """Return what the images of earlier nights tell of a candidate."""
+    frame = record(bench.archive, "ALfs190001", "now", identity=IMAGE, night=NIGHT)[0]
+    told: dict[str, float] = {}
+    for witness in witnesses_of(bench, frame):
+        (said,) = witness([one], blank(frame.stem))
+        told |= said.measurements
+    return told
+
+
+def test_an_earlier_image_tells_how_deep_it_lacks_a_source(bench) -> None:
+    taken(bench, "ALes180001", timedelta(days=40))
+    told = seen_then(bench, candidate())
+    assert (told["earlier_limit_mag"], told["last_limit_days"]) == (22.0, pytest.approx(40))
+    beyond_its_edge = replace(candidate(), dec_deg=PLACE[1] + 0.07)
+    assert np.isnan(seen_then(bench, beyond_its_edge)["last_limit_days"])
+
+
+def test_an_image_on_which_something_was_held_back_lacks_nothing(bench) -> None:
+    taken(bench, "ALes180001", timedelta(days=40), candidate(standing=Standing.VETOED))
+    told = seen_then(bench, candidate())
+    assert told["seen_before"] == 0
+    assert np.isnan(told["last_limit_days"])
 
 
 def test_minor_planets_and_fast_stars_of_lists_on_disc_are_known(bench, tmp_path) -> None:
