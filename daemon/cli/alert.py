@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.memory.archive_alerts import AlertRecord
     from daemon.publish.alert_reports import Report
-    from daemon.publish.alert_services import Service
 
 SERVICES = ("TNS", "SkyPortal")
 
@@ -35,10 +34,14 @@ def add_parser(subparsers: Any) -> None:
     one = actions.add_parser("show", help="everything about one of them, as JSON")
     one.add_argument("name", metavar="NAME", help="its name, or the beginning of it")
     one.set_defaults(run=_show)
-    send = actions.add_parser("send", help="show a report, and with --really send it")
+    send = actions.add_parser("send", help="show a report, and with --really queue it")
     send.add_argument("service", choices=SERVICES, metavar="SERVICE", help="TNS or SkyPortal")
     send.add_argument("name", metavar="NAME", help="its name, or the beginning of it")
-    send.add_argument("--really", action="store_true", help="send it; without this it is shown")
+    send.add_argument(
+        "--really",
+        action="store_true",
+        help="let the daemon send it; without this it is shown",
+    )
     send.set_defaults(run=_send)
     for action in (shown, one, send):
         add_config(action)
@@ -77,12 +80,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _send(args: argparse.Namespace) -> int:
-    """Print a report, or send it; return 1 when it did not arrive."""
-    from daemon.memory.archive import Archive
-    from daemon.memory.database import open_database
-    from daemon.publish.alert_services import Arrival
-    from daemon.work.alert_sending import send_once
-
+    """Print a report, or queue it; return 1 when there is nothing to queue."""
     config = configuration(args)
     record = _one(config, args.name)
     if record is None:
@@ -95,18 +93,21 @@ def _send(args: argparse.Namespace) -> int:
         return 0
     if report.lacking:
         return _refuse("; ".join(report.lacking))
-    service = _service(config, args.service)
-    if isinstance(service, str):
-        return _refuse(service)
     from daemon.clock import SystemClock
+    from daemon.memory.archive import Archive
+    from daemon.memory.database import open_database
+    from daemon.work.alert_sending import queue_report
 
     engine = open_database(config.database)
     try:
-        answer = send_once(Archive(engine, SystemClock()), record, args.service, service, report)
+        said = queue_report(Archive(engine, SystemClock()), record, args.service, report)
     finally:
         engine.dispose()
-    print(clean(f"{args.service}: {answer.arrival} {answer.remote} {answer.words}".strip()))
-    return 0 if answer.arrival is Arrival.SENT else 1
+    print(clean(f"{args.service}: {said}"))
+    if said != "queued":
+        return 1
+    print("the daemon sends it; `alfoscd alert list` shows what became of it")
+    return 0
 
 
 def _report(config: Config, service: str, record: AlertRecord) -> Report:
@@ -116,32 +117,13 @@ def _report(config: Config, service: str, record: AlertRecord) -> Report:
     return make(record, config.alerts)
 
 
-def _service(config: Config, name: str) -> Service | str:
-    """Return the service with its keys, or what a person has to do first."""
-    from daemon.outbox.secrets import credential, variable_of
-    from daemon.publish.alert_services import SkyPortal, Tns
-
-    needed = ("tns-key", "tns-bot-id", "tns-bot-name") if name == "TNS" else ("skyportal-token",)
-    given = {each: credential(each) for each in needed}
-    missing = [variable_of(each) for each, value in given.items() if not value]
-    if missing:
-        return f"set {', '.join(missing)} in the environment, or give the credentials as files"
-    if name == "SkyPortal":
-        return SkyPortal(url=config.alerts.skyportal_url, token=given["skyportal-token"])
-    return Tns(
-        url=config.alerts.tns_url,
-        key=given["tns-key"],
-        bot_id=given["tns-bot-id"],
-        bot_name=given["tns-bot-name"],
-    )
-
-
 def _records(config: Config, night: str | None = None) -> list[AlertRecord] | None:
     """Return the alerts; None, with a sentence, when there is no database."""
     from daemon.clock import SystemClock
     from daemon.memory.archive import Archive
     from daemon.memory.database import open_read_only
     from daemon.memory.errors import NoDatabase, SchemaTooOld
+    from daemon.work.alert_sending import with_states
 
     try:
         engine = open_read_only(config.database)
@@ -149,7 +131,8 @@ def _records(config: Config, night: str | None = None) -> list[AlertRecord] | No
         _refuse(str(error))
         return None
     try:
-        return Archive(engine, SystemClock()).alerts(night, limit=1000)
+        archive = Archive(engine, SystemClock())
+        return [with_states(archive, each) for each in archive.alerts(night, limit=1000)]
     finally:
         engine.dispose()
 

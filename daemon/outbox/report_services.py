@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-from daemon.publish.words import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from daemon.publish.alert_reports import Report
+from daemon.outbox.harmless import one_line
 
 _TIMEOUT_S = 30.0
 _MOST_BYTES = 5_000_000
 _BREAKS = (URLError, OSError, http.client.HTTPException)
+
+
+#: What is posted where below the address of a service, in this order.
+Parts = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 class Arrival(StrEnum):
@@ -52,7 +52,7 @@ class Answer:
 class Service(Protocol):
     """A place that takes reports on sources."""
 
-    def send(self, report: Report) -> Answer:
+    def send(self, parts: Parts) -> Answer:
         """Send it."""
         ...
 
@@ -70,9 +70,9 @@ class Tns:
     bot_id: str
     bot_name: str
 
-    def send(self, report: Report) -> Answer:
+    def send(self, parts: Parts) -> Answer:
         """Send the bulk report."""
-        ((path, content),) = report.parts
+        ((path, content),) = parts
         status, said = _ask(self._request(path, data=json.dumps(content)))
         if status == 200:
             return Answer(Arrival.SENT, f"report {_dig(said, 'data', 'report_id')}")
@@ -106,13 +106,13 @@ class SkyPortal:
     url: str
     token: str
 
-    def send(self, report: Report) -> Answer:
+    def send(self, parts: Parts) -> Answer:
         """Send the candidate, then its photometry; the candidate counts."""
-        for path, content in report.parts:
+        for path, content in parts:
             status, said = _ask(self._request(path, json.dumps(content).encode()))
             if status != 200:
                 return _failed(status, said)
-        return Answer(Arrival.SENT, str(_dig(report.parts[0][1], "id")))
+        return Answer(Arrival.SENT, str(_dig(parts[0][1], "id")))
 
     def find(self, name: str) -> Answer:
         """Look for photometry of the candidate: what is sent last."""
@@ -166,7 +166,7 @@ def _failed(status: int, said: Mapping[str, Any]) -> Answer:
 
 
 def _words(status: int, said: Mapping[str, Any]) -> str:
-    message = clean(said.get("message") or said.get("id_message") or "", 120)
+    message = one_line(str(said.get("message") or said.get("id_message") or ""), 120)
     return f"{message or 'no answer'}" if status <= 0 else f"{status} {message}".strip()
 
 

@@ -32,6 +32,9 @@ def places_of(message: Message, config: Config) -> list[Place]:
     for name, hook in config.webhook.items():
         if hook.url and _wants(message, f"webhook.{name}", hook.topics):
             found.append((f"webhook.{name}", hook.url, closed))
+    # A person has asked for a report to go: no programme closes it.
+    services = {"tns": config.alerts.tns_url, "skyportal": config.alerts.skyportal_url}
+    found += [(name, url, "") for name, url in services.items() if name in message.to]
     if config.outbox.journal is not None and _wants(message, "journal", (message.topic,)):
         found.append(("journal", str(config.outbox.journal), ""))
     return list(dict.fromkeys(found))

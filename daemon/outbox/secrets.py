@@ -30,7 +30,7 @@ def variable_of(name: str) -> str:
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process that opens files from outside and sends nothing."""
-    names = tuple(map(variable_of, ("slack-", "smtp-", "webhook-")))
+    names = tuple(map(variable_of, ("slack-", "smtp-", "webhook-", "tns-", "skyportal-")))
     return {
         name: value
         for name, value in environment.items()

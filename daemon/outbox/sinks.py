@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daemon.outbox.folder import FolderSink
 from daemon.outbox.journal import JournalSink
 from daemon.outbox.mail import MailSink
+from daemon.outbox.report_sink import report_sinks
 from daemon.outbox.secrets import credential
 from daemon.outbox.webhook import WebhookSink
 
@@ -27,6 +28,7 @@ def open_sinks(config: Config, environment: Mapping[str, str] | None = None) -> 
     for name, hook in config.webhook.items():
         token = credential(f"webhook-{name}", environment)
         found[f"webhook.{name}"] = WebhookSink(name, hook, token)
+    found |= report_sinks(config.alerts, environment)
     channels = [each.slack_channel for each in config.programmes.values()]
     if any((config.slack.channel, *channels)):
         from daemon.outbox.slack import SlackSink

@@ -1,59 +1,64 @@
-"""Send a report on a source to a service once, whatever the service answers."""
+"""Give a report on a source to the outbox once, and tell what became of it."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import hashlib
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from daemon.publish.alert_services import Answer, Arrival
+from daemon.memory.database import writing
+from daemon.memory.messages import PRIORITY_URGENT, DeliveryState, Message, Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from daemon.memory.archive import Archive
     from daemon.memory.archive_alerts import AlertRecord
     from daemon.publish.alert_reports import Report
-    from daemon.publish.alert_services import Service
 
-#: A service may take so long until a report that it took can be found.
-TAKES = timedelta(minutes=2)
-_SENDING = "sending"
-
-
-def send_once(
-    archive: Archive, record: AlertRecord, name: str, service: Service, report: Report
-) -> Answer:
-    """Send a report unless it is there already, or may still turn up.
-
-    The attempt is noted before it is made: after a kill or an unclear answer the next call looks
-    before it repeats.
-    """
-    before = record.reports.get(name, {})
-    state = before.get("state", "")
-    if state == Arrival.SENT:
-        return Answer(Arrival.SENT, before.get("remote", ""), "it was sent before")
-    if state in (_SENDING, Arrival.UNKNOWN):
-        seen = service.find(record.name)
-        if seen.arrival is Arrival.SENT:
-            return _noted(archive, record, name, seen)
-        tried_at = datetime.fromisoformat(before["at"])
-        if seen.arrival is Arrival.UNKNOWN or archive.clock.now() - tried_at < TAKES:
-            words = seen.words or "it may still turn up there"
-            return Answer(Arrival.UNKNOWN, words=f"{words}: ask again in two minutes")
-    _note(archive, record, name, _SENDING)
-    answer = service.send(report)
-    if answer.arrival is Arrival.UNKNOWN:
-        seen = service.find(record.name)
-        answer = seen if seen.arrival is Arrival.SENT else answer
-    return _noted(archive, record, name, answer)
+#: Report -> what its delivery is called.
+SINKS = {"TNS": "tns", "SkyPortal": "skyportal"}
+_ON_ITS_WAY = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.UNKNOWN)
 
 
-def _noted(archive: Archive, record: AlertRecord, name: str, answer: Answer) -> Answer:
-    _note(archive, record, name, answer.arrival.value, answer.remote, answer.words)
-    return answer
+def queue_report(archive: Archive, record: AlertRecord, service: str, report: Report) -> str:
+    """Queue a report unless it is on its way or has arrived; return what is so, in words."""
+    before = state_of(archive, record, service)
+    if before.get("state") == DeliveryState.SENT:
+        return f"it was sent before ({before['remote']})"
+    if before.get("state") in ("queued", *_ON_ITS_WAY):
+        return "it is on its way already"
+    parts = [list(part) for part in report.parts]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    key = f"alert-report:{service}:{record.name}:{digest}"
+    message = Message(
+        key=key,
+        topic=Topic.ALERT,
+        text=f"report on {record.headline} to {service}",
+        payload={"name": record.name, "parts": parts},
+        to=(SINKS[service],),
+        priority=PRIORITY_URGENT,
+    )
+    said = {"state": "queued", "key": key, "at": archive.clock.now().isoformat()}
+    with writing(archive.engine) as session:
+        if not archive.queue_message(message, session):
+            return "this same report was given up before: `alfoscd outbox --retry` sends it again"
+        archive.record_report(record.name, service, said, session)
+    return "queued"
 
 
-def _note(
-    archive: Archive, record: AlertRecord, name: str, state: str, remote: str = "", error: str = ""
-) -> None:
-    at = archive.clock.now().isoformat()
-    said = {"state": state, "remote": remote, "error": error, "at": at}
-    archive.record_report(record.name, name, said)
+def with_states(archive: Archive, record: AlertRecord) -> AlertRecord:
+    """Return an alert whose reports say what became of their deliveries."""
+    reports = {name: state_of(archive, record, name) for name in record.reports}
+    return replace(record, reports=reports)
+
+
+def state_of(archive: Archive, record: AlertRecord, service: str) -> Mapping[str, str]:
+    """Return 'state', 'remote' and 'error' of a report; empty where none was ever queued."""
+    said = {"remote": "", "error": "", **record.reports.get(service, {})}
+    deliveries = archive.deliveries_of(said["key"]) if "key" in said else []
+    if not deliveries:
+        return said if "state" in said else {}
+    last = deliveries[-1]
+    return {**said, "state": last.state.value, "remote": last.remote, "error": last.error}
