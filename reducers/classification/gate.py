@@ -9,11 +9,11 @@ from reducers.classification.flat_spectrum import Flat, flat_spectrum, share_of_
 from reducers.classification.grid import lag_of
 from reducers.classification.nature import Nature, nature_of
 from reducers.classification.stars import StarClass, star_class
+from reducers.classification.verdict import Classification, not_classified
 
 if TYPE_CHECKING:
     from reducers.classification.correlation import Matches, TemplateSet
     from reducers.classification.host_lines import HostRedshift
-    from reducers.classification.verdict import Classification
     from reducers.spectrum import Spectrum
 
 # Chosen on every second object of a set of templates (S/N 6 to 40, 0 to 60 % of a host's light):
@@ -61,7 +61,7 @@ def gated(
     -----
     A star, galaxy or active nucleus that explains more of the structure takes the supernova's
     place. Where the supernova itself explains little, or its features are shallow, it stays a
-    guess.
+    guess; where both are so, nothing is told.
     """
     number = int(matches.template[0])
     depth, share = share_of_template(
@@ -70,11 +70,14 @@ def gated(
     nature = seen.nature
     if nature.kind and nature.share > share + MARGIN:
         return no_supernova(replace(found, share=share, depth=depth), seen)
+    if depth < LEAST_DEPTH and (share < LEAST_SHARE or nature.featureless):
+        why = "nothing stands out of the noise" if nature.featureless else _shallow(depth)
+        return replace(not_classified(why, found.host), nature=nature, share=share, depth=depth)
     doubt = ""
     if nature.featureless:
         doubt = "nothing stands out of the noise"
     elif depth < LEAST_DEPTH:
-        doubt = f"its features are only {max(depth, 0):.0%} as deep as the template's"
+        doubt = _shallow(depth)
     elif share < LEAST_SHARE:
         doubt = f"it explains only {share:.0%} of the structure"
     elif nature.kind and nature.share > max(share - DOUBT_MARGIN, DOUBT_SHARE):
@@ -83,6 +86,10 @@ def gated(
         found, nature=nature, star=seen.star, share=share, depth=depth, doubt=doubt,
         confident=found.confident and not doubt, stripped=found.stripped and not doubt,
     )  # fmt: skip
+
+
+def _shallow(depth: float) -> str:
+    return f"features are only {max(depth, 0):.0%} as deep as those of the likest template"
 
 
 def no_supernova(found: Classification, seen: Seen) -> Classification:

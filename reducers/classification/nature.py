@@ -44,6 +44,8 @@ _SURE_ABSORPTION, _SURE_QUASAR = 4.0, 4.2
 _LINE_SNR, _LINES = 3.0, 3
 #: Least share of the structure that lines explain, and how sure there has to be structure.
 _SHARE, _STRUCTURE_SIGMA = 0.55, 5.0
+#: Supernovae of type II have broad Balmer lines too, but those explain up to 80 % of them only.
+_BALMER_SHARE = 0.85
 #: Of the relative wavelengths of two exposures.
 _SYSTEMATIC = 2e-4
 #: What is looked at one by one to believe an absorption redshift.
@@ -211,6 +213,8 @@ def _quasar(flat: Flat) -> Nature | None:
     if found is None:
         return None
     fit = explained(flat, QUASAR, lag_of(found.redshift))
+    if all(line.startswith("H-") for line in found.lines) and fit.share < _BALMER_SHARE:
+        return None
     return Nature(
         kind="quasar", share=fit.share, redshift=found.redshift, redshift_error=found.error,
         lines=found.lines,

@@ -106,7 +106,10 @@ def star_class(flat: Flat, strengths: dict[str, float], snr: dict[str, float]) -
 
 def _odd_kind(strengths: dict[str, float], snr: dict[str, float]) -> str:
     """Return the kind of a star that is on no main sequence; '' for the others."""
-    if snr.get("balmer_emission", 0) > _WIDE_SNR and strengths["balmer_emission"] > 0.15:
+    absorbed = strengths.get("balmer", 0.0) + strengths.get("balmer_broad", 0.0)
+    # Emission that only fills the cores of lines corrects their shape.
+    emitted = snr.get("balmer_emission", 0) > _WIDE_SNR and strengths["balmer_emission"]
+    if emitted > max(absorbed, 0.15):
         return "CV"
     wide, helium = snr.get("balmer_broad", 0), snr.get("helium_broad", 0)
     if wide > _WIDE_SNR and strengths["balmer_broad"] > 1.0 * strengths.get("balmer", 0) + 0.1:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
+from reducers.classification.classify import classify
 from reducers.fits import read_raw
 from reducers.identify import identify
 from reducers.identity import FrameKind
@@ -137,6 +138,16 @@ def test_the_sky_of_the_science_frame_stands_at_5577(science) -> None:
     # PyNOT leaves -6.6 A here. The line is 13 A wide; its centre is good to 0.2 A.
     assert found[1] == pytest.approx(5578.89, abs=0.3)
     assert science.measurements["flexure_px"] == pytest.approx(-3.5, abs=1.5)
+
+
+def test_the_white_dwarf_and_the_quasar_are_told_by_their_lines(standard, science) -> None:
+    star = classify(standard[1].objects[0].spectrum, None).star
+    assert star is not None
+    assert star.name == "DA"
+    found = classify(science.objects[0].spectrum, None)
+    assert found.kind == "quasar"
+    # Lyman-alpha stands near 3815 A, C IV near 4855 A.
+    assert found.redshift == pytest.approx(2.135, abs=0.015)
 
 
 def test_the_quasar_is_calibrated_in_its_column(science) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from reducers.classification.grid import STEP, centres
 from reducers.classification.lnw import load_templates
 from reducers.spectroscopy.lines import air_to_vacuum
 from reducers.spectrum import Spectrum
+from tests.reducers.no_supernovae import STARS, featureless, galaxy, quasar, seen, star
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +117,19 @@ def test_sure_types_are_right_and_hardly_any_ia_is_missed(templates: TemplateSet
     assert np.mean([trial.said.kind == trial.kind for trial in sure]) >= 0.93
     assert np.mean([trial.said.kind == "Ia" for trial in ia]) >= 0.97
     assert 1.4826 * np.median(np.abs(off)) <= 0.006
+
+
+def test_what_is_no_supernova_is_hardly_ever_called_one(templates: TemplateSet) -> None:
+    rng = np.random.default_rng(21)
+    made: list[tuple[str, Spectrum]] = []
+    for snr in (8.0, 30.0):
+        made += [(k, seen(partial(star, kind=k, rng=rng), rng, snr)) for k in STARS]
+        for kind in "ESH":
+            light = partial(galaxy, kind=kind, rng=rng)
+            made.append((kind, seen(light, rng, snr, rng.uniform(0.01, 0.3))))
+        for redshift in rng.uniform(0.05, 4.0, 8):
+            made.append(("quasar", seen(partial(quasar, rng=rng), rng, snr, redshift)))
+        made += [("blue", seen(partial(featureless, rng=rng), rng, snr)) for _ in range(3)]
+    told = [(name, classify(each, templates)) for name, each in made]
+    claims = [name for name, said in told if said.is_supernova and said.confident]
+    assert len(claims) <= 0.05 * len(told), claims

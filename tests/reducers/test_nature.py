@@ -143,3 +143,9 @@ def test_without_templates_lines_still_say_what_they_can() -> None:
     blank = classify(spectrum(featureless, 20.0), None)
     assert not blank.kind
     assert "no templates" in blank.words
+
+
+def test_shallow_ripples_of_a_calibration_are_no_supernova(templates: TemplateSet) -> None:
+    for seed in range(6):
+        found = classify(spectrum(featureless, 60.0, seed=seed), templates)
+        assert not claims(found)
