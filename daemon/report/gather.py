@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from daemon.account.night import account_of_night
 from daemon.clock import twilights
 from daemon.health.condition import health_of
 from daemon.health.lines import trend_lines
+from daemon.memory.errors import StoreError
 from daemon.memory.records import FileState, JobKind, JobState, ProductState
 from daemon.report.changes import changes_of
 from daemon.report.history import trends_of
@@ -21,6 +24,7 @@ from daemon.report.strange import oddities_of
 from daemon.status import read_status
 from daemon.status_lines import TroubleLine
 from daemon.work.debts import debts_of_night
+from reducers.errors import ReductionError
 from reducers.quality import load_limits
 
 if TYPE_CHECKING:
@@ -36,6 +40,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: What a part may fail with: the memory, the disc, or a record that is not as it should be. The
+#: others are told all the same.
+_UNREADABLE = (
+    StoreError, SQLAlchemyError, OSError, ReductionError,
+    ValueError, LookupError, ArithmeticError, TypeError,
+)  # fmt: skip
 
 _ALL = 100_000
 _SOURCES = 60
@@ -175,7 +186,7 @@ class _Gathering:
         """Return one part, or None with the reason noted."""
         try:
             return read()
-        except Exception as error:  # one part that fails must not keep the others from being told
+        except _UNREADABLE as error:
             log.exception("report of %s: %s unknown", self.night, name)
             self.unknown.setdefault(
                 name, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
