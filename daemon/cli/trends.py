@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.nights < 1:
         raise ConfigError("--nights must be 1 or more")
+    if args.night and not _is_night(args.night):
+        raise ConfigError(f"--night is a date as 2026-11-20, not {args.night!r}")
     archive = Archive(open_read_only(config.database), SystemClock())
     night = args.night or archive.latest_night()
     found = health_of(archive, night) if night else ()
@@ -68,3 +71,10 @@ def run(args: argparse.Namespace) -> int:
             if not args.json:
                 print(f"wrote {path}")
     return int(any(item.wants_attention for item in shown))
+
+
+def _is_night(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

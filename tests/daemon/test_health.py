@@ -160,3 +160,11 @@ def test_trends_are_printed_for_people_and_machines(
     assert main([*asked, "--series", "He lamp", "--plot", str(plot)]) == 1
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert main([*asked, "--series", "no such"]) == 0
+
+
+@pytest.mark.parametrize("wrong", [["--night", "yesterday"], ["--nights", "0"]])
+def test_a_mistyped_night_is_said_to_be_one(
+    hall: Hall, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trends", "--root", str(hall.bench.config.root), *wrong]) == 2
+    assert wrong[0] in capsys.readouterr().err
