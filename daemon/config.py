@@ -18,7 +18,9 @@ from daemon.sections import (
     Canary,
     Catalogues,
     Classification,
+    Deadman,
     Differences,
+    Disc,
     Hints,
     Image,
     Instruments,
@@ -38,7 +40,9 @@ __all__ = [
     "Classification",
     "Config",
     "ConfigError",
+    "Deadman",
     "Differences",
+    "Disc",
     "Hints",
     "Image",
     "Instruments",
@@ -79,6 +83,8 @@ class Config:
     triggers: Triggers = field(default_factory=Triggers)
     hints: Hints = field(default_factory=Hints)
     canary: Canary = field(default_factory=Canary)
+    disc: Disc = field(default_factory=Disc)
+    deadman: Deadman = field(default_factory=Deadman)
     alerts: Alerts = field(default_factory=Alerts)
     instrument: Instruments = field(default_factory=Instruments)
     outbox: Outbox = field(default_factory=Outbox)
@@ -151,6 +157,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "triggers": Triggers,
     "hints": Hints,
     "canary": Canary,
+    "disc": Disc,
+    "deadman": Deadman,
     "alerts": Alerts,
     "instrument": Instruments,
     "outbox": Outbox,

@@ -283,6 +283,40 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disc:
+    """When the room for products counts as short."""
+
+    warn_h: float = field(
+        default=24.0,
+        metadata=_doc(
+            "room that lasts no longer at the present rate is told of, and a quarter of it again",
+            at_least=0,
+        ),
+    )
+    warn_gb: float = field(
+        default=5.0, metadata=_doc("and so is less room than this, whatever the rate", at_least=0)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadman:
+    """What `daemon/deadman.py` looks at from outside (systemd/alfoscd-deadman.timer)."""
+
+    push_url: str = field(
+        default="", metadata=_doc("asked at every look, with /fail behind it in trouble")
+    )
+    recipients: tuple[str, ...] = field(
+        default=(), metadata=_doc("who gets its mail; empty takes those of [mail]")
+    )
+    raw_limit_s: float = field(
+        default=3600.0, metadata=_doc("a raw frame is taken in by then", at_least=1)
+    )
+    report_by_h: float = field(
+        default=12.0, metadata=_doc("hour UT by which a night's report is there", at_least=0)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Triggers:
     """Which notices of events the new sources on an image are compared with."""
 

@@ -31,6 +31,7 @@ from daemon.status_words import WARNING
 from daemon.triggers.watch import SpoolWatch
 from daemon.work.courier_keeper import COURIER, CourierKeeper
 from daemon.work.crew import TASKS, Crew, attempts_limit
+from daemon.work.disc_watch import DiscWatch
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
 from daemon.work.plan import FETCH_KEY, review_request
@@ -81,6 +82,7 @@ class EngineRoom:
         self.intake = intake
         self.triggers = SpoolWatch(config.trigger_spool, self.queue, clock)
         self.crew = Crew(config, self.queue, clock, tasks=tasks)
+        self.disc = DiscWatch(config.root, self.archive, clock, config.disc)
         self._next_heartbeat = 0.0
         self._next_expired = 0.0
         self.proven_s = clock.monotonic()
@@ -108,6 +110,7 @@ class EngineRoom:
             self.crew.tend()
             self._forget_departed()
             self._take_back_expired()
+            self.disc.step()
             self._show_life()
         except StorePaused as error:
             log.warning("waiting for the database: %s", error)
@@ -135,7 +138,8 @@ class EngineRoom:
     def describe(self) -> str:
         """Return one line for the service manager."""
         crew = f"{self.crew.busy} of {len(self.crew.pids)} workers busy"
-        troubles = "".join(f"{WARNING}{text}" for text in self.intake.tree.warnings)
+        said = [*self.intake.tree.warnings, *filter(None, [self.disc.warning])]
+        troubles = "".join(f"{WARNING}{text}" for text in said)
         return f"{crew}, {self.intake.settling} files settling{troubles}"
 
     def _forget_departed(self) -> None:

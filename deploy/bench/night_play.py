@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from daemon.memory.records import JobRequest
+    from daemon.schedule.occasions import Occasion
     from daemon.work.supervisor import EngineRoom
     from deploy.bench.night_plan import Night
     from tests.daemon.slack_server import SlackServer
@@ -120,6 +121,9 @@ class _OftenTimetable(Timetable):
         super().start()
         assert self._scheduler is not None
         self._scheduler.add_job(self._wake, "interval", seconds=1, id="every second")
+
+    def coming(self) -> list[Occasion]:
+        return []
 
 
 @dataclass(slots=True)
