@@ -8,10 +8,13 @@ from daemon.layout import version_of
 from daemon.publish.words import clean, number
 
 if TYPE_CHECKING:
-    from daemon.memory.records import FrameRecord, ProductRecord
+    from collections.abc import Sequence
+
+    from daemon.memory.records import CombinationRecord, FrameRecord, ProductRecord
 
 _QUALITIES = {0: "good", 1: "good", 2: "usable", 3: "check it", 4: "bad", 5: "failed"}
 _MOST_FLAGS = 6
+_MOST_NAMES = 12
 
 
 def product_text(
@@ -40,13 +43,46 @@ def product_text(
     return "\n".join(lines)
 
 
+def combination_text(made: CombinationRecord, before: CombinationRecord | None = None) -> str:
+    """Return a combination or a stack in a few lines.
+
+    Parameters
+    ----------
+    before
+        What was made of the same group earlier.
+    """
+    said = _QUALITIES.get(made.quality, "")
+    quality = f"quality {made.quality}{f' ({said})' if said else ''}, {made.state}"
+    lines = [
+        f"{clean(made.target, 60)}  {clean(made.setup, 60)}  "
+        f"{len(made.members)} exposures combined  {number(made.exposure_s, 'g')} s  "
+        f"{quality}{_figures(made)}",
+        f"made of {_names([each.stem for each in made.members])}",
+    ]
+    if before is not None:
+        was = {each.stem for each in before.members}
+        new = [each.stem for each in made.members if each.stem not in was]
+        now = f"new in it: {_names(new)}" if new else "made again of better ones"
+        lines.append(f"replaces the one of {len(before.members)} exposures; {now}")
+    lines += [
+        f"• without {clean(stem, 40)}: {clean(why, 200)}"
+        for stem, why in made.excluded[:_MOST_FLAGS]
+    ]
+    return "\n".join(lines)
+
+
+def _names(stems: Sequence[str]) -> str:
+    shown = ", ".join(clean(stem, 40) for stem in stems[:_MOST_NAMES])
+    return f"{shown} and {len(stems) - _MOST_NAMES} more" if len(stems) > _MOST_NAMES else shown
+
+
 def _quality(product: ProductRecord) -> str:
     said = _QUALITIES.get(product.quality, "")
     state = f"{product.state} v{version_of(product.main_path)}"
     return f"quality {product.quality}{f' ({said})' if said else ''}, {state}"
 
 
-def _figures(product: ProductRecord) -> str:
+def _figures(product: ProductRecord | CombinationRecord) -> str:
     found = product.measurements
     said = []
     if "snr" in found:

@@ -19,6 +19,7 @@ from daemon.memory.records import (
     ProductState,
 )
 from daemon.publish.combined_page import Combination, combined_picture
+from daemon.work.announce import announce_combination
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.classification import class_measurements, classification_of
 from daemon.work.groups import Candidate, Group, frames_of, members_and_others
@@ -89,6 +90,7 @@ def combine_group(bench: Bench, job: Job) -> None:
         record = drawn(bench, record, chosen, combined, classification=found)
     with writing(bench.engine) as session:
         bench.archive.record_combination(record, within=session)
+        announce_combination(bench, [each.frame for each in members], record, before, session)
         bench.queue.finish(job, within=session)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from daemon.memory.database import writing
 from daemon.memory.records import CombinationRecord, JobState, MemberRecord, ProductState
 from daemon.publish.stack_page import StackCase, stack_picture
+from daemon.work.announce import announce_combination
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.outcomes import TryLater
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, save_picture
@@ -64,6 +65,9 @@ def stack_sequence(bench: Bench, job: Job) -> None:
         record = _drawn(bench, record, made)
     with writing(bench.engine) as session:
         bench.archive.record_combination(record, within=session)
+        used = {each.stem for each in record.members}
+        shown = [frame for frame in frames if frame.stem in used]
+        announce_combination(bench, shown, record, before, session)
         bench.queue.finish(job, within=session)
 
 

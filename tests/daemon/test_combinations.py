@@ -12,8 +12,9 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from daemon.config import Classification, Config, Paths
+from daemon.config import Classification, Config, Paths, Programme, Slack
 from daemon.memory.database import writing
+from daemon.memory.messages import Topic
 from daemon.memory.records import (
     Decision,
     FlagRecord,
@@ -390,3 +391,47 @@ def test_a_combination_is_classified_too_and_says_so_everywhere(tmp_path) -> Non
     assert "# CLASSIFICATION Ia (Ia-norm)" in record.paths["combined_ascii"].read_text()
     (said,) = json.loads(record.paths["plot_facts"].read_text())["classification"]
     assert said.startswith("Ia (Ia-norm)")
+
+
+def told(bench):
+    notices = bench.archive.notices(Topic.PRODUCT)
+    return [each.message for each in reversed(notices)]
+
+
+def listened_to(bench, **programmes):
+    slack, rules = Slack(channel="C1"), {"*": Programme(open=True), **programmes}
+    return replace(bench, config=replace(bench.config, slack=slack, programmes=rules))
+
+
+def test_each_version_of_a_combination_is_told_once_and_a_silent_site_is_told_nothing(
+    bench,
+) -> None:
+    for number in (1, 2):
+        reduced(bench, take(bench, number))
+    run(bench)
+    assert told(bench) == []
+    bench = listened_to(bench)
+    reduced(bench, take(bench, 3))
+    run(bench)
+    run(bench)
+    (first,) = told(bench)
+    assert "3 exposures combined  900 s" in first.text
+    assert "replaces the one of 2 exposures; new in it: ALGc010003" in first.text
+    assert (first.night, first.target) == (NIGHT, "SN 2026abc")
+    assert first.attachments == (only(bench).paths["plot"],)
+    reduced(bench, take(bench, 4))
+    run(bench)
+    assert len(told(bench)) == 2
+
+
+def test_what_is_of_a_closed_programme_and_of_another_is_shown_to_neither(bench) -> None:
+    bench = listened_to(bench, closed=Programme(open=False))
+    reduced(bench, take(bench, 1, programme="closed"))
+    reduced(bench, take(bench, 2, programme="65-001"))
+    run(bench)
+    assert len(only(bench).members) == 2
+    assert told(bench) == []
+    for number in (1, 2):
+        reduced(bench, take(bench, 10 + number, target="SN 2026xyz", programme=f"65-00{number}"))
+    run(bench)
+    assert [each.programme for each in told(bench)] == [""]

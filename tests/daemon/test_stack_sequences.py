@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from daemon.config import Programme, Slack
+from daemon.memory.messages import Topic
 from daemon.memory.records import Decision, JobKind, Verdict
 from daemon.status import read_status
 from daemon.work.groups import after_product
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageHall]:
-    hall = ImageHall(tmp_path_factory.mktemp("stack"), simulated_images())
+    heard = {"slack": Slack(channel="C1"), "programmes": {"*": Programme(open=True)}}
+    hall = ImageHall(tmp_path_factory.mktemp("stack"), simulated_images(), **heard)
     hall.fill_catalogues()
     hall.put(*BIASES, *FLATS)
     hall.work(until_s=600)
@@ -62,6 +65,13 @@ def test_a_sequence_is_added_by_itself_and_goes_deeper(
     assert {name: panel for name, panel in panels.items() if "failed" in panel} == {}
     (line,) = read_status(hall.bench.config.database, now=hall.clock.now()).combinations
     assert (line.target, line.setup) == ("AT2026img", "r_SDSS")
+
+
+def test_a_stack_is_told_with_its_page(hall: ImageHall, record: CombinationRecord) -> None:
+    told = [each.message for each in hall.bench.archive.notices(Topic.PRODUCT)]
+    (stack,) = [each for each in told if each.key.startswith("combination:")]
+    assert stack.attachments == (record.paths["plot"],)
+    assert "2 exposures combined" in stack.text
 
 
 def test_a_stack_that_is_current_is_left_alone(hall: ImageHall, record: CombinationRecord) -> None:
