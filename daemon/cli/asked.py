@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING
 from daemon.cli.find_frame import find, which
 from daemon.cli.options import configuration
 from daemon.config import ConfigError
+from daemon.work.asked import Unusable, master_named
 
 if TYPE_CHECKING:
     import argparse
 
-    from calibration_store.records import MasterRecord
-    from calibration_store.store import CalibrationStore
     from daemon.config import Config
     from daemon.memory.archive import Archive
     from daemon.memory.records import FrameRecord
 
-_SHORTEST_KEY = 6
-
-
-class Unusable(Exception):
-    """What was asked for cannot be done; the message says why and what can."""
+__all__ = ["Unusable", "existing_database", "master_named", "one_frame"]
 
 
 def existing_database(args: argparse.Namespace) -> Config:
@@ -52,13 +47,3 @@ def one_frame(archive: Archive, name: str, night: str | None = None) -> FrameRec
     if len(found) != 1:
         raise Unusable(which(archive, name, found))
     return found[0]
-
-
-def master_named(store: CalibrationStore, name: str, role: str = "") -> MasterRecord | None:
-    """Return the newest master of this file name or key, or of the beginning of its key."""
-    stem = name.rsplit("/", 1)[-1].removesuffix(".fits")
-    found = [item for item in store.everything() if item.path.stem == stem or item.key == name]
-    if not found and len(name) >= _SHORTEST_KEY:
-        found = [item for item in store.everything() if item.key.startswith(name)]
-        found = found if len(found) == 1 else []
-    return max(found, key=lambda item: (item.role == role, item.version), default=None)

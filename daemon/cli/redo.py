@@ -186,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _ask(args: argparse.Namespace, config: Config, archive: Archive, frame: FrameRecord) -> int:
     from daemon.cli.asked import Unusable
-    from daemon.cli.redo_request import request_of
+    from daemon.work.redo_request import request_of
 
     try:
         settings = _settings(args, frame)
@@ -258,16 +258,11 @@ def ranges(text: str) -> tuple[tuple[float, float], ...]:
 
 
 def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:
-    from daemon.memory.records import PRIORITY_SCIENCE
-    from daemon.work.jobs import JobQueue
-    from daemon.work.plan import reduce_request
+    from daemon.work.redo_request import submit_redo
 
     clock = archive.clock
-    request = reduce_request(
-        frame, priority=PRIORITY_SCIENCE - 5, now=clock.now(), redo=redo.to_json()
-    )
     before = archive.current_product(frame.id)
-    JobQueue(archive.engine, clock).submit(request)
+    submit_redo(archive, frame, redo)
     target = clean(frame.identity.target, 40)
     print(f"{frame.stem} ({target}, night {frame.night}): {redo.in_words}")
     if before is not None:

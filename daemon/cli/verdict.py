@@ -1,21 +1,18 @@
-"""Accept or reject a product: a person's word beside the automatic quality."""
+"""Accept or reject a product from the terminal."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from daemon.layout import version_of
-from daemon.memory.records import Decision, Verdict
-from daemon.work.groups import after_product
-from daemon.work.jobs import JobQueue
-from daemon.work.stack_groups import after_image
+from daemon.work.asked import Unusable
+from daemon.work.verdicts import judge as note_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from daemon.memory.archive import Archive
-    from daemon.memory.records import FrameRecord, ProductRecord
+    from daemon.memory.records import FrameRecord
 
 
 def judge(
@@ -28,75 +25,19 @@ def judge(
     answers: Mapping[str, str] | None = None,
     remark: str = "",
 ) -> int:
-    """Note the verdict on one version; nothing is reduced again."""
-    history = archive.product_history(frame.id)
-    current = archive.current_product(frame.id)
-    if current is None:
-        return _refuse(f"{frame.stem} has no product yet: see `alfoscd status`")
-    wanted = newest_of(history, version) if version is not None else current
-    if wanted is None:
-        known = ", ".join(str(number) for number in sorted({_version(item) for item in history}))
-        return _refuse(f"{frame.stem} has no version {version}; there are: {known}")
-    decision = Decision.ACCEPTED if accept else Decision.REJECTED
-    verdict = Verdict(
-        decision=decision,
-        user=user,
-        at=archive.clock.now(),
-        answers=answers or {},
-        remark=remark,
-    )
-    archive.decide(wanted, verdict)
-    print(f"{frame.stem} version {_version(wanted)} is {decision} by {user}; ", end="")
-    if accept:
-        print("nothing automatic replaces it any more")
-    else:
-        _go_back(archive, frame, history, wanted, current)
-    queue = JobQueue(archive.engine, archive.clock)
-    for request in (*after_product(archive, frame), *after_image(archive, frame)):
-        queue.submit(request)
+    """Note the verdict on one version and print what follows; return 0, or 2 where it cannot be."""
+    try:
+        said = note_verdict(
+            archive,
+            frame,
+            accept=accept,
+            version=version,
+            user=user,
+            answers=answers,
+            remark=remark,
+        )
+    except Unusable as error:
+        print(f"alfoscd: {error}", file=sys.stderr)
+        return 2
+    print(said)
     return 0
-
-
-def _go_back(
-    archive: Archive,
-    frame: FrameRecord,
-    history: list[ProductRecord],
-    wanted: ProductRecord,
-    current: ProductRecord,
-) -> None:
-    """Let the version before a rejected one count again, if there is a good one."""
-    earlier = None
-    if (wanted.key, wanted.generation) == (current.key, current.generation):
-        earlier = _last_good(history, wanted)
-    if earlier is not None:
-        archive.make_current(earlier)
-        print(f"version {_version(earlier)} counts again")
-    else:
-        hint = "--skip-cr" if wanted.recipe == "image" else "--center PX"
-        print(f"try `alfoscd redo {frame.stem} {hint}`, or leave it rejected")
-
-
-def newest_of(history: list[ProductRecord], version: int) -> ProductRecord | None:
-    """Return the product whose files carry this version now."""
-    same = [item for item in history if _version(item) == version]
-    return same[-1] if same else None
-
-
-def _last_good(history: list[ProductRecord], rejected: ProductRecord) -> ProductRecord | None:
-    """Return the latest other version that nobody rejected and whose files are there."""
-    versions = sorted({_version(item) for item in history} - {_version(rejected)}, reverse=True)
-    for version in versions:
-        item = newest_of(history, version)
-        refused = item is not None and item.verdict is not None and not item.is_accepted
-        if item is not None and not refused and all(p.is_file() for p in item.paths.values()):
-            return item
-    return None
-
-
-def _version(product: ProductRecord) -> int:
-    return version_of(product.main_path)
-
-
-def _refuse(sentence: str) -> int:
-    print(f"alfoscd: {sentence}", file=sys.stderr)
-    return 2

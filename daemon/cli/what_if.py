@@ -73,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(bench: Bench, frame: FrameRecord, args: argparse.Namespace) -> list[str]:
-    from daemon.cli.redo_request import request_of
     from daemon.cli.why import names_of_masters
     from daemon.publish.explanation import difference_lines, selection_lines
     from daemon.work.calibrations import select_masters
+    from daemon.work.redo_request import request_of
     from daemon.work.roles import product_of
 
     product = product_of(frame.identity)

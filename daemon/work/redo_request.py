@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 from calibration_store.policy import why_unfit
 from calibration_store.records import MasterState
 from calibration_store.store import CalibrationStore
-from daemon.cli.asked import Unusable, master_named
+from daemon.memory.records import PRIORITY_SCIENCE
 from daemon.publish.words import clean
+from daemon.work.asked import Unusable, master_named
+from daemon.work.jobs import JobQueue
+from daemon.work.plan import reduce_request
 from daemon.work.redo import Redo
 from daemon.work.roles import NEEDS, REDUCED, product_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
 
     from daemon.memory.archive import Archive
     from daemon.memory.records import FrameRecord
@@ -48,6 +53,16 @@ def request_of(
         partner=_partner(archive, frame, partner) if partner else "",
         recover=recover,
     )
+
+
+def submit_redo(
+    archive: Archive, frame: FrameRecord, redo: Redo, within: Session | None = None
+) -> None:
+    """Let the daemon carry out a request before anything else."""
+    request = reduce_request(
+        frame, priority=PRIORITY_SCIENCE - 5, now=archive.clock.now(), redo=redo.to_json()
+    )
+    JobQueue(archive.engine, archive.clock).submit(request, within=within)
 
 
 def _partner(archive: Archive, frame: FrameRecord, name: str) -> str:
