@@ -69,6 +69,12 @@ class Slack:
     users: tuple[str, ...] = field(
         default=(), metadata=_doc("ids of those who may accept, reject and redo in Slack")
     )
+    interaction: Literal["off", "socket", "poll"] = field(
+        default="off",
+        metadata=_doc(
+            "how they are heard: off, socket (buttons and replies), poll (replies, each minute)"
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

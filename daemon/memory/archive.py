@@ -9,6 +9,7 @@ from daemon.memory.archive_combinations import CombinationArchive
 from daemon.memory.archive_differences import DifferenceArchive
 from daemon.memory.archive_frames import FrameArchive
 from daemon.memory.archive_health import HealthArchive
+from daemon.memory.archive_interactions import InteractionArchive
 from daemon.memory.archive_judgements import JudgementArchive
 from daemon.memory.archive_kinds import KindArchive
 from daemon.memory.archive_occasions import OccasionArchive
@@ -27,6 +28,7 @@ class Archive(
     AlertArchive,
     DifferenceArchive,
     JudgementArchive,
+    InteractionArchive,
     KindArchive,
     OccasionArchive,
     CandidateArchive,

@@ -31,6 +31,8 @@ _STORM_WINDOW = timedelta(hours=1)
 _MOST_PLOTS = 10
 _MOST_LINES = 60
 _DIGEST, _STORM, OPENING = "digest:", "storm:", "open:"
+#: Key of a message that only shows the pictures of another one.
+PICTURE = "picture:"
 
 
 def is_gathering(delivery: Delivery) -> bool:
@@ -147,6 +149,7 @@ def _told(archive: Archive, whole: Delivery, session: Session) -> Delivery:
 
 def digest_text(members: Sequence[Delivery]) -> str:
     """Return one line per message, and where its picture lies."""
+    members = [each for each in members if not each.message.key.startswith(PICTURE)] or members
     times = [each.message.not_before or each.created_at for each in members]
     first, last = min(times), max(times)
     lines = [
@@ -171,5 +174,5 @@ def storm_text(members: Sequence[Delivery]) -> str:
 
 
 def _plots(members: Sequence[Delivery]) -> list[Path]:
-    pictures = [path for each in members for path in each.message.attachments if path.is_file()]
-    return pictures[-_MOST_PLOTS:]
+    pictures = {path: None for each in members for path in each.message.attachments}
+    return [path for path in pictures if path.is_file()][-_MOST_PLOTS:]

@@ -203,10 +203,14 @@ def _ts_of_files(answer: SlackResponse, channel: str) -> str:
 
 
 def _there(letter: Letter) -> list[Path]:
+    if letter.message.blocks:
+        return []  # Slack drops blocks beside an upload: their pictures are a message of their own
     return [path for path in letter.message.attachments if path.is_file()][:_MOST_FILES]
 
 
 def _lost(letter: Letter) -> str:
     there = _there(letter)
+    if letter.message.blocks:
+        return ""
     left = [path for path in letter.message.attachments if path not in there]
     return "".join(f"\nnot attached: {path}" for path in left)

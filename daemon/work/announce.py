@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from daemon.conversation.buttons import product_blocks
+from daemon.layout import version_of
 from daemon.memory.messages import Message, Topic
+from daemon.outbox.gathering import PICTURE
 from daemon.outbox.routing import is_heard, programme_rules
 from daemon.publish.product_text import combination_text, product_text
 
@@ -34,10 +38,13 @@ def announce(
     """
     if not _is_news(bench, [frame]):
         return
+    text = product_text(product, frame, before)
+    has_buttons = bench.config.slack.interaction == "socket"
     message = Message(
         key=f"product:{product.frame_sha256}:{product.key}:{product.generation}",
         topic=Topic.PRODUCT,
-        text=product_text(product, frame, before),
+        text=text,
+        blocks=product_blocks(text, product) if has_buttons else (),
         night=product.night,
         target=product.target,
         programme=frame.identity.programme or "none",
@@ -53,6 +60,21 @@ def announce(
         slot=f"product:{frame.id}",
     )
     bench.archive.queue_message(message, within)
+    if has_buttons and message.attachments:
+        # Slack shows no buttons below an upload: the plot is a post of its own.
+        bench.archive.queue_message(_plot_beside(message), within)
+
+
+def _plot_beside(message: Message) -> Message:
+    """Return the plot alone, for the place where the message itself shows buttons."""
+    return replace(
+        message,
+        key=f"{PICTURE}{message.key}",
+        text=f"plot of {message.payload['stem']} v{version_of(str(message.payload['path']))}",
+        blocks=(),
+        to=("slack",),
+        slot=f"{PICTURE}{message.slot}",
+    )
 
 
 def announce_combination(

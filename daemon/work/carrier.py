@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from daemon.clock import SystemClock
 from daemon.config import Config
+from daemon.conversation.keeper import Ears
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.errors import StorePaused
@@ -77,7 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
     engine = open_database(config.database)
     archive = Archive(engine, SystemClock())
     courier = Courier(config, archive, open_sinks(config))
+    ears = Ears(archive, config)
+    ears.open()
     carry(courier, archive, lambda: leaving.is_set() or is_orphan(options.parent), leaving.wait)
+    ears.close()
     with suppress(StorePaused):
         archive.forget_heartbeat(COURIER)
     engine.dispose()

@@ -25,6 +25,7 @@ class SlackServer(ThreadingHTTPServer):
         self.posts, self.files, self.calls, self.faults = [], {}, [], []
         self.read_faults = []
         self.channels = {"C1"}
+        self.socket_url = ""
         self.released = threading.Event()
         self.lock = threading.RLock()
         self.count = 0
@@ -39,7 +40,15 @@ class SlackServer(ThreadingHTTPServer):
     def texts(self, channel="C1"):
         return [post["text"] for post in self.posts if post["channel"] == channel]
 
-    def add(self, channel, text, thread="", metadata=None, files=()):
+    def reply(self, thread, text, user="U1EVA", channel="C1", at=None, **more):
+        """Let a person write below a post; return its time stamp."""
+        self.count += 1
+        ts = f"{at if at is not None else 1700000000 + self.count}.{self.count:06d}"
+        said = {"ts": ts, "channel": channel, "text": text, "thread_ts": thread, "user": user}
+        self.posts.append({**said, **more})
+        return ts
+
+    def add(self, channel, text, thread="", metadata=None, files=(), blocks=()):
         self.count += 1
         ts = f"17000000{self.count:02d}.000100"
         self.posts.append(
@@ -49,6 +58,8 @@ class SlackServer(ThreadingHTTPServer):
                 "text": text,
                 "thread_ts": thread,
                 "metadata": metadata or {},
+                "blocks": list(blocks),
+                "bot_id": "B1",
                 "files": [{"id": each, "name": self.files[each]["name"]} for each in files],
             }
         )
@@ -73,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         query = parse_qs(path.query) | parse_qs(body.decode())
         given = {key: value[0] for key, value in query.items()}
         if "json" in self.headers.get("Content-Type", ""):
-            given = json.loads(body)
+            given = json.loads(body or b"{}")
         self.server.calls.append(method)
         self.act(method, given)
 
@@ -128,7 +139,9 @@ class Handler(BaseHTTPRequestHandler):
         thread = given.get("thread_ts", "")
         if thread and thread not in {post["ts"] for post in self.server.posts}:
             return {"ok": False, "error": "thread_not_found"}
-        ts = self.server.add(given["channel"], given["text"], thread, metadata)
+        blocks = given.get("blocks") or []
+        blocks = json.loads(blocks) if isinstance(blocks, str) else blocks
+        ts = self.server.add(given["channel"], given["text"], thread, metadata, blocks=blocks)
         return {"ok": True, "ts": ts, "channel": given["channel"]}
 
     def files_getUploadURLExternal(self, given):
@@ -144,6 +157,11 @@ class Handler(BaseHTTPRequestHandler):
         text = given.get("initial_comment", "")
         self.server.add(given["channel_id"], text, given.get("thread_ts", ""), files=ids)
         return {"ok": True, "files": [{"id": each} for each in ids]}
+
+    def apps_connections_open(self, given):
+        if not self.server.socket_url:
+            return {"ok": False, "error": "invalid_auth"}
+        return {"ok": True, "url": self.server.socket_url}
 
     def conversations_history(self, given):
         found = [p for p in self.server.posts if not p["thread_ts"]]

@@ -1,0 +1,1 @@
+"""What people answer in Slack, and what comes of it."""
