@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ HELD_PX = 500_000
 SUB_OBJECTS = 8192
 #: An object of more pixels is no source; telling apart what it holds would take gigabytes.
 FLOOD_PX = 200_000
+
+
+class _TooMuch(Exception):
+    """sep ran out of the room it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +56,16 @@ def extract(light: Image, threshold: float, **options: Any) -> Extraction:
     sky that was not subtracted), what is too large for a source is left out and the rest searched
     again.
     """
-    try:
+    with suppress(_TooMuch):
         return Extraction(*_searched(light, threshold, HELD_PX, options))
-    except Exception as problem:
-        if not _is_too_much(problem):
-            raise
     everything = light.size + 1000
     whole = {**options, "deblend_nthresh": 1}
     objects, segments = _searched(light, threshold, everything, whole)
     flooded = np.concatenate(([False], objects["npix"] > FLOOD_PX))[segments]
     # Not by sep's mask, which forgets the first rows when it filters.
     light = np.where(flooded, np.float32(0), light)
-    try:
+    with suppress(_TooMuch):
         return Extraction(*_searched(light, threshold, everything, options), flooded)
-    except Exception as problem:
-        if not _is_too_much(problem):
-            raise
     options["deblend_nthresh"] = 1
     return Extraction(*_searched(light, threshold, everything, options), flooded)
 
@@ -76,10 +75,10 @@ def _searched(
 ) -> tuple[Any, NDArray[np.int32]]:
     sep.set_sub_object_limit(SUB_OBJECTS)
     sep.set_extract_pixstack(held_px)
-    objects, segments = sep.extract(light, threshold, segmentation_map=True, **options)
+    try:
+        objects, segments = sep.extract(light, threshold, segmentation_map=True, **options)
+    except Exception as problem:  # sep has no exceptions of its own
+        if "pixel buffer full" in str(problem) or "deblending overflow" in str(problem):
+            raise _TooMuch(str(problem)) from problem
+        raise
     return objects, segments
-
-
-def _is_too_much(problem: Exception) -> bool:
-    """Tell whether sep ran out of what it was given; it has no exceptions of its own."""
-    return "pixel buffer full" in str(problem) or "deblending overflow" in str(problem)
