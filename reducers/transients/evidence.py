@@ -90,11 +90,20 @@ def _nothing_forgotten(candidate: Candidate) -> str:
         return ""
     host = candidate.measurements.get("brightened_mag", math.nan)
     if math.isfinite(host):
+        # Its magnitude is all that tells it from its entry.
+        if candidate.vetoes:
+            return ""
         return f"What is listed at its place is {host:.1f} mag fainter: its host, or itself."
     return "The catalogues of this field together forget less than one such source in 200 images."
 
 
 def _forgotten(candidate: Candidate) -> str:
+    host = candidate.measurements.get("brightened_mag", math.nan)
+    if math.isfinite(host):
+        return (
+            f"What is listed at its place is {host:.1f} mag fainter: its host, or itself; its "
+            "magnitude is not sure enough to tell."
+        )
     expected = candidate.measurements.get("unlisted_expected", math.nan)
     if not math.isfinite(expected):
         return "Nobody knows how many such stars the catalogues forget here."

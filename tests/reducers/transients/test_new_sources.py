@@ -269,6 +269,16 @@ def test_a_source_that_outshines_the_entry_at_its_place_is_new_and_its_host_is_t
     found = find_new_sources(FIELD, twice(replace(entries, magnitudes={"r": magnitude})))
     assert [one.number for one in found.candidates] == [1]
     assert "3.9 mag fainter" in found.candidates[0].reasons[0]
+    assert found.candidates[0].standing is Standing.NEW
+    row, column = int(FIELD.sources.y_px[0]), int(FIELD.sources.x_px[0])
+    mask = FIELD.mask.copy()
+    mask[row, column + 2] = Mask.COSMIC
+    struck = replace(FIELD, mask=mask)
+    (doubted,) = find_new_sources(
+        struck, twice(replace(entries, magnitudes={"r": magnitude}))
+    ).candidates
+    assert doubted.standing is Standing.UNVETTED
+    assert "not sure enough" in doubted.reasons[0]
 
 
 def test_the_light_of_a_neighbour_is_not_taken_for_a_shape() -> None:
