@@ -18,7 +18,7 @@ from daemon.delivery import Style, deliver
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
 from daemon.memory.messages import DeliveryState
-from daemon.memory.records import JobState
+from daemon.memory.records import JobKind, JobState
 from daemon.schedule.timetable import Timetable
 from daemon.work.jobs import JobQueue
 from daemon.work.supervisor import SCHEDULED, Supervisor
@@ -289,10 +289,15 @@ def _until_quiet(night: Night, clock: NightClock, played: Played, limit_s: float
                 job
                 for state in (JobState.RUNNING, JobState.WAITING)
                 for job in queue.jobs(state, 10_000)
-                if job.not_before < now + timedelta(hours=1)
+                # What catalogues lack is asked for again much later.
+                if job.kind is not JobKind.FETCH and job.not_before < now + timedelta(hours=1)
             ]
             counts = archive.count_deliveries()
             unsent = sum(counts.get(state, 0) for state in _UNSENT)
+            for job in left:
+                # It looks every few minutes whether the last reduction has ended.
+                if {each.kind for each in left} == {JobKind.REPORT}:
+                    queue.hasten(job.key, now)
             if clock.now() > rise + _AFTER_SUNRISE and not left and not unsent:
                 return True
     return False
