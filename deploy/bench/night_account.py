@@ -56,6 +56,8 @@ def posts_of(played: Played, slack: SlackServer) -> Posts:
     wrong = []
     for notice in queued:
         message, how = notice.message, state.get(notice.message.key, DeliveryState.OVERTAKEN)
+        if not message.key.startswith("product:"):
+            continue  # a digest: its lines are counted
         title = message.text.splitlines()[0]
         whole = sum(text.startswith(message.text) for text in texts)
         told = sum(count for line, count in lines.items() if title in line)
