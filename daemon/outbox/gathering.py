@@ -30,6 +30,8 @@ _TOGETHER = (Topic.PRODUCT, Topic.HINT, Topic.CHANGE)
 _STORM_WINDOW = timedelta(hours=1)
 _MOST_PLOTS = 10
 _MOST_LINES = 60
+#: Slack cuts a longer text, and with it whole messages; escapes and the ends need some room.
+_ROOM = 3300
 _DIGEST, _STORM, OPENING = "digest:", "storm:", "open:"
 #: Key of a message that only shows the pictures of another one.
 PICTURE = "picture:"
@@ -152,18 +154,32 @@ def digest_text(members: Sequence[Delivery]) -> str:
     members = [each for each in members if not each.message.key.startswith(PICTURE)] or members
     times = [each.message.not_before or each.created_at for each in members]
     first, last = min(times), max(times)
-    lines = [
+    head = (
         f"{len(members)} messages of {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UT, "
         "told together because they could not be sent when they came:"
+    )
+    lines = [
+        f"• {when:%H:%M} {each.message.title}" for each, when in zip(members, times, strict=True)
     ]
-    for each, when in zip(members[:_MOST_LINES], times, strict=False):
+    del lines[_MOST_LINES:]
+    while sum(map(len, lines)) + len(lines) > _ROOM:
+        lines.pop()
+    left = _ROOM - sum(map(len, lines)) - len(lines)
+    # Every message comes before any place of a picture: what is cut off nobody reads.
+    for number, each in enumerate(members[: len(lines)]):
         plots = "".join(f"  {path}" for path in each.message.attachments)
-        lines.append(f"• {when:%H:%M} {each.message.title}{plots}")
-    if len(members) > _MOST_LINES:
-        lines.append(f"• and {len(members) - _MOST_LINES} more: see `alfoscd status`")
+        left -= len(plots)
+        if left < 0:
+            break
+        lines[number] += plots
+    if len(members) > len(lines):
+        lines.append(f"• and {len(members) - len(lines)} more: see `alfoscd status`")
     shown = len(_plots(members))
     if shown < sum(bool(each.message.attachments) for each in members):
-        lines.append(f"The last {shown} pictures are attached; the others lie where it says.")
+        lines.append(
+            f"The last {shown} pictures are attached; the others lie in plots/ of the night."
+        )
+    lines.insert(0, head)
     return "\n".join(lines)
 
 

@@ -366,3 +366,16 @@ def test_settings_of_the_outbox_are_obeyed(post, slack):
         post.archive.queue_message(product(number))
     post.run()
     assert sum("3 messages" in each for each in slack.texts()) == 1
+
+
+def test_a_digest_names_every_message_before_the_place_of_any_picture(post, slack, tmp_path):
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    for number in range(1, 31):
+        plot = folder / f"verify_{number}.png"
+        plot.write_bytes(b"png")
+        post.archive.queue_message(product(number, plot=plot))
+    post.run()
+    (digest,) = [text for text in slack.texts() if "30 messages" in text]
+    assert digest.count("•") == 30
+    assert "more characters" not in digest
