@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Names = Mapping[str, str]
 
 WIDTH = 100
+#: More masters than this that were left for one reason are counted.
+_ONE_BY_ONE = 3
 
 
 def frame_lines(frame: FrameRecord, changes: Sequence[KindChange] = ()) -> list[str]:
@@ -127,10 +129,17 @@ def file_lines(product: ProductRecord) -> list[str]:
 
 
 def _rejections(rejected: Iterable[tuple[str, str]], names: Names) -> list[str]:
-    lines: list[str] = []
+    """Return why the others were not chosen; many with the same reason share a line."""
+    by_reason: dict[str, list[str]] = {}
     for key, reason in rejected:
-        lines += _fold(f"    not {names.get(key, key[:12])}: {reason}")
-    return lines
+        by_reason.setdefault(reason, []).append(names.get(key, key[:12]))
+    lines: list[str] = []
+    for reason, masters in by_reason.items():
+        if len(masters) <= _ONE_BY_ONE:
+            lines += (f"    not {name}: {reason}" for name in masters)
+        else:
+            lines.append(f"    not {masters[0]} and {len(masters) - 1} others: {reason}")
+    return [folded for line in lines for folded in _fold(line)]
 
 
 def _shown(value: float | None) -> str:

@@ -12,7 +12,8 @@ from calibration_store.history import standing_at
 from calibration_store.records import MasterState
 from daemon.cli.main import main
 from daemon.cli.what_if import time_utc
-from daemon.memory.records import FileState, JobState
+from daemon.memory.records import Choice, FileState, JobState
+from daemon.publish.explanation import choice_lines
 from daemon.publish.pfc import pfc_text, read_pfc
 from daemon.work.plan import reduce_request
 from daemon.work.redo import Redo
@@ -85,6 +86,18 @@ def test_why_names_every_role_with_its_reason_and_every_flag_with_its_limit(
         assert f"{flag.name}  quality {flag.quality}" in said
     assert bias_of(seen) in said
     assert "do: " in said
+
+
+def test_many_masters_that_fail_for_one_reason_share_a_line() -> None:
+    alike = tuple((f"key{n}", "grism Grism_#4, not Grism_#7") for n in range(40))
+    choice = Choice(
+        role="ARC", master_key="", rung="none", reason="none fits",
+        rejected=(*alike, ("other", "banned: light leak")),
+    )  # fmt: skip
+    said = "\n".join(choice_lines([choice], {}))
+    assert "not key0 and 39 others: grism Grism_#4, not Grism_#7" in said
+    assert "not other: banned: light leak" in said
+    assert len(said.splitlines()) == 4
 
 
 def test_why_of_a_bias_names_the_master_it_is_in(seen: Hall, type_in: Run) -> None:
