@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from astropy import units as u
 from astropy.coordinates import EarthLocation, SkyCoord
 from astropy.time import Time
-from astropy.utils import iers
+
+from reducers.earth_rotation import tables_at_hand
 
 if TYPE_CHECKING:
     from reducers.identity import Identity
@@ -28,10 +29,7 @@ def velocity_km_s(identity: Identity, instrument: Instrument) -> float | None:
         instrument.longitude_deg * u.deg, instrument.latitude_deg * u.deg
     )
     target = SkyCoord(identity.ra_deg * u.deg, identity.dec_deg * u.deg)
-    with (
-        iers.conf.set_temp("auto_download", value=False),
-        iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
-    ):
+    with tables_at_hand():
         found = target.radial_velocity_correction(
             "barycentric", obstime=Time(middle), location=place
         )

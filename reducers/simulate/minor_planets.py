@@ -13,9 +13,10 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import EarthLocation, get_body_barycentric, get_body_barycentric_posvel
 from astropy.time import Time
-from astropy.utils import iers
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicHermiteSpline
+
+from reducers.earth_rotation import tables_at_hand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +101,7 @@ def mpcorb_lines(
 
 def _site(seen: Time, longitude_deg: float, latitude_deg: float) -> NDArray[np.float64]:
     place = EarthLocation.from_geodetic(longitude_deg * u.deg, latitude_deg * u.deg, 2382 * u.m)
-    with (
-        iers.conf.set_temp("auto_download", value=False),
-        iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
-    ):
+    with tables_at_hand():
         local, _ = place.get_gcrs_posvel(seen)
     earth = get_body_barycentric("earth", seen, ephemeris="builtin")
     return np.asarray((earth + local).xyz.to_value("au"))

@@ -218,5 +218,13 @@ def test_the_earth_moves_as_fast_as_it_does() -> None:
     assert abs(found.mean()) < 0.8
 
 
+def test_years_beyond_the_tables_of_the_earths_rotation_the_velocity_is_still_told() -> None:
+    alfosc = load_instrument("alfosc")
+    seen = [datetime(year, 6, 1, 2, tzinfo=UTC) for year in (2025, 2028)]
+    there = [velocity_km_s(replace(SCIENCE, observed_at=when), alfosc) for when in seen]
+    # The same day three years later: the Earth is within a day of the same place.
+    assert there[1] == pytest.approx(there[0], abs=0.8)
+
+
 def test_a_header_without_a_position_has_no_velocity() -> None:
     assert velocity_km_s(replace(SCIENCE, ra_deg=None), load_instrument("alfosc")) is None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from astropy.coordinates import AltAz, EarthLocation, get_sun
 from astropy.time import Time
-from astropy.utils import iers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from daemon.schedule.occasions import occasions_of
 from daemon.schedule.timetable import Timetable
 from daemon.work.backup import BackupDamaged, copy_database
 from daemon.work.jobs import JobQueue
+from reducers.earth_rotation import tables_at_hand
 from reducers.profiles import load_instrument
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_night_has_its_occasions_in_order() -> None:
 def test_the_twilights_are_astropys() -> None:
     place = EarthLocation.from_geodetic(ALFOSC.longitude_deg, ALFOSC.latitude_deg, 2382)
     found = twilights(NIGHT, ALFOSC)
-    with iers.conf.set_temp("auto_download", False):
+    with tables_at_hand():
         for when, wanted in (
             (found.sunset, -0.833),
             (found.evening, -6.0),

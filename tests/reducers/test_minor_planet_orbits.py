@@ -5,8 +5,8 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import EarthLocation, get_body_barycentric
 from astropy.time import Time
-from astropy.utils import iers
 
+from reducers.earth_rotation import tables_at_hand
 from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines
 from reducers.transients.ephemeris import places
 from reducers.transients.night_sweep import exact_places, passing, sweep
@@ -112,10 +112,7 @@ def test_orbits_of_several_epochs_are_carried_as_each_alone() -> None:
 def test_the_telescope_stands_where_astropy_has_it() -> None:
     place = EarthLocation.from_geodetic(-17.8851 * u.deg, 28.7573 * u.deg, 2382 * u.m)
     for mjd in (60123.4, 61000.9):
-        with (
-            iers.conf.set_temp("auto_download", value=False),
-            iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
-        ):
+        with tables_at_hand():
             there, _ = place.get_gcrs_posvel(Time(mjd, format="mjd", scale="utc"))
         off = there.xyz.to_value("km") - NOT.geocentric(mjd) * 149597870.7
         assert np.linalg.norm(off) < 1.0
