@@ -143,9 +143,16 @@ def write_fits_atomically(path: Path, hdus: HDUList) -> None:
     _replace(path, lambda stream: hdus.writeto(stream, output_verify="exception"))
 
 
-def remove_unfinished(root: Path) -> int:
-    """Delete what a killed writer left half written below the root; return how many files."""
-    left = [path for path in root.rglob(".*.tmp") if _UNFINISHED.search(path.name)]
+def remove_unfinished(root: Path, pid: int | None = None) -> int:
+    """Delete what killed writers left half written below the root; return how many files.
+
+    Parameters
+    ----------
+    pid
+        Only what this process left; others may be writing.
+    """
+    own = ".*.tmp" if pid is None else f".*.{pid}-*.tmp"
+    left = [path for path in root.rglob(own) if _UNFINISHED.search(path.name)]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)

@@ -88,11 +88,17 @@ class Crew:
         self.last_heard = clock.monotonic()
         self.deaths = 0
         self._departed: list[str] = []
+        self._killed: list[int] = []
 
     def departed(self) -> list[str]:
         """Return the names of the workers that have ended since the last call."""
         names, self._departed = self._departed, []
         return names
+
+    def killed(self) -> list[int]:
+        """Return the process ids of the workers that died since the last call."""
+        pids, self._killed = self._killed, []
+        return pids
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -147,6 +153,8 @@ class Crew:
             self._workers.remove(worker)
             self._departed.append(worker.name)
             code = worker.process.returncode
+            if code != 0:
+                self._killed.append(worker.process.pid)
             if code == 0:
                 self._wait_s = 0.0
                 continue

@@ -12,9 +12,11 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daemon.arrival.errand import Errand
 from daemon.arrival.intake import Intake
 from daemon.arrival.sighting import RawNames
 from daemon.arrival.watch import Watcher
@@ -109,6 +111,7 @@ class EngineRoom:
             self.triggers.step()
             self.crew.tend()
             self._forget_departed()
+            self._sweep_after_the_dead()
             self._take_back_expired()
             self.disc.step()
             self._show_life()
@@ -141,6 +144,11 @@ class EngineRoom:
         said = [*self.intake.tree.warnings, *filter(None, [self.disc.warning])]
         troubles = "".join(f"{WARNING}{text}" for text in said)
         return f"{crew}, {self.intake.settling} files settling{troubles}"
+
+    def _sweep_after_the_dead(self) -> None:
+        """Delete what dead workers left half written, without waiting for the storage."""
+        for pid in self.crew.killed():
+            Errand(partial(remove_unfinished, self.config.root, pid), "files of a dead worker")
 
     def _forget_departed(self) -> None:
         for name in self.crew.departed():
