@@ -13,9 +13,9 @@ from daemon.memory.candidate_tables import CandidateRow
 from daemon.memory.records import ProductState
 from daemon.memory.tables import ProductRow
 from reducers.quality import Flag
+from reducers.transients.angle import angle_arcsec
 from reducers.transients.candidate import Candidate, Standing
 from reducers.transients.localisation import Colour
-from reducers.transients.sphere import separation_arcsec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ class CandidateArchive(ArchiveWing):
         query = _near(_current(), ra_deg, dec_deg, radius_arcsec)
         found = self._candidates(query, within)
         away = [
-            float(separation_arcsec(ra_deg, dec_deg, one.candidate.ra_deg, one.candidate.dec_deg))
+            angle_arcsec(ra_deg, dec_deg, one.candidate.ra_deg, one.candidate.dec_deg)
             for one in found
         ]
         order = sorted(range(len(found)), key=lambda index: away[index])
@@ -187,9 +187,7 @@ def _source_at(session: Session, candidate: Candidate) -> int:
     query = _near(select(CandidateRow), candidate.ra_deg % 360, candidate.dec_deg, SAME_ARCSEC)
     best, source = SAME_ARCSEC, 0
     for row in session.scalars(query):
-        away = float(
-            separation_arcsec(row.ra_deg, row.dec_deg, candidate.ra_deg, candidate.dec_deg)
-        )
+        away = angle_arcsec(row.ra_deg, row.dec_deg, candidate.ra_deg, candidate.dec_deg)
         if away <= best:
             best, source = away, row.source_id
     return source

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import f as fisher
+from scipy.special import fdtrc
 
 from reducers.errors import NotEnoughFrames
 from reducers.frame import Frame, Image, Mask
@@ -154,7 +154,7 @@ def _chance(even: Surface, best: Surface, number: int) -> float:
         return 1.0
     terms, free = best.terms, max(number - best.terms - 1, 1)
     ratio = (even.chi2 - best.chi2) / terms / max(best.chi2 / best.freedom, 1.0)
-    return float(fisher.sf(max(ratio, 0.0), terms, free))
+    return float(fdtrc(terms, free, max(ratio, 0.0)))
 
 
 def on_field(

@@ -92,7 +92,9 @@ def test_findnew_refuses_in_words_what_it_cannot_read(hall, tmp_path, capsys) ->
 
 
 def test_status_and_report_tell_of_it_in_one_line(hall, capsys) -> None:
+    said = {}
     for command in ("status", "report"):
         main([command, "--root", str(hall.bench.config.root)])
-        said = " ".join(capsys.readouterr().out.split())
-        assert f"new sources, 1 images searched: 1 (on {PLAN.stem}) new" in said
+        said[command] = " ".join(capsys.readouterr().out.split())
+    assert f"new sources, 1 images searched: 1 (on {PLAN.stem}) new" in said["status"]
+    assert "images 1; candidates: new 1" in said["report"]

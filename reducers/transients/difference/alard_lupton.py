@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from reducers.imaging.stamps import stamps_around
+from reducers.transients.difference.fourier import fftconvolve
 
 if TYPE_CHECKING:
     from reducers.frame import Image, Vector

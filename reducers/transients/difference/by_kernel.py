@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
-from scipy.signal import fftconvolve
 
 from reducers.transients.difference.alard_lupton import convolved, fit_kernel
+from reducers.transients.difference.fourier import fftconvolve
 from reducers.transients.difference.planes import scale_ratio, taper
 from reducers.transients.difference.zogy import Matched
 
