@@ -82,7 +82,10 @@ def _waiting(archive: Archive, beside: Delivery) -> list[Delivery]:
 def _join(
     archive: Archive, members: Sequence[Delivery], prefix: str, not_before: datetime | None
 ) -> Delivery | None:
-    """Let deliveries be told by the open gathering of their kind, or by a new one."""
+    """Let deliveries be told by the open gathering of their kind, or by a new one.
+
+    What a digest has no room for waits for the next one.
+    """
     sink, address = members[0].sink, members[0].address
     with writing(archive.engine) as session:
         same = [
@@ -95,7 +98,11 @@ def _join(
         _close_unopened(archive, sink, address, session)
         if same:
             whole = same[0]
+            if prefix.startswith(_DIGEST):
+                members = _with_room(archive.gathered(whole.id, session), members)
         else:
+            if prefix.startswith(_DIGEST):
+                members = _with_room([], members)
             message = Message(
                 key=f"{prefix}:{members[0].id}",
                 topic=members[0].message.topic,
@@ -149,31 +156,45 @@ def _told(archive: Archive, whole: Delivery, session: Session) -> Delivery:
     return archive.delivery(whole.id, session)
 
 
+def _with_room(told: Sequence[Delivery], waiting: Sequence[Delivery]) -> list[Delivery]:
+    """Return the first of those that wait for which a digest has room; at least one if empty."""
+    lines = [_line(each) for each in told if not each.message.key.startswith(PICTURE)]
+    left, left_lines = _ROOM - sum(len(line) + 1 for line in lines), _MOST_LINES - len(lines)
+    chosen: list[Delivery] = []
+    for each in waiting:
+        if not each.message.key.startswith(PICTURE):
+            left, left_lines = left - len(_line(each)) - 1, left_lines - 1
+        if min(left, left_lines) < 0 and (told or chosen):
+            break
+        chosen.append(each)
+    return chosen
+
+
+def _line(each: Delivery) -> str:
+    return f"• {_time(each):%H:%M} {each.message.title}"
+
+
+def _time(each: Delivery) -> datetime:
+    return each.message.not_before or each.created_at
+
+
 def digest_text(members: Sequence[Delivery]) -> str:
     """Return one line per message, and where its picture lies."""
     members = [each for each in members if not each.message.key.startswith(PICTURE)] or members
-    times = [each.message.not_before or each.created_at for each in members]
-    first, last = min(times), max(times)
+    first, last = min(map(_time, members)), max(map(_time, members))
     head = (
         f"{len(members)} messages of {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UT, "
         "told together because they could not be sent when they came:"
     )
-    lines = [
-        f"• {when:%H:%M} {each.message.title}" for each, when in zip(members, times, strict=True)
-    ]
-    del lines[_MOST_LINES:]
-    while sum(map(len, lines)) + len(lines) > _ROOM:
-        lines.pop()
+    lines = [_line(each) for each in members]
     left = _ROOM - sum(map(len, lines)) - len(lines)
     # Every message comes before any place of a picture: what is cut off nobody reads.
-    for number, each in enumerate(members[: len(lines)]):
+    for number, each in enumerate(members):
         plots = "".join(f"  {path}" for path in each.message.attachments)
         left -= len(plots)
         if left < 0:
             break
         lines[number] += plots
-    if len(members) > len(lines):
-        lines.append(f"• and {len(members) - len(lines)} more: see `alfoscd status`")
     shown = len(_plots(members))
     if shown < sum(bool(each.message.attachments) for each in members):
         lines.append(

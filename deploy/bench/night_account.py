@@ -51,20 +51,22 @@ def posts_of(played: Played, slack: SlackServer) -> Posts:
             each.message.key: each.state
             for each in archive.last_deliveries(100_000, sink="slack", settled=True)
         }
-    lines = Counter(line for text in texts for line in set(text.splitlines()))
-    states: Counter[DeliveryState] = Counter()
+    # A digest is no product: its lines are counted.
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("• ")]
+    products = [
+        (notice.message, state.get(notice.message.key, DeliveryState.OVERTAKEN))
+        for notice in queued
+        if notice.message.key.startswith("product:")
+    ]
+    states = Counter(how for _, how in products)
+    # A product that was made twice alike during an outage has two lines.
+    together = Counter(each.title for each, how in products if how is DeliveryState.GATHERED)
     wrong = []
-    for notice in queued:
-        message, how = notice.message, state.get(notice.message.key, DeliveryState.OVERTAKEN)
-        if not message.key.startswith("product:"):
-            continue  # a digest: its lines are counted
-        title = message.text.splitlines()[0]
+    for message, how in products:
         whole = sum(text.startswith(message.text) for text in texts)
-        told = sum(count for line, count in lines.items() if title in line)
-        expected = {DeliveryState.SENT: 1, DeliveryState.GATHERED: 0}.get(how, 0)
-        states[how] += 1
-        if whole != expected or (how is DeliveryState.GATHERED and told != 1):
-            wrong.append((title, max(whole, told)))
+        told = sum(message.title in line for line in lines)
+        if (whole, told) != (how is DeliveryState.SENT, together[message.title]):
+            wrong.append((message.title, whole + told))
     return Posts(
         posts=len(texts),
         singly=states[DeliveryState.SENT],

@@ -251,7 +251,7 @@ def test_what_never_gets_through_is_given_up_after_a_day(post, slack):
     assert dead.error.startswith("given up after 24 h")
 
 
-def test_an_outage_ends_with_one_digest_and_reachable_plots(post, slack, tmp_path):
+def test_an_outage_ends_with_digests_that_name_each_product_once(post, slack, tmp_path):
     slack.faults = ["503"] * 1000
     for number in range(1, 81):
         plot = tmp_path / f"verify_{number}.png"
@@ -261,16 +261,21 @@ def test_an_outage_ends_with_one_digest_and_reachable_plots(post, slack, tmp_pat
         post.clock.time += timedelta(minutes=9)
     slack.faults = []
     post.run()
-    assert len(slack.posts) <= 3
-    (digest,) = [each for each in slack.posts if "messages of" in each["text"]]
+    digests = [each for each in slack.posts if "messages of" in each["text"]]
+    assert [len(each["files"]) for each in digests] == [10, 10]
+    assert len(slack.posts) <= 4
     told = post.archive.count_deliveries()[DeliveryState.GATHERED]
-    assert digest["text"].startswith(f"{told} messages")
     assert told >= 79
-    assert len(digest["files"]) == 10
-    assert str(tmp_path / "verify_2.png") in digest["text"]
+    assert sum(each["text"].count("•") for each in digests) == told
+    assert sum(int(each["text"].split(" messages")[0]) for each in digests) == told
+    assert str(tmp_path / "verify_2.png") in digests[0]["text"]
+    assert not any("more characters" in each["text"] for each in digests)
+    titles = [line for text in slack.texts() for line in text.splitlines()]
     for number in range(1, 81):
         (one,) = post.archive.deliveries_of(f"product:{number}")
         assert one.state in (DeliveryState.GATHERED, DeliveryState.SENT)
+        name = f" {one.message.title} "
+        assert sum(name in f" {line.removesuffix('.')} " for line in titles) == 1, name
 
 
 def test_a_digest_is_one_post_even_if_its_answer_is_lost(post, slack):
