@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +32,8 @@ WIDTH_PX = 1600
 HEIGHT_PX = 1000
 _DPI = 100
 SMALL, NORMAL = 8.0, 9.0
+#: Width of a letter over the size of the font.
+_LETTER = 0.58
 
 #: Colours that colour-blind people tell apart (Okabe & Ito 2008).
 BLUE, RED, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
@@ -241,9 +244,11 @@ def note(axes: Axes, text: str, x: float = 0.99, y: float = 0.95, **how: Any) ->
 
 def say(axes: Axes, sentence: str) -> dict[str, Any]:
     """Write one sentence where there is nothing to draw; return it for the JSON."""
+    points = axes.get_window_extent().width * 72 / _DPI
+    letters = max(12, int(points / (_LETTER * NORMAL)))
     axes.text(
-        0.5, 0.5, sentence, transform=axes.transAxes, ha="center", va="center", color="0.3",
-        fontsize=NORMAL, parse_math=False,
+        0.5, 0.5, textwrap.fill(sentence, letters), transform=axes.transAxes,
+        ha="center", va="center", color="0.3", fontsize=NORMAL, parse_math=False,
     )  # fmt: skip
     return {"missing": sentence}
 

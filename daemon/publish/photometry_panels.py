@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,8 +120,8 @@ def draw_zero_by_magnitude(
         return say(axes, _why(zero))
     value, _ = magnitudes(found.flux, found.flux_error, zero, exposure_s)
     said = _draw_residuals(axes, value[zero.source_index], zero, f"{zero.band} magnitude")
-    note(axes, f"{zero.magnitude:.3f} +- {zero.error:.3f} {zero.system}, {zero.stars} stars of "
-         f"{zero.catalogue}, scatter {known(zero.scatter, '.3f')}")  # fmt: skip
+    note(axes, f"{zero.magnitude:.3f} +- {zero.error:.3f} {zero.system}\n{zero.stars} stars of "
+         f"{zero.catalogue}, scatter beyond errors {known(zero.scatter, '.3f')}")  # fmt: skip
     return said
 
 
@@ -157,8 +156,7 @@ def _draw_residuals(axes: Axes, x: Vector, zero: ZeroPoint, label: str) -> dict[
 
 
 def _why(zero: ZeroPoint | None) -> str:
-    said = "no zero point was sought" if zero is None else f"no zero point: {zero.why}"
-    return textwrap.fill(said, 36)
+    return "no zero point was sought" if zero is None else f"no zero point: {zero.why}"
 
 
 def _colours(

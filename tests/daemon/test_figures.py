@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from daemon.publish.figures import science_page, science_picture
-from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page, as_json, plain
+from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page, as_json, plain, say
 from daemon.publish.view import resampled, rows_on_grid
 from daemon.publish.zones import zones_of
 from reducers.classification.verdict import not_classified
@@ -34,6 +34,8 @@ from reducers.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from matplotlib.axes import Axes
 
     from reducers.spectroscopy.wavelength import WavelengthSolution
 
@@ -340,6 +342,22 @@ def test_a_panel_that_fails_says_so_and_the_rest_is_drawn() -> None:
     said = json.loads(page.finish().json)["panels"]
     assert "exploded" in said["first"]["failed"]
     assert said["second"] == {"drawn": True}
+
+
+def test_a_sentence_keeps_to_its_panel() -> None:
+    page = Page("nothing")
+    seen = []
+
+    def nothing(axes: Axes) -> dict[str, object]:
+        seen.append(axes)
+        return say(axes, "no star is where the catalogue has one, nor anywhere near")
+
+    page.panel("offsets", (1300, 200, 150, 150), nothing)
+    canvas = FigureCanvasAgg(page.figure)
+    (text,) = seen[0].texts
+    drawn, panel = text.get_window_extent(canvas.get_renderer()), seen[0].get_window_extent()
+    assert panel.x0 <= drawn.x0 < drawn.x1 <= panel.x1
+    assert panel.y0 <= drawn.y0 < drawn.y1 <= panel.y1
 
 
 def test_json_holds_no_number_that_readers_refuse() -> None:
