@@ -28,12 +28,7 @@ _TOP_LEVEL = {
 }
 _LONGEST_MODULE, _LONGEST_FUNCTION = 400, 80
 #: Where one failing job or message must not stop the rest.
-_MAY_CATCH_ALL = {
-    "daemon/work/worker.py",
-    "daemon/outbox/courier.py",
-    "daemon/conversation/keeper.py",
-    "daemon/conversation/socket_mode.py",
-}
+_MAY_CATCH_ALL = {"daemon/work/worker.py", "daemon/outbox/defects.py"}
 
 
 def _sources() -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -11,12 +12,14 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from daemon.memory.errors import StorePaused
 from daemon.memory.messages import Message, Topic
 from daemon.outbox.connection import CONNECTION_ERRORS
+from daemon.outbox.defects import guarded
 from daemon.outbox.secrets import credential
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from daemon.config import Config
+    from daemon.conversation.poll import ReplyReader
     from daemon.memory.archive import Archive
 
 log = logging.getLogger(__name__)
@@ -58,12 +61,7 @@ class Ears:
 
         reader = ReplyReader(self._archive, self._config, credential(TOKEN, self._environment))
         while not self._over.is_set():
-            try:
-                reader.step()
-            except StorePaused as error:
-                log.warning("waiting for the database: %s", error)
-            except Exception:
-                log.exception("replies could not be read")
+            guarded("the reading of replies", partial(_read, reader))
             self._over.wait(EVERY_S)
 
     def _listen(self) -> None:
@@ -108,3 +106,10 @@ class Ears:
             self._archive.queue_message(message)
         except StorePaused as error:
             log.warning("waiting for the database: %s", error)
+
+
+def _read(reader: ReplyReader) -> None:
+    try:
+        reader.step()
+    except StorePaused as error:
+        log.warning("waiting for the database: %s", error)

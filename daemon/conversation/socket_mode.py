@@ -13,6 +13,7 @@ from daemon.conversation.buttons import ACTION
 from daemon.conversation.hearing import Said, hear
 from daemon.conversation.poll import said_in
 from daemon.memory.errors import StorePaused
+from daemon.outbox.defects import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,15 +95,20 @@ class Listener:
         self._client.close()
 
     def _on_request(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Hear one thing; only what is written down is acknowledged, the rest comes again."""
+        """Hear one thing; only what is written down is acknowledged, the rest comes again.
+
+        A defect of ours is acknowledged too: that Slack repeats it would not mend it.
+        """
+        if guarded("the ear at Slack's socket", lambda: self._heard(request)):
+            response = SocketModeResponse(envelope_id=request.envelope_id)
+            client.send_socket_mode_response(response)
+
+    def _heard(self, request: SocketModeRequest) -> bool:
+        """Do what is asked for; False where it could not be written down."""
         try:
             for said in said_with(request.type, request.payload):
                 hear(self._archive, self._config, said)
         except StorePaused as error:
             log.warning("waiting for the database: %s", error)
-            return
-        except Exception:
-            # A defect of ours: said in the log; that Slack repeats it would not mend it.
-            log.exception("what came from Slack could not be heard")
-        response = SocketModeResponse(envelope_id=request.envelope_id)
-        client.send_socket_mode_response(response)
+            return False
+        return True

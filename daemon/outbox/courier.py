@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from calibration_store.transactions import writing
 from daemon.memory.messages import DeliveryState, Message, Topic
+from daemon.outbox.defects import Defect, guarded
 from daemon.outbox.gathering import OPENING, gather
 from daemon.outbox.routing import places_of
 from daemon.outbox.sink import Absent, Letter, Prepared, Refused, Sent, TryAgain, Unclear
@@ -170,11 +171,10 @@ class Courier:
 
     def _guarded(self, call: Callable[[], Any]) -> Any:
         """Answer for a sink that has a defect: what it did is unclear, and nothing else stops."""
-        try:
-            return call()
-        except Exception as error:
-            log.exception("a sink failed")
-            return Unclear(f"a defect in the sink: {type(error).__name__}: {error}")
+        answer = guarded("a sink", call)
+        if isinstance(answer, Defect):
+            return Unclear(f"a defect in the sink: {answer.reason}")
+        return answer
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         """Write down how a delivery stands after an attempt."""

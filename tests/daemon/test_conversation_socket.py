@@ -76,6 +76,24 @@ def test_what_comes_over_the_socket_is_answered_and_acknowledged(config, archive
     assert [each.user for each in archive.interactions()] == ["U1EVA", "U9STRANGER"]
 
 
+def test_what_trips_the_ear_is_logged_and_acknowledged_and_the_next_is_heard(
+    config, archive, slack, caplog
+) -> None:
+    server = WebSocketServer()
+    slack.socket_url = server.url
+    listener = Listener(archive, config, "xapp-test")
+    broken = envelope("U1EVA", 0) | {"payload": {"event": "not what Slack documents"}}
+    try:
+        listener.connect()
+        for number, said in enumerate((broken, envelope("U1EVA", 1))):
+            server.say(said)
+            assert server.heard.get(timeout=10)["envelope_id"] == f"e{number}"
+    finally:
+        listener.close()
+        server.close()
+    assert "the ear at Slack's socket failed" in caplog.text
+
+
 def test_a_refused_token_is_told_once_and_posts_go_on(config, archive) -> None:
     ears = Ears(archive, config, {"ALFOSCD_SLACK_APP_TOKEN": "xapp-revoked"})
     listener = Listener(archive, config, "xapp-revoked")
