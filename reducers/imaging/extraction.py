@@ -77,7 +77,9 @@ def _searched(
     sep.set_extract_pixstack(held_px)
     try:
         objects, segments = sep.extract(light, threshold, segmentation_map=True, **options)
-    except Exception as problem:  # sep has no exceptions of its own
+    except Exception as problem:
+        # sep turns every error code into a bare Exception (sep.pyx, _assert_ok): its words are all
+        # that tells two of them from the rest, which are not ours to catch.
         if "pixel buffer full" in str(problem) or "deblending overflow" in str(problem):
             raise _TooMuch(str(problem)) from problem
         raise
