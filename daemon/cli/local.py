@@ -13,7 +13,7 @@ from daemon.publish.words import clean
 from daemon.work.bench import file_sha256, open_bench
 from daemon.work.calibrations import select_masters
 from daemon.work.images import MadeImage, image_settings
-from daemon.work.reductions import Made
+from daemon.work.reductions import MadeSpectrum
 from daemon.work.references import references_for
 from daemon.work.roles import product_of
 from daemon.work.tasks import draw_plot
@@ -51,9 +51,9 @@ def reduce_here(config: Config, frame: FrameRecord, redo: Redo, folder: Path, gi
     gone = [s.master.path for s in selections if s.master and not s.master.path.is_file()]
     if gone:
         return _refuse(f"the master {gone[0]} is not here: copy it, or --exclude {gone[0].stem}")
-    made: Made | MadeImage = Made(bench, frame, 1)
+    made: MadeSpectrum | MadeImage = MadeSpectrum(bench, frame, 1)
     if product == "IMAGE":
-        made = MadeImage(bench, frame, 1, _references(bench, frame, redo))
+        made = MadeImage(bench, frame, 1, references=_references(bench, frame, redo))
     while made.path_of("image" if product == "IMAGE" else "spectrum").exists():
         made.version += 1
     try:

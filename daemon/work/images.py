@@ -5,50 +5,40 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon.memory.database import writing
-from daemon.memory.records import FrameRecord, ProductRecord, ProductState
+from daemon.memory.records import FrameRecord, ProductState
 from daemon.work.announce import announce
-from daemon.work.bench import Bench, digest_of, file_sha256
+from daemon.work.bench import Bench, digest_of
 from daemon.work.blind_place import placed_blind
 from daemon.work.calibrations import (
-    choices_of,
     provenance_of,
     read_exposure,
     read_image_calibrations,
     select_masters,
     wait_for_masters,
 )
+from daemon.work.commission import commission_of
 from daemon.work.differences import after_calibrated
 from daemon.work.flux_ties import after_calibration
-from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
+from daemon.work.made_product import MadeProduct
+from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of
 from daemon.work.plan import Step, fetch_request
-from daemon.work.product_files import (
-    flag_records,
-    is_settled,
-    is_whole,
-    last_generation,
-    next_version,
-    state_of,
-    target_of,
-    write_files,
-)
-from daemon.work.redo import Redo, asked_by, carried_over, recovered, sign
+from daemon.work.product_files import next_version, state_of, target_of
+from daemon.work.redo import Redo, recovered, sign
 from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
 from daemon.work.stack_groups import WAIT_S, after_image
 from daemon.work.star_flats import after_magnitudes
 from daemon.work.transients import Search, record_search, search_for_new
-from daemon.work.upgrades import changes, hold, offer_upgrade, tell_change, upgrade_of
+from daemon.work.upgrades import changes, hold, tell_change
 from reducers.errors import ReductionError
 from reducers.identity import FrameKind
 from reducers.imaging.image_products import Making, image_products
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageSettings
 from reducers.imaging.references import References
-from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION
 
 if TYPE_CHECKING:
@@ -68,57 +58,46 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECIPE = "image"
-_ENDINGS = {
-    "image": "image.fits",
-    "phot": "phot.fits",
-    "background": "background.fits",
-    "log": "log.txt",
-}
 
 
 def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     """Calibrate one image with the masters that fit now; nothing when that has been done."""
-    frame = bench.archive.frame(int(job.payload["frame_id"]))
-    if frame is None or frame.identity.kind not in IMAGED:
+    task = commission_of(bench, job, RECIPE, IMAGED)
+    if task is None:
         return
-    before, redo = bench.archive.current_product(frame.id), asked_by(job)
-    if redo is None and not bench.wants(frame):
-        return
-    if redo is None and before is not None and is_settled(before, frame):
-        offer_upgrade(bench, frame, before, "IMAGE")
-        return
-    how = redo or (carried_over(before) if before and before.recipe == RECIPE else Redo())
-    if before is not None or not bench.config.calibration.provisional:
+    frame, how = task.frame, task.how
+    if task.may_wait(bench):
         wait_for_masters(bench, "IMAGE")
     selections = select_masters(bench, frame, "IMAGE", how)
     settings = image_settings(bench.config, how)
     references = references_for(bench, frame) if settings.use_catalogues else References()
     key = _product_key(bench, frame, selections, references, how)
-    if before is not None and before.key == key and redo is None and is_whole(before):
+    if task.is_done(key):
         return
-    recipe = image_recipe_digest(bench.config, bench.instrument(frame.identity.instrument))
-    upgrade = upgrade_of(bench, frame, before, key, recipe) if redo is None else None
+    digest = image_recipe_digest(bench.config, bench.instrument(frame.identity.instrument))
+    upgrade = task.upgrade(bench, key, digest)
     if upgrade is not None and upgrade.is_held(bench):
         hold(bench, job, upgrade, selections)
         return
-    version = next_version(bench, frame, before, redo=redo is not None)
-    made = MadeImage(bench, frame, version, references)
+    version = next_version(bench, frame, task.before, redo=task.redo is not None)
+    made = MadeImage(bench, frame, version, references=references)
     try:
         reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
     except ReductionError as error:
-        if frame.identity.kind is not FrameKind.ACQUISITION or redo is not None:
+        if frame.identity.kind is not FrameKind.ACQUISITION or task.redo is not None:
             raise
         # Its work was done at the telescope: the night is none the worse.
         log.info("%s gives no image: %s", frame.stem, error)
         bench.queue.finish(job, remark=f"gives no image: {error}")
         return
     made.measurements |= changes(upgrade, made.paths, reduced.measurements)
-    record = made.record(key, reduced, selections, before, how)
+    state = _state(made.references, selections)
+    record = made.record(task, key, reduced, selections, state=state, recipe_digest=digest)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
         if made.search is not None:
             record_search(bench, frame, record, made.search, session)
-        announce(bench, frame, record, before, session)
+        announce(bench, frame, record, task.before, session)
         tell_change(bench, frame, record, upgrade, session)
         if references.awaited:
             bench.queue.submit(fetch_request(bench.clock.now()), within=session)
@@ -134,16 +113,11 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
 
 
 @dataclass(slots=True)
-class MadeImage:
-    """One calibrated image as it is made, and its files as they are written."""
+class MadeImage(MadeProduct):
+    """One calibrated image as it is made."""
 
-    bench: Bench
-    frame: FrameRecord
-    version: int
-    references: References = field(default_factory=References)
-    paths: dict[str, Path] = field(default_factory=dict)
-    measurements: dict[str, float] = field(default_factory=dict)
-    search: Search | None = None
+    references: References = field(default_factory=References, kw_only=True)
+    search: Search | None = field(default=None, kw_only=True)
 
     def reduce(
         self, selections: Sequence[Selection], how: Redo, draw: DrawImage | None
@@ -170,10 +144,10 @@ class MadeImage:
         )
         files = image_products(reduced, exposure, making)
         sign(files, how, found.quality)
-        self.paths |= {role: self.path_of(role) for role in files}
-        write_files(files, self.paths)
+        self.write(files)
         if draw is not None:
-            self._draw(partial(draw, reduced, exposure, self.references, notes_of(selections)))
+            page = partial(draw, reduced, exposure, self.references, notes_of(selections))
+            self.show(target_of(frame), page)
         self._search(reduced, draw=draw is not None)
         return reduced
 
@@ -184,59 +158,6 @@ class MadeImage:
         )
         self.paths |= self.search.paths
         self.measurements |= self.search.measurements
-
-    def path_of(self, role: str) -> Path:
-        """Return where the file of this role lands."""
-        own = self.frame
-        ending = _ENDINGS.get(role, f"{role}.fits")
-        layout = self.bench.layout
-        return layout.product(own.night, target_of(own), own.stem, ending, version=self.version)
-
-    def _draw(self, draw: Callable[[], Picture]) -> None:
-        own = self.frame
-        path = self.bench.layout.verify_plot(
-            own.night, own.stem, target_of(own), version=self.version
-        )
-        if save_picture(path, draw):
-            self.paths |= {"plot": path, "plot_facts": path.with_suffix(".json")}
-        else:
-            self.measurements["plot_failed"] = 1.0
-
-    def record(
-        self,
-        key: str,
-        reduced: ReducedImage,
-        selections: Sequence[Selection],
-        before: ProductRecord | None,
-        how: Redo,
-    ) -> ProductRecord:
-        """Return the product as the archive remembers it."""
-        own, now = self.frame, self.bench.clock.now()
-        return ProductRecord(
-            key=key,
-            frame_id=own.id,
-            frame_sha256=own.sha256,
-            stem=own.stem,
-            night=own.night,
-            recipe=RECIPE,
-            recipe_version=RECIPE_VERSION,
-            generation=1 + last_generation(self.bench, own),
-            state=_state(self.references, selections),
-            quality=reduced.quality,
-            flag_bits=flag_bits(reduced.flags),
-            target=target_of(own),
-            paths=self.paths,
-            hashes={role: file_sha256(path) for role, path in self.paths.items()},
-            measurements={**reduced.measurements, **self.measurements},
-            flags=flag_records(reduced.flags),
-            choices=choices_of(selections),
-            created_at=now,
-            latency_s=before.latency_s if before else (now - own.arrived_at).total_seconds(),
-            recipe_digest=image_recipe_digest(
-                self.bench.config, self.bench.instrument(own.identity.instrument)
-            ),
-            redo=how.to_json(),
-        )
 
 
 def image_settings(config: Config, redo: Redo) -> ImageSettings:
