@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from reducers.profile_checks import NUMBERS, TEXTS
 from reducers.rules import Fact, holds
 from reducers.setups import SetupReading, read_setup
 from reducers.standards import Recognition, precess, recognise_standard, target_off_arcsec
+from reducers.sun import altitude_deg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 #: Wanted from every header; an absence is noted, and `_ESSENTIAL` ones leave the kind unknown.
 _WANTED = ("started", "exposure", "object", "image_type", "ra", "dec")
 _ESSENTIAL = ("started", "exposure")
+
+#: Nobody observes lower: an altitude below is no altitude.
+_LOWEST_DEG = 10.0
 
 _OF_THE_SKY = (
     FrameKind.SPEC_STD,
@@ -46,6 +51,7 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
     kind, because = _classify(facts, reading, missing, instrument)
     spectrum = kind in (FrameKind.SPEC_STD, FrameKind.SPEC_OBJECT)
     noted = (star.reason,) if star.reason and spectrum else ()
+    missing += _missing_of_the_sky(facts, kind, instrument)
     cautions = tuple(entry.says for entry in instrument.warnings if holds(entry.where, facts))
     return Identity(
         instrument=instrument.name,
@@ -57,7 +63,7 @@ def identify(header: Mapping[str, Any], instrument: Instrument) -> Identity:
         target=_target(facts, kind),
         ra_deg=position[0] if position else None,
         dec_deg=position[1] if position else None,
-        airmass=_within(_number(facts, "airmass"), 1.0, 40.0),
+        airmass=_airmass(facts, kind, position, observed_at, instrument),
         gain_e_per_adu=_within(_number(facts, "gain"), 1e-3, 1e3),
         read_noise_e=_within(_number(facts, "read_noise"), 1e-3, 1e3),
         lamps=_texts(facts, "lit"),
@@ -187,6 +193,40 @@ def _missing(
     if moment_of(header, instrument.header["started"]) is None and "started" not in wanted:
         wanted.append("started")
     return tuple(_shown(instrument.header.get(name, name)) for name in wanted)
+
+
+def _missing_of_the_sky(
+    facts: Mapping[str, Fact], kind: FrameKind, instrument: Instrument
+) -> tuple[str, ...]:
+    """Return what exposures of the sky need beside; other values stand in for it."""
+    if kind not in _OF_THE_SKY:
+        return ()
+    unknown = {"shutter": "shutter" not in facts, "airmass": _told_airmass(facts) is None}
+    known = instrument.header
+    return tuple(_shown(known[name]) for name, lacks in unknown.items() if lacks and name in known)
+
+
+def _told_airmass(facts: Mapping[str, Fact]) -> float | None:
+    return _within(_number(facts, "airmass"), 1.0, 40.0)
+
+
+def _airmass(
+    facts: Mapping[str, Fact],
+    kind: FrameKind,
+    position: tuple[float, float] | None,
+    observed_at: datetime | None,
+    instrument: Instrument,
+) -> float | None:
+    """Return the airmass at the start: the header's, else that of its altitude or of its place."""
+    told = _told_airmass(facts)
+    if told is not None or kind not in _OF_THE_SKY:
+        return told
+    height_deg = _number(facts, "altitude")
+    if height_deg is None and position and observed_at:
+        where = (instrument.longitude_deg, instrument.latitude_deg)
+        height_deg = altitude_deg(*position, observed_at, *where)
+    known = _within(height_deg, _LOWEST_DEG, 90.0)
+    return None if known is None else 1 / math.sin(math.radians(known))
 
 
 def _shown(where: Any) -> str:

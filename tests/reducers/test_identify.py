@@ -32,6 +32,7 @@ KINDS = [
     ("bias", {"SHSTAT": None}, FrameKind.BIAS),
     ("bias", {"SHSTAT": "OPEN"}, FrameKind.UNKNOWN),
     ("bias", {"EXPTIME": 600.0, "IMAGETYP": "DARK"}, FrameKind.DARK),
+    ("bias", {"EXPTIME": 600.0, "IMAGETYP": "DARK", "SHSTAT": None}, FrameKind.DARK),
     ("bias", {"EXPTIME": 0.05}, FrameKind.UNKNOWN),
     ("arc", {}, FrameKind.ARC),
     ("arc", {"CLAMP2": 0}, FrameKind.ARC),
@@ -40,12 +41,16 @@ KINDS = [
     ("arc", {"CLAMP3": 1}, FrameKind.UNKNOWN),
     ("flat", {}, FrameKind.SPEC_FLAT),
     ("flat", {"CLAMP3": None}, FrameKind.UNKNOWN),
+    ("flat", {"SHSTAT": None}, FrameKind.SPEC_FLAT),
     ("standard", {}, FrameKind.SPEC_STD),
     ("standard", {"IMAGETYP": "STD", "IMAGECAT": "CALIB"}, FrameKind.SPEC_STD),
     ("standard", {"TCSTGT": "", "OBJECT": "std"}, FrameKind.SPEC_STD),
     ("standard", {"RA": None, "TCSTGT": "", "OBJECT": "hd_84937"}, FrameKind.SPEC_STD),
     ("science", {}, FrameKind.SPEC_OBJECT),
     ("science", {"IMAGETYP": "STD"}, FrameKind.SPEC_STD),
+    ("science", {"SHSTAT": None}, FrameKind.SPEC_OBJECT),
+    ("science", {"SHSTAT": "OPENED"}, FrameKind.SPEC_OBJECT),
+    ("science", {"ALAPRTNM": "ech_1.0", "ALGRNM": "Grism_#9"}, FrameKind.UNKNOWN),
     ("science", {"IMAGETYP": "WAVE,LAMP"}, FrameKind.SPEC_OBJECT),
     ("science", {"CLAMP2": 1}, FrameKind.SPEC_OBJECT),
     ("science", {"IMAGETYP": "BIAS"}, FrameKind.SPEC_OBJECT),
@@ -80,6 +85,27 @@ def test_every_kind_is_told_by_its_lamps_wheels_and_shutter(
     identity = identify(alfosc_header(what, **cards), ALFOSC)
     assert identity.kind is kind, identity.reasons
     assert identity.reasons
+
+
+@pytest.mark.parametrize("key", ["SHSTAT", "AIRMASS"])
+def test_what_a_spectrum_lacks_is_named_while_another_value_stands_in(
+    alfosc_header: Build, key: str
+) -> None:
+    identity = identify(alfosc_header("science", **{key: None}), ALFOSC)
+    assert identity.kind is FrameKind.SPEC_OBJECT
+    assert identity.missing == (key,)
+    assert identify(alfosc_header("arc", AIRMASS=None), ALFOSC).missing == ()
+
+
+def test_an_airmass_that_is_not_written_is_that_of_the_altitude_or_of_the_place(
+    alfosc_header: Build,
+) -> None:
+    written = identify(alfosc_header("science"), ALFOSC).airmass
+    for cards in ({"AIRMASS": None}, {"AIRMASS": 0.0}, {"AIRMASS": None, "TELALT": None}):
+        found = identify(alfosc_header("science", **cards), ALFOSC).airmass
+        assert found == pytest.approx(written, abs=0.005), cards
+    nowhere = {"AIRMASS": None, "TELALT": None, "RA": None}
+    assert identify(alfosc_header("science", **nowhere), ALFOSC).airmass is None
 
 
 def test_the_profile_has_a_tested_rule_for_every_kind() -> None:
