@@ -10,7 +10,7 @@ Facts = Mapping[str, Fact]
 
 
 def holds(where: Mapping[str, Mapping[str, Any]], facts: Facts) -> bool:
-    """Tell whether every condition holds; a fact that is missing satisfies only `missing`."""
+    """Tell whether every condition holds; a missing fact satisfies only `missing` and `unless`."""
     return all(
         satisfies(facts.get(name), test, argument)
         for name, tests in where.items()
@@ -22,6 +22,8 @@ def satisfies(fact: Fact | None, test: str, argument: Any) -> bool:
     """Tell whether one fact passes one test."""
     if test == "missing":
         return (fact is None) is bool(argument)
+    if test == "unless" and fact is None:
+        return True
     return fact is not None and bool(TESTS[test](fact, argument))
 
 
@@ -56,6 +58,7 @@ def _contains(fact: Fact, argument: Any) -> bool:
 TESTS: Mapping[str, Callable[[Fact, Any], bool]] = {
     "is": _is,
     "is_not": lambda fact, argument: not _is(fact, argument),
+    "unless": lambda fact, argument: not _is(fact, argument),
     "contains": _contains,
     "lacks": lambda fact, argument: not _contains(fact, argument),
     "at_most": lambda fact, argument: _number(fact) <= argument,
