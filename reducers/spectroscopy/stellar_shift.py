@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from reducers.spectroscopy.lines import refractive_index
 from reducers.spectroscopy.oxygen import BANDS
@@ -37,7 +38,7 @@ FLOOR_PX = 0.05
 RIVAL = 0.7
 #: Motion of the Earth that no spectrum is corrected for, km/s (rms over the year).
 EARTH_KM_S = 20.0
-#: A shift below this many errors is not applied.
+#: A shift below this many errors is not applied; with few lines that scatter, more are needed.
 APPLY_SIGMA = 2.5
 
 #: A slope needs so many lines over such a part of the range, and so many errors.
@@ -160,7 +161,9 @@ def measure_stellar_shift(
     # Where star and air disagree by more than noise, neither is known better than that.
     blur = math.hypot(*(line.error_px for line in air)) / max(len(air), 1)
     witness = max(abs(seen) - blur, 0.0) if air else 0.0
-    uncertain = math.hypot(max(formal, spread / math.sqrt(len(found))), earth, witness)
+    free = len(found) - 1 - (slope != 0.0)
+    scatter = spread / math.sqrt(free) if free > 0 else math.inf
+    uncertain = math.hypot(max(formal, scatter), earth, witness)
     return StellarShift(
         shift_px=shift,
         error_px=uncertain,
@@ -168,7 +171,7 @@ def measure_stellar_shift(
         refraction_px=slope,
         spread_px=spread,
         telluric_px=seen,
-        applied=abs(shift) > APPLY_SIGMA * uncertain,
+        applied=abs(shift) > _needed_sigma(free if scatter > formal else math.inf) * uncertain,
         lines=tuple(found),
     )
 
@@ -188,6 +191,14 @@ def _carriers(
 
 def _weights(found: list[StellarLineShift]) -> Array:
     return np.array([math.hypot(line.error_px, FLOOR_PX) for line in found]) ** -2.0
+
+
+def _needed_sigma(free: float) -> float:
+    """Return how many errors are as rare as `APPLY_SIGMA` when `free` residuals gave the error.
+
+    Two lines that contradict each other agree by chance on any shift (Student 1908).
+    """
+    return APPLY_SIGMA if math.isinf(free) else float(stdtrit(free, ndtr(APPLY_SIGMA)))
 
 
 def _middle(found: list[StellarLineShift]) -> float:

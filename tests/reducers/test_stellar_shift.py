@@ -97,6 +97,18 @@ def test_the_air_checks_a_star_that_has_lines() -> None:
     assert abs(found.telluric_px) < 0.3
 
 
+def test_two_bands_that_contradict_each_other_move_nothing() -> None:
+    counts, error, good = star("featureless", 0.0)
+    wavelength = SOLUTION.wavelength(Y, X)
+    for name, opacity, off_angstrom in (("O2 A", 0.9, 8.0), ("O2 B", 0.3, 2.0)):
+        counts = counts * np.exp(-opacity * oxygen_band(name, wavelength - off_angstrom, 16.0))
+    found = measure_stellar_shift(Y, X, counts, error, good, SOLUTION)
+    assert found is not None
+    assert found.spread_px > 0.3
+    assert abs(found.shift_px) > 1.0  # more than their scatter, as two numbers easily are
+    assert not found.applied
+
+
 @pytest.mark.parametrize(("name", "head_air"), [("O2 A", 7593.7), ("O2 B", 6867.2)])
 def test_the_bands_of_oxygen_begin_at_their_heads(name: str, head_air: float) -> None:
     wavelength = np.arange(6800.0, 7800.0, 0.1)
