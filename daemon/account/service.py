@@ -86,11 +86,11 @@ def service_of(
     """
     first = {frame.id: history[0] for frame in frames if (history := histories.get(frame.id))}
     every = [product for frame in frames for product in histories.get(frame.id, ())]
-    verdicts = [item for item in every if item.verdict is not None]
+    verdicts = [item for item in every if item.own_verdict is not None]
     waits = [
-        (item.verdict.at - item.created_at).total_seconds()
+        (own.at - item.created_at).total_seconds()
         for item in verdicts
-        if item.verdict is not None
+        if (own := item.own_verdict) is not None
     ]
     accepted = sum(item.is_accepted for item in verdicts)
     shutter = (

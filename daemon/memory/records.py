@@ -289,6 +289,12 @@ class ProductRecord:
         return str(self.paths.get("spectrum") or self.paths.get("image") or "")
 
     @property
+    def own_verdict(self) -> Verdict | None:
+        """What a person said of this very version; a rejection may be that of an earlier one."""
+        given = self.verdict
+        return given if given is not None and given.at >= self.created_at else None
+
+    @property
     def is_accepted(self) -> bool:
         """Whether a person wants it to stay as it is."""
         return self.verdict is not None and self.verdict.decision is Decision.ACCEPTED

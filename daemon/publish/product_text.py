@@ -34,6 +34,11 @@ def product_text(
     ]
     if before is not None:
         lines.append(_change(product, before))
+    if product.verdict is not None and not product.is_accepted:
+        lines.append(
+            f"rejected by {clean(product.verdict.user, 40)} as the version before; if it is good "
+            f"now: alfoscd redo {clean(product.stem, 40)} --accept"
+        )
     for flag in product.flags[:_MOST_FLAGS]:
         lines.append(f"• {flag.name}: {clean(flag.sentence, 200)}")
     if len(product.flags) > _MOST_FLAGS:

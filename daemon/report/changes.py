@@ -71,8 +71,8 @@ def sentences_of(history: Sequence[ProductRecord]) -> list[str]:
             how = _AUTOMATIC[1]
         said.append(f"{how}: {difference(before, after)}")
     for product in history:
-        if product.verdict is not None:
-            own = product.verdict
+        own = product.own_verdict
+        if own is not None:
             said.append(f"{own.decision.value} by {own.user} {own.at:%Y-%m-%d %H:%M} UT")
     if history and all(p.state is ProductState.SUPERSEDED for p in history):
         said.append("no product counts any more")

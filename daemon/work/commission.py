@@ -14,7 +14,7 @@ from daemon.work.upgrades import Upgrade, offer_upgrade, upgrade_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from daemon.memory.records import Job
+    from daemon.memory.records import Job, Verdict
     from daemon.work.bench import Bench
     from reducers.identity import FrameKind
 
@@ -43,6 +43,16 @@ class Commission:
         """The request in force: this one, or the one that the product so far was made with."""
         same = self.before is not None and self.before.recipe == self.recipe
         return self.redo or (carried_over(self.before) if same else Redo())
+
+    def rejection(self, bench: Bench) -> Verdict | None:
+        """Return a person's rejection of what is replaced: a remake by itself does not lift it.
+
+        It may have come while the product was being made.
+        """
+        before = bench.archive.current_product(self.frame.id)
+        if before is None or before.is_accepted or self.redo is not None:
+            return None
+        return before.verdict if before.frame_sha256 == self.frame.sha256 else None
 
     def may_wait(self, bench: Bench) -> bool:
         """Tell whether calibrations that are due are waited for: no product is wanted at once."""

@@ -121,6 +121,7 @@ class MadeProduct:
             latency_s=task.before.latency_s if task.before else first_s,
             recipe_digest=recipe_digest,
             redo=task.how.to_json(),
+            verdict=task.rejection(self.bench),
         )
 
 

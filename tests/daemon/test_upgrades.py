@@ -122,6 +122,28 @@ def test_what_a_person_accepted_is_offered_better_calibrations_and_not_given_the
     hall.bench.engine.dispose()
 
 
+def test_a_rejected_product_stays_rejected_when_the_daemon_makes_it_again_but_not_when_asked(
+    tmp_path: Path, contents: Contents
+) -> None:
+    hall = Hall(tmp_path, contents, **HEARD)
+    hall.put(SCIENCE)
+    hall.work()
+    first = hall.product()
+    verdict = Verdict(decision=Decision.REJECTED, user="eva", at=hall.clock.now())
+    hall.bench.archive.decide(first, verdict)
+    hall.put(*BIASES)
+    hall.work(until_s=300)
+    again(hall)
+    made = hall.product()
+    assert made.key != first.key
+    assert made.verdict == verdict
+    assert made.own_verdict is None
+    assert "rejected by eva as the version before" in told(hall, Topic.PRODUCT)[-1]
+    assert "alfoscd redo ALJa150017 --accept" in told(hall, Topic.PRODUCT)[-1]
+    assert hall.redo(settings={"cosmic_sigma": 6.0}).verdict is None
+    hall.bench.engine.dispose()
+
+
 def test_the_command_that_is_offered_asks_for_what_was_asked_before() -> None:
     class Product:
         stem = "ALDc200205"
