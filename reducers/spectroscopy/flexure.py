@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from reducers.spectroscopy.line_profile import LineProfile, measure_lines
 from reducers.spectroscopy.lines import SKY_LINES
+from reducers.spectroscopy.stray_lines import count_stray_lines
+from reducers.spectroscopy.wavelength import WavelengthSolution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reducers.frame import Geometry
     from reducers.spectroscopy.lines import SkyLine
-    from reducers.spectroscopy.wavelength import WavelengthSolution
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,9 @@ BIN_PX = 10
 LIMIT_PX = 8.0
 #: How far (px) a grism's nominal wavelengths may be off, whose zero point nothing holds.
 NOMINAL_LIMIT_PX = 20.0
+#: How far (px) lines are sought that are missing while the sky shows others, and how many of them
+#: name the shift: two may be any two.
+WIDE_PX, WIDE_LINES = 40.0, 3
 #: Two lines that are left within so much (px) confirm a scale that no arc supports.
 CONFIRMED_LINES, CONFIRMED_PX = 2, 0.3
 #: Below this a sky line is not measured.
@@ -69,6 +73,8 @@ class Flexure:
     oxygen_5577_arc_angstrom : float
         The same on the arc's own scale, before any correction.
     lines : tuple of SkyLineShift
+    strays : int
+        Sky lines where the scale knows none, while those that it knows are missing.
     """
 
     shift_px: float
@@ -79,6 +85,7 @@ class Flexure:
     oxygen_5577_angstrom: float
     oxygen_5577_arc_angstrom: float
     lines: tuple[SkyLineShift, ...]
+    strays: int = 0
 
     @property
     def confirms(self) -> bool:
@@ -121,24 +128,58 @@ def measure_flexure(
     """
     if solution.grism.in_pixels:
         return UNKNOWN
-    counts, detector_x = _slit_bins(np.asarray(sky, dtype=np.float64), geometry, shape)
-    detector_y = np.asarray(geometry.detector_y(np.arange(shape[0])), dtype=np.float64)
-    profile = _profile(solution, abs(float(detector_y[1] - detector_y[0])))
-    found: list[SkyLineShift] = []
-    around, reach = 0.0, NOMINAL_LIMIT_PX if nominal else LIMIT_PX
-    for line in lines:  # the brightest comes first and tells where the others are
-        expected = solution.row(line.wavelength_angstrom, detector_x)
-        if expected.min() - 30 < detector_y.min() or expected.max() + 30 > detector_y.max():
-            continue
-        shift = _line_shift(counts, detector_y, expected, profile, around, reach)
-        if shift is None and not found:
-            break  # a fainter line alone could be mistaken for its neighbour
-        if shift is None:
-            continue
-        if not found:
-            around, reach = shift[0], 1.5
-        found.append(_described(line, *shift, solution, float(np.median(detector_x))))
-    return _combined(tuple(found), nominal=nominal)
+    bins = _SkyBins.of(np.asarray(sky, dtype=np.float64), solution, geometry, shape)
+    found = bins.seen(lines, NOMINAL_LIMIT_PX if nominal else LIMIT_PX)
+    if found:
+        return _combined(found, nominal=nominal)
+    green = solution.row(lines[0].wavelength_angstrom, bins.detector_x)
+    strays = count_stray_lines(bins.counts, bins.detector_y, green, solution, bins.detector_x)
+    if not strays:
+        return UNKNOWN
+    far = _combined(bins.seen(lines, WIDE_PX), nominal=False)
+    agree = np.std([line.shift_px for line in far.lines]) < CONFIRMED_PX
+    if far.n_lines >= WIDE_LINES and agree:
+        return far
+    return replace(UNKNOWN, strays=strays)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SkyBins:
+    """Sky spectra (n_bins, ny) of slit bins, the detector x of each, and the arc's solution."""
+
+    counts: Array
+    detector_x: Array
+    detector_y: Array
+    solution: WavelengthSolution
+
+    @classmethod
+    def of(
+        cls, sky: Array, solution: WavelengthSolution, geometry: Geometry, shape: tuple[int, int]
+    ) -> _SkyBins:
+        """Cut the sky into bins along the slit."""
+        counts, detector_x = _slit_bins(sky, geometry, shape)
+        rows = np.asarray(geometry.detector_y(np.arange(shape[0])), dtype=np.float64)
+        return cls(counts=counts, detector_x=detector_x, detector_y=rows, solution=solution)
+
+    def seen(self, lines: Sequence[SkyLine], reach_px: float) -> tuple[SkyLineShift, ...]:
+        """Return the lines that stand within reach of where the solution puts them."""
+        y, x = self.detector_y, self.detector_x
+        profile = _profile(self.solution, abs(float(y[1] - y[0])))
+        found: list[SkyLineShift] = []
+        around, reach = 0.0, reach_px
+        for line in lines:  # the brightest comes first and tells where the others are
+            expected = self.solution.row(line.wavelength_angstrom, x)
+            if expected.min() - 30 < y.min() or expected.max() + 30 > y.max():
+                continue
+            shift = _line_shift(self.counts, y, expected, profile, around, reach)
+            if shift is None and not found:
+                break  # a fainter line alone could be mistaken for its neighbour
+            if shift is None:
+                continue
+            if not found:
+                around, reach = shift[0], 1.5
+            found.append(_described(line, *shift, self.solution, float(np.median(x))))
+        return tuple(found)
 
 
 def _slit_bins(sky: Array, geometry: Geometry, shape: tuple[int, int]) -> tuple[Array, Array]:

@@ -147,6 +147,8 @@ def _steps(fit: SkyFit, solution: WavelengthSolution, flexure: Flexure) -> tuple
             f"rms {solution.rms_angstrom:.3f} A ({solution.rms_px:.3f} px)"
         )
     moved = "flexure: no sky line could be measured"
+    if flexure.strays:
+        moved = f"flexure: {flexure.strays} sky lines, none where the wavelengths put any"
     if flexure.n_lines:
         moved = (
             f"flexure: {flexure.shift_px:+.2f} +- {flexure.error_px:.2f} px from "
@@ -258,7 +260,8 @@ def _cosmic_measurements(frame: Frame) -> dict[str, float]:
 
 def _flexure_measurements(flexure: Flexure) -> dict[str, float]:
     if flexure.n_lines == 0:
-        return {"flexure_unknown": 1.0}
+        strays = float(flexure.strays)
+        return {"flexure_unknown": float(strays == 0), "sky_stray_lines": strays}
     return {
         "flexure_unknown": 0.0,
         "sky_confirms": float(flexure.confirms),

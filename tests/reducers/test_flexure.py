@@ -61,6 +61,36 @@ def test_a_shift_too_large_for_flexure_is_not_applied() -> None:
     assert not measure_flexure(sky(14.0), SOLUTION, PLACE, SHAPE).applied
 
 
+@pytest.mark.parametrize("shift", [14.0, -25.0])
+def test_lines_that_agree_on_a_large_shift_tell_it(shift: float) -> None:
+    found = measure_flexure(sky(shift), SOLUTION, PLACE, SHAPE)
+    assert found.shift_px == pytest.approx(shift, abs=0.1)
+    assert found.n_lines == 3
+    assert not found.applied
+
+
+def test_a_sky_on_a_foreign_scale_contradicts_it() -> None:
+    # Red and blue exchanged, as behind another grism: lines, but none where any should be.
+    found = measure_flexure(sky(0.0)[::-1], SOLUTION, PLACE, SHAPE)
+    assert found.strays > 0
+    assert found.n_lines == 0
+    assert not found.applied
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_sky_that_is_right_or_dark_contradicts_nothing(strength: float, seed: int) -> None:
+    image = sky(0.7, strength=strength, seed=seed)
+    assert measure_flexure(image, SOLUTION, PLACE, SHAPE).strays == 0
+
+
+def test_bright_moonlight_without_its_green_line_contradicts_nothing() -> None:
+    rows = np.arange(SHAPE[0])[:, None]
+    solar = 3000.0 * (1 - 0.3 * np.exp(-0.5 * (((rows % 37) - 18) / 2.0) ** 2))
+    image = np.broadcast_to(solar, SHAPE) + np.random.default_rng(2).normal(0, 55.0, SHAPE)
+    assert measure_flexure(image, SOLUTION, PLACE, SHAPE).strays == 0
+
+
 def test_missing_pixels_do_not_stop_the_measurement() -> None:
     image = sky(1.0)
     image[400:500, 100:200] = np.nan
