@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -83,3 +84,12 @@ def test_products_of_the_example_land_where_the_service_may_write() -> None:
     config = load_config(_ROOT / "deploy" / "alfoscd.toml.example")
     assert str(config.root) == f"/var/lib/{_service()['StateDirectory']}"
     assert str(config.raw[0]) == _service()["ReadOnlyPaths"].lstrip("-")
+
+
+def test_what_the_daemon_reads_of_proc_is_there_for_the_service() -> None:
+    """ProcSubset=pid leaves of /proc what belongs to processes, not /proc/mounts and the like."""
+    assert _service()["ProcSubset"] == "pid"
+    sources = [path.read_text() for path in (_ROOT / "daemon").rglob("*.py")]
+    read = {found for text in sources for found in re.findall(r'"/proc/([^/"]+)', text)}
+    assert read, "nothing of /proc is read any more"
+    assert {name for name in read if name != "self" and not name.startswith("{")} == set()

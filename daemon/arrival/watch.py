@@ -206,7 +206,7 @@ class Watcher:
 
 
 def file_system(path: Path, mounts: str) -> str:
-    """Return the type of the file system of an absolute path, from the text of /proc/mounts."""
+    """Return the type of the file system of an absolute path, from the text of /proc/self/mounts."""
     best, kind = -1, ""
     for line in mounts.splitlines():
         fields = line.split(" ")
@@ -221,8 +221,9 @@ def file_system(path: Path, mounts: str) -> str:
 
 
 def _mounts() -> str:
+    # Not /proc/mounts: a service with ProcSubset=pid sees only what belongs to a process.
     try:
-        return Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+        return Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return ""
 
