@@ -262,9 +262,11 @@ def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:
 
     clock = archive.clock
     before = archive.current_product(frame.id)
-    submit_redo(archive, frame, redo)
+    is_new = submit_redo(archive, frame, redo)
     target = clean(frame.identity.target, 40)
     print(f"{frame.stem} ({target}, night {frame.night}): {redo.in_words}")
+    if not is_new:
+        print("it takes the place of the request that waited for this frame")
     if before is not None:
         print(f"the product of quality {before.quality} stays beside the new one")
     alive = any(
@@ -272,7 +274,7 @@ def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:
         for beat in archive.heartbeats()
     )
     print("the daemon does it now; see `alfoscd status`" if alive else
-          "the daemon is not running: it is done when the daemon starts")  # fmt: skip
+          "the daemon is not running: it is done when the daemon, or `alfoscd reduce`, starts")  # fmt: skip
     return 0
 
 

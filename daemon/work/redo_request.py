@@ -41,8 +41,9 @@ def request_of(
     Raises
     ------
     Unusable
-        If a master or a partner is unknown or does not fit the frame.
+        If a master or a partner is unknown or does not fit the frame, or a column is outside it.
     """
+    _refuse_columns_outside(frame, settings)
     store = CalibrationStore(archive.engine)
     return Redo(
         user=user,
@@ -57,12 +58,35 @@ def request_of(
 
 def submit_redo(
     archive: Archive, frame: FrameRecord, redo: Redo, within: Session | None = None
-) -> None:
-    """Let the daemon carry out a request before anything else."""
+) -> bool:
+    """Let the daemon carry out a request before anything else.
+
+    Returns
+    -------
+    bool
+        False when it takes the place of an earlier one that had not begun.
+    """
     request = reduce_request(
         frame, priority=PRIORITY_SCIENCE - 5, now=archive.clock.now(), redo=redo.to_json()
     )
-    JobQueue(archive.engine, archive.clock).submit(request, within=within)
+    return JobQueue(archive.engine, archive.clock).submit(request, within=within)
+
+
+def _refuse_columns_outside(frame: FrameRecord, settings: Mapping[str, Any]) -> None:
+    """Refuse columns that the window does not have: nothing can be extracted there."""
+    setup = frame.identity.setup
+    x1, x2, y1, y2 = setup.window
+    first, last = (y1, y2) if setup.dispersion_axis == "x" else (x1, x2)
+    columns = (last - first + 1) // setup.slit_binning
+    given = [("center", (settings.get("centroid_px"),)), ("region", settings.get("region_px"))]
+    given += [("background", strip) for strip in settings.get("background_px") or ()]
+    for name, values in given:
+        for value in values or ():
+            if value is not None and not 0 <= value <= columns - (name == "center"):
+                raise Unusable(
+                    f"{name} {value:g} is outside the image: {frame.stem} has columns "
+                    f"0 to {columns - 1}, as its verification plot counts them"
+                )
 
 
 def _partner(archive: Archive, frame: FrameRecord, name: str) -> str:

@@ -97,6 +97,16 @@ def test_every_hint_reaches_the_request_as_a_setting_of_the_recipe(hall: Hall, r
     assert settings.mask_angstrom == ((5570.0, 5585.0),)
 
 
+def test_who_asks_again_before_the_first_has_begun_is_told_that_only_the_last_counts(
+    hall: Hall, redo: Run
+) -> None:
+    redo("--center", "40")
+    _, said, _ = redo("--center", "50")
+    assert "it takes the place of the request that waited for this frame" in said
+    (job,) = hall.bench.queue.jobs(JobState.WAITING)
+    assert redo_from(job.payload["redo"]).settings == {"centroid_px": 50.0}
+
+
 @pytest.mark.parametrize("text", ["5570", "5585:5585", "a:b", "1:2:3", ""])
 def test_what_is_no_range_is_refused(redo: Run, text: str) -> None:
     with pytest.raises(SystemExit):
@@ -116,6 +126,9 @@ def test_what_is_no_range_is_refused(redo: Run, text: str) -> None:
         (("--ab", "no_such"), "there is no such frame in night 2026-01-15"),
         (("--ab", BIASES[0]), "is BIAS, not a spectrum"),
         (("--ab", SCIENCE), "that is the frame itself"),
+        (("--center", "512"), "center 512 is outside the image: ALJa150017 has columns 0 to "),
+        (("--region", "30,512"), "region 512 is outside the image"),
+        (("--background", "5:20,90:512"), "background 512 is outside the image"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(
