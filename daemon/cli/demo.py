@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from dataclasses import replace
@@ -106,4 +107,5 @@ def _show_end(config: Config) -> None:
     plots = [line.paths["plot"] for line in status.products if "plot" in line.paths]
     print(f"report of the night:   {path}")
     print(f"a verification plot:   {plots[0] if plots else 'none was drawn'}")
-    print(f"status at any time:    alfoscd status --root {config.root}")
+    command = "alfoscd" if shutil.which("alfoscd") else "./alfoscd"
+    print(f"status at any time:    {command} status --root {config.root}")

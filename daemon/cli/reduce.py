@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from daemon.work.batch import Event
 
 _ALL = 100_000
+#: Kind of a job -> what it did; where a kind is about nothing by name, the whole of it.
+VERBS = {
+    "ingest_frame": "taken in",
+    "build_master": "master",
+    "reduce_frame": "reduced",
+    "review_products": "reviewed   what other settings made",
+    "combine_spectra": "combined",
+    "reduce_image": "image",
+    "show_image": "shown",
+    "subtract_template": "difference",
+    "stack_images": "stacked",
+    "fetch_catalogues": "catalogues asked again",
+    "read_triggers": "notices    read",
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -156,22 +170,14 @@ class Progress:
 
 def describe(event: Event) -> str:
     """Return what a job did in a few words."""
-    payload = event.job.payload
-    verb = {
-        "ingest_frame": "taken in",
-        "build_master": "master",
-        "reduce_frame": "reduced",
-        "review_products": "reviewed",
-        "combine_spectra": "combined",
-        "reduce_image": "image",
-        "show_image": "shown",
-        "stack_images": "stacked",
-    }
-    about = payload.get("role") or str(payload.get("path", "")).rsplit("/", 1)[-1]
-    if event.job.kind == "review_products":
-        about = "what other settings made"
-    about = about or f"frame {payload.get('frame_id', event.job.key)}"
-    return f"{verb.get(event.job.kind, event.job.kind):<9} {clean(about, 60)}"
+    kind, payload = event.job.kind, event.job.payload
+    about = payload.get("role") or str(payload.get("path", "")).rsplit("/", 1)[-1] or event.stem
+    if "target" in payload:
+        about = f"{payload['target']} {payload.get('grism', '')} {payload.get('slit', '')}"
+    elif "group" in payload:  # images:ALFOSC:2026-01-15:<target>:<filter>
+        about = " ".join(str(payload["group"]).split(":")[3:])
+    verb = VERBS.get(kind, kind.replace("_", " "))
+    return f"{verb:<10} {clean(about, 60)}".rstrip()
 
 
 def print_products(config: Config) -> int:

@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    # It tells of every look at the timetable, twice a minute.
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
     supervisor = Supervisor(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.leave())

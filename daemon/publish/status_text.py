@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from daemon.status_lines import OutboxLines, ProductSummary, Status
 
 
+#: Frames that came so long after their shutter closed were copied from an archive.
+_ARCHIVED_S = 86400.0
+
+
 def render(status: Status, *, paint: Paint = no_paint, width: int = 100) -> str:
     """Return the status as lines of text, the verdict first."""
     verdict = paint(status.verdict.upper(), VERDICT_COLOURS[status.verdict])
@@ -196,7 +200,7 @@ def _latency(status: Status) -> list[str]:
     if not status.latency_s:
         return ["  unknown: no product of this night yet"]
     lines = [f"  from arrival to first product: {_spread(status.latency_s)}"]
-    if status.shutter_latency_s:
+    if status.shutter_latency_s.get("p50", _ARCHIVED_S) < _ARCHIVED_S:
         lines.append(f"  from shutter to first product: {_spread(status.shutter_latency_s)}")
     lines.append(f"  nights in a row that nobody had to touch: {status.untouched_nights}")
     judged = sum(status.verdicts.values())

@@ -38,7 +38,7 @@ def card(frame: FrameRecord, product: ProductRecord) -> list[str]:
         f"{own.exposure_s:g} s  version {version_of(product.main_path)}  {product.state}  "
         f"quality {product.quality}",
         f"  S/N {number(found.get('snr'), '.1f')}  seeing "
-        f'{number(found.get("seeing_arcsec"), ".2f")}"',
+        f'{number(found.get("seeing_arcsec", found.get("fwhm_arcsec")), ".2f")}"',
     ]
     lines += [f"  {flag.name}: {clean(flag.sentence, 160)}" for flag in product.flags]
     plot = product.paths.get("plot")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from daemon.clock import Clock
     from daemon.config import Config
+    from daemon.memory.archive import Archive
     from daemon.work.jobs import JobQueue
 
 log = logging.getLogger(__name__)
@@ -49,10 +50,13 @@ class Event:
         As it ended, done or failed.
     unfinished
         Jobs that are left.
+    stem
+        The frame that it was about; '' where it was about none.
     """
 
     job: Job
     unfinished: int
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,7 @@ def run_until_idle(
         engine = open_database(config.database)
         intake = open_intake(config, engine, clock, pause.set)
         room = EngineRoom(config, engine, clock, intake, tasks=tasks)
-        tally = _Tally(room.queue)
+        tally = _Tally(room.queue, room.archive)
         finished = False
         try:
             room.open()
@@ -166,8 +170,9 @@ def _is_held(job: Job) -> bool:
 class _Tally:
     """Counts jobs as they end, each once."""
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, archive: Archive) -> None:
         self._queue = queue
+        self._archive = archive
         self._seen = {job.id for job in self._recent()}
         self.done = 0
         self.failed = 0
@@ -178,7 +183,12 @@ class _Tally:
             self._seen.add(job.id)
             self.done += job.state is JobState.DONE
             self.failed += job.state is JobState.FAILED
-            yield Event(job=job, unfinished=self._queue.unfinished())
+            yield Event(job=job, unfinished=self._queue.unfinished(), stem=self._stem_of(job))
+
+    def _stem_of(self, job: Job) -> str:
+        number = job.payload.get("frame_id")
+        frame = None if number is None else self._archive.frame(int(number))
+        return "" if frame is None else frame.stem
 
     def _recent(self) -> list[Job]:
         return [
