@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon import status_queries as ask
+from daemon.memory.rescue import rescue
 from daemon.status_canary import last_canary
 from daemon.status_combinations import combinations
 from daemon.status_lines import Status
@@ -30,6 +31,8 @@ SILENT_AFTER_S = 60.0
 HELD_TOO_LONG = timedelta(minutes=10)
 #: A notice that could not be read is told for so long.
 BAD_NOTICES_FOR = timedelta(days=1)
+#: SQLite's words for a file that is not whole.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 #: Counting the files of the watched tree may take so long.
 _COUNTING_LIMIT_S = 0.1
 
@@ -69,7 +72,7 @@ def read_status(
         with ask.Reader(database) as reader:
             return _read(reader, database, now, on_disk, night, recent)
     except sqlite3.Error as error:
-        why = (_unread(error),)
+        why = (_unread(error, database),)
         return Status(at=now, database=str(database), verdict="down", why=why, on_disk=on_disk)
 
 
@@ -218,9 +221,11 @@ def judge(
     return ("down" if down else "degraded" if why else "ok"), tuple(why)
 
 
-def _unread(error: sqlite3.Error) -> str:
+def _unread(error: sqlite3.Error, database: Path) -> str:
     if "no such" in str(error):
         return "an earlier version wrote the database: start the daemon once, it mends that"
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return f"the database is damaged ({error}). {rescue(database)}"
     return f"the database cannot be read: {error}"
 
 

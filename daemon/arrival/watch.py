@@ -206,7 +206,7 @@ class Watcher:
 
 
 def file_system(path: Path, mounts: str) -> str:
-    """Return the type of the file system of an absolute path, from the text of /proc/self/mounts."""
+    """Return the type of the file system of an absolute path, from the text of its mounts."""
     best, kind = -1, ""
     for line in mounts.splitlines():
         fields = line.split(" ")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from daemon.config import ConfigError
+from daemon.memory.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,11 @@ COMMANDS = {
     "demo": ("daemon.cli.demo", "show everything on a small simulated night"),
     "check-config": ("daemon.cli.check_config", "check and print the configuration"),
 }
+#: What is wrong with a folder, not with us: it needs no traceback.
+_OF_THE_PLACE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.ENOSPC, errno.EDQUOT),
+)
 #: What the shell reports for a command that SIGINT or a closed pipe ended.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
@@ -55,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = int(args.run(args))
         sys.stdout.flush()
-    except ConfigError as error:
+    except (ConfigError, StoreError) as error:
         return complain(str(error))
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -63,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Nobody reads any more; without this Python complains once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _OF_THE_PLACE:
+            raise
+        return complain(f"{error.filename or 'the disc of the products'}: {error.strerror}")
     return code
 
 

@@ -273,8 +273,8 @@ def _submit(archive: Archive, frame: FrameRecord, redo: Redo) -> int:
         beat.who == "supervisor" and (clock.now() - beat.at).total_seconds() < SILENT_AFTER_S
         for beat in archive.heartbeats()
     )
-    print("the daemon does it now; see `alfoscd status`" if alive else
-          "the daemon is not running: it is done when the daemon, or `alfoscd reduce`, starts")  # fmt: skip
+    later = "the daemon is not running: it is done when that, or `alfoscd reduce`, starts"
+    print("the daemon does it now; see `alfoscd status`" if alive else later)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,18 @@ from sqlalchemy.exc import NoSuchTableError
 
 from calibration_store.transactions import reading, writing
 from daemon.memory import sqlite
-from daemon.memory.errors import NoDatabase, SchemaTooNew, SchemaTooOld, StoreCorrupt
+from daemon.memory.errors import (
+    NoDatabase,
+    SchemaTooNew,
+    SchemaTooOld,
+    StoreCorrupt,
+    StoreForeign,
+)
+from daemon.memory.rescue import rescue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection, Engine
 
 __all__ = ["SCHEMA", "open_database", "open_read_only", "reading", "writing"]
@@ -38,7 +47,7 @@ def open_database(path: Path, *, busy_timeout_s: float = sqlite.BUSY_TIMEOUT_S) 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sqlite.writable_engine(path, busy_timeout_s)
-    with ExitStack() as undo:
+    with ExitStack() as undo, _advised(path):
         undo.callback(engine.dispose)
         with reading(engine) as session:
             found = _schema_of(session.connection())
@@ -65,7 +74,7 @@ def open_read_only(path: Path) -> Engine:
         message = f"There is no database yet at {path}."
         raise NoDatabase(message)
     engine = sqlite.read_only_engine(path)
-    with ExitStack() as undo:
+    with ExitStack() as undo, _advised(path):
         undo.callback(engine.dispose)
         with reading(engine) as session:
             found = _schema_of(session.connection())
@@ -80,14 +89,24 @@ def open_read_only(path: Path) -> Engine:
     return engine
 
 
+@contextmanager
+def _advised(path: Path) -> Iterator[None]:
+    """Let an error about a damaged file say how to go on."""
+    try:
+        yield
+    except StoreForeign:
+        raise
+    except StoreCorrupt as error:
+        raise StoreCorrupt(f"{path}: {error} {rescue(path)}.") from error
+
+
 def _schema_of(connection: Connection) -> str | None:
     """Return the revision of the schema; None for an empty database."""
     try:
         table = Table("alembic_version", MetaData(), autoload_with=connection)
     except NoSuchTableError:
         if inspect(connection).get_table_names():
-            message = "This is a database of something else."
-            raise StoreCorrupt(message) from None
+            raise StoreForeign from None
         return None
     found: str | None = connection.scalar(select(table.c.version_num))
     return found
@@ -111,5 +130,5 @@ def _migrate(connection: Connection) -> None:
 def _refuse_newer(found: str | None) -> None:
     # Revisions are numbered with four digits, so that their order is known without their scripts.
     if found is not None and found > SCHEMA:
-        message = f"The database has schema {found}, which is newer than this version's {SCHEMA}."
-        raise SchemaTooNew(message)
+        newer = f"The database has schema {found}, which is newer than this version's {SCHEMA}"
+        raise SchemaTooNew(f"{newer}: update alfoscd.")

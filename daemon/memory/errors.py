@@ -3,6 +3,8 @@
 StoreError
 ├── StorePaused
 ├── StoreCorrupt
+│   └── StoreForeign
+├── StoreExchanged
 ├── NoDatabase
 ├── SchemaTooNew
 └── SchemaTooOld
@@ -24,6 +26,14 @@ class StorePaused(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database file is damaged."""
+
+
+class StoreForeign(StoreCorrupt):
+    """The file is a database of something else: name another one in [paths] database."""
+
+
+class StoreExchanged(StoreError):
+    """The database file was moved, replaced or deleted while it was in use: start again."""
 
 
 class NoDatabase(StoreError):

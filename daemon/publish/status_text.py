@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 #: Frames that came so long after their shutter closed were copied from an archive.
 _ARCHIVED_S = 86400.0
+_LONGEST_REASON = 1000
 
 
 def render(status: Status, *, paint: Paint = no_paint, width: int = 100) -> str:
     """Return the status as lines of text, the verdict first."""
     verdict = paint(status.verdict.upper(), VERDICT_COLOURS[status.verdict])
     lines = [f"alfoscd {verdict}  {status.at:%Y-%m-%d %H:%M:%S} UT  {status.database}"]
-    lines += [f"  - {clean(reason, width - 4)}" for reason in status.why]
+    # Not cut to the width: a reason may end with the command that mends it.
+    lines += [f"  - {clean(reason, _LONGEST_REASON)}" for reason in status.why]
     for title, body in _sections(status, width):
         if body:
             lines += ["", paint(title, "bold"), *body]

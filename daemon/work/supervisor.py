@@ -25,8 +25,9 @@ from daemon.clock import SystemClock
 from daemon.layout import remove_unfinished
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
-from daemon.memory.errors import StorePaused
+from daemon.memory.errors import StoreExchanged, StorePaused
 from daemon.memory.records import FileState, JobKind, JobState
+from daemon.memory.rescue import identity
 from daemon.schedule.metrics_file import MetricsFile
 from daemon.schedule.timetable import Timetable
 from daemon.status_words import WARNING
@@ -88,6 +89,7 @@ class EngineRoom:
         self._next_heartbeat = 0.0
         self._next_expired = 0.0
         self.proven_s = clock.monotonic()
+        self._file = identity(config.database)
 
     def open(self) -> None:
         """Take back what a killed predecessor left, and begin to watch."""
@@ -105,7 +107,13 @@ class EngineRoom:
         self.intake.start()
 
     def step(self) -> None:
-        """Do once everything that is due; a database that pauses is waited for."""
+        """Do once everything that is due; a database that pauses is waited for.
+
+        Raises
+        ------
+        StoreExchanged
+            If another file, or none, lies where the database was.
+        """
         try:
             self.intake.step()
             self.triggers.step()
@@ -181,6 +189,9 @@ class EngineRoom:
         now = self.clock.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + _HEARTBEAT_S
+            if identity(self.config.database) != self._file:
+                # What we write goes into a file without a name, and new workers see another one.
+                raise StoreExchanged(f"{self.config.database}: {StoreExchanged.__doc__}")
             self.archive.heartbeat("supervisor", os.getpid(), self.describe(), progressed=1)
             self.proven_s = now
 

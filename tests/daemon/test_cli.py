@@ -148,6 +148,25 @@ def test_status_of_a_stopped_daemon_shows_frames_and_exits_with_2(
     assert "\x1b" not in told
 
 
+@pytest.mark.parametrize("command", [["run", "."], ["ls"], ["redo", "x"], ["quarantine", "list"]])
+def test_a_damaged_database_is_one_sentence_that_says_how_to_go_on(
+    tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "alfoscd.sqlite").write_bytes(b"this is no database " * 300)
+    assert main([*command, "--root", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "put it aside" in said
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["run", str(tmp_path / "raw"), "--root", str(tmp_path / "file" / "root")]) == 2
+    assert capsys.readouterr().err == f"alfoscd: {tmp_path}/file/root: Not a directory\n"
+
+
 def test_report_of_a_night_without_products_is_printed(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -162,6 +163,22 @@ def test_a_damaged_file_is_named_so(path):
         open_database(path)
     with pytest.raises(StoreCorrupt):
         open_read_only(path)
+
+
+def test_a_damaged_file_is_told_with_the_commands_that_bring_the_newest_copy_back(path):
+    (path.parent / "backup").mkdir(parents=True)
+    engine = open_database(path)
+    engine.dispose()
+    for night in ("2026-11-19", "2026-11-20"):
+        shutil.copy(path, path.parent / "backup" / f"{path.stem}_{night}.sqlite")
+    path.write_bytes(b"this is no database " * 300)
+    with pytest.raises(StoreCorrupt) as told:
+        open_database(path)
+    commands = re.search(r"\((cd .*?\.sqlite)\)", str(told.value))[1]
+    subprocess.run(commands, shell=True, check=True)
+    open_database(path).dispose()
+    assert (path.parent / "damaged" / path.name).read_bytes().startswith(b"this is no database")
+    assert "_2026-11-20.sqlite" in commands
 
 
 def test_damaged_pages_are_named_so(engine, path):

@@ -192,6 +192,25 @@ def test_a_killed_daemon_leaves_no_orphans_and_the_next_one_finishes_its_work(
     assert queue.jobs(JobState.FAILED) == []
 
 
+def test_when_its_database_is_taken_away_it_leaves_and_the_next_one_takes_all_in_again(
+    config, daemons, memory
+):
+    _, archive = memory
+    first = daemons(config)
+    eventually(lambda: archive.heartbeats())
+    (config.raw[0] / "a.fits").write_bytes(b"x" * 2880)
+    eventually(lambda: archive.files())
+    archive.engine.dispose()  # nobody who still held the old file may share its index with the new
+    config.database.unlink()
+    assert first.wait(60) != 0
+    assert b"moved, replaced or deleted" in first.stderr.read()
+    second = daemons(config)
+    eventually(lambda: second.poll() is not None or config.database.is_file(), within_s=60)
+    again = open_database(config.database)
+    eventually(lambda: Archive(again, SystemClock()).files(), within_s=60)
+    again.dispose()
+
+
 def test_a_file_whose_reading_was_given_up_is_quarantined_with_the_reason(config, memory, tmp_path):
     queue, archive = memory
     path = config.raw[0] / "deadly.txt"
