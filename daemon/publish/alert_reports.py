@@ -11,6 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from reducers.julian_date import mjd_of
+
 if TYPE_CHECKING:
     from daemon.memory.archive_alerts import AlertRecord
     from daemon.sections import Alerts
@@ -102,7 +104,7 @@ def skyportal_report(record: AlertRecord, settings: Alerts) -> Report:
     }
     photometry = {
         "obj_id": record.name,
-        "mjd": [_mjd(when)] if when else [],
+        "mjd": [mjd_of(when)] if when else [],
         "mag": [said.get("magnitude")],
         "magerr": [said.get("magnitude_error")],
         "limiting_mag": [said.get("limiting_magnitude")],
@@ -142,10 +144,6 @@ def _moment(said: Mapping[str, Any]) -> datetime | None:
     """Return when the exposure began."""
     when = said.get("observation_start")
     return datetime.fromisoformat(when) if isinstance(when, str) else None
-
-
-def _mjd(when: datetime) -> float:
-    return when.timestamp() / 86400 + 40587.0
 
 
 def _number(value: object, digits: int) -> str:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from reducers.julian_date import mjd_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.memory.archive_differences import LightRecord
 
-#: Modified Julian date of 1970-01-01.
-_UNIX_MJD = 40587.0
 _COLOURS = ("#0b6bcb", "#c01c28", "#1a7f37", "#8b1a8b", "#a66f00", "#444444")
 
 
@@ -100,7 +100,7 @@ def light_curve_picture(name: str, points: Sequence[LightRecord]) -> bytes:
         seen = brightness(point)
         if point.observed_at is None or not math.isfinite(seen.limit_3):
             continue
-        colour, when = colours[point.band], point.observed_at.timestamp() / 86400 + _UNIX_MJD
+        colour, when = colours[point.band], mjd_of(point.observed_at)
         face = colour if point.method == "difference" else "white"
         label = f"{point.band} {point.method}"
         again = label in shown

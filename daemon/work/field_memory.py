@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from calibration_store.catalogues.sky import Cone
-from calibration_store.minor_planets.collection import mjd_of
 from daemon.memory.candidate_records import CandidateRecord
 from daemon.memory.records import FrameRecord
 from daemon.work.bench import Bench
 from daemon.work.references import radius_deg
+from reducers.julian_date import mjd_of
 from reducers.transients.candidate import Standing
 from reducers.transients.earlier import Earlier
 from reducers.transients.known_sky import EarlierImages

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration_store.catalogues.tiles import TileStore
-from calibration_store.minor_planets.collection import MinorPlanets, mjd_of
+from calibration_store.minor_planets.collection import MinorPlanets
 from calibration_store.variables.collection import VariableStars
+from reducers.julian_date import mjd_of
 from reducers.profiles import load_instrument
 from reducers.transients.known_matches import FAST_MAS, FastStars
 from reducers.transients.known_sky import KnownSky

@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from calibration_store.catalogues.sky import Cone
-from calibration_store.minor_planets.collection import mjd_of
 from daemon.work.field_memory import SAME_VISIT, FieldMemory, searched_to
 from daemon.work.known_sky import known_sky, observer_of
 from daemon.work.references import MARGIN_ARCSEC, radius_deg
-from reducers.transients.known_sky import OtherExposures
-from reducers.transients.moving import Snapshot
+from reducers.transients.known_sky import OtherExposures, seen_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +19,7 @@ if TYPE_CHECKING:
     from daemon.memory.candidate_records import CandidateRecord
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
+    from reducers.transients.moving import Snapshot
     from reducers.transients.witness import Witness
 
 #: Only exposures of one sequence say that a source flashed: over hours it may have come to stay.
@@ -113,20 +110,10 @@ def exposures_of_visit(
 
 def snapshot(exposure: Other, candidates: Sequence[CandidateRecord]) -> Snapshot:
     """Return the candidates of one exposure."""
-    found = [one.candidate for one in candidates if one.frame_id == exposure.frame_id]
-    columns = ("ra_deg", "dec_deg", "position_error_arcsec", "magnitude", "magnitude_error")
-    ra, dec, error, magnitude, magnitude_error = (
-        np.array([getattr(one, name) for one in found], float) for name in columns
-    )
-    return Snapshot(
-        mjd=mjd_of(exposure.middle),
-        ra_deg=ra,
-        dec_deg=dec,
-        error_arcsec=error,
-        magnitude=magnitude,
-        magnitude_error=magnitude_error,
-        limit_mag=exposure.limit_mag,
-        centre_ra_deg=exposure.centre[0],
-        centre_dec_deg=exposure.centre[1],
+    return seen_at(
+        exposure.middle,
+        [one.candidate for one in candidates if one.frame_id == exposure.frame_id],
+        centre_deg=exposure.centre,
         radius_deg=exposure.radius_deg,
+        limit_mag=exposure.limit_mag,
     )

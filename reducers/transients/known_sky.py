@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.julian_date import mjd_of
 from reducers.transients.earlier import Earlier, history_of
 from reducers.transients.ephemeris import Places
 from reducers.transients.known_matches import (
@@ -169,27 +170,40 @@ def snapshot_of(
         if image.sky_map is not None
         else (np.array([math.nan]), np.array([math.nan]))
     )
-    columns_of = ("ra_deg", "dec_deg", "position_error_arcsec", "magnitude", "magnitude_error")
+    return seen_at(
+        image.middle,
+        candidates,
+        centre_deg=(float(centre[0][0]), float(centre[1][0])),
+        radius_deg=min(rows, columns) / 2 * image.pixel_scale_arcsec / 3600,
+        limit_mag=limit_mag,
+    )
+
+
+def seen_at(
+    middle: datetime,
+    candidates: Sequence[Candidate],
+    *,
+    centre_deg: tuple[float, float],
+    radius_deg: float,
+    limit_mag: float,
+) -> Snapshot:
+    """Return the candidates of an exposure about a place, down to a magnitude."""
+    columns = ("ra_deg", "dec_deg", "position_error_arcsec", "magnitude", "magnitude_error")
     ra, dec, error, magnitude, magnitude_error = (
-        np.array([getattr(one, name) for one in candidates], float) for name in columns_of
+        np.array([getattr(one, name) for one in candidates], float) for name in columns
     )
     return Snapshot(
-        mjd=mjd_of(image.middle),
+        mjd=mjd_of(middle),
         ra_deg=ra,
         dec_deg=dec,
         error_arcsec=error,
         magnitude=magnitude,
         magnitude_error=magnitude_error,
         limit_mag=limit_mag,
-        centre_ra_deg=float(centre[0][0]),
-        centre_dec_deg=float(centre[1][0]),
-        radius_deg=min(rows, columns) / 2 * image.pixel_scale_arcsec / 3600,
+        centre_ra_deg=centre_deg[0],
+        centre_dec_deg=centre_deg[1],
+        radius_deg=radius_deg,
     )
-
-
-def mjd_of(when: datetime) -> float:
-    """Return the MJD of a time (UTC)."""
-    return when.timestamp() / 86400 + 40587.0
 
 
 def year_of(when: datetime) -> float:
