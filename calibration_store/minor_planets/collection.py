@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import secrets
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibration_store.brought_lists import BroughtLists, BroughtSet, NothingBrought, name_of
 from calibration_store.catalogues.tiles import write_whole
-from calibration_store.minor_planets.mpcorb import BadLines, read_orbits
+from calibration_store.minor_planets.mpcorb import read_orbits
 from reducers.transients.night_sweep import SWEPT, Swept, exact_places, passing, sweep
 from reducers.transients.orbits import ORBIT, Orbits
 
@@ -21,51 +20,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from calibration_store.brought_lists import BadLines
     from reducers.transients.ephemeris import Places
     from reducers.transients.solar_system import Observer
 
-_FORMAT = 1
-_MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 #: Nights kept on disc; each is some ten megabytes.
 _NIGHTS_KEPT = 3
 _NIGHT_FILE = "night-"
 
 
-class NoOrbits(Exception):
+class NoOrbits(NothingBrought):
     """The file holds no orbit in a format of the Minor Planet Center."""
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrbitSet:
+class OrbitSet(BroughtSet):
     """What one file brought.
 
     Attributes
     ----------
-    name : str
-        'mpcorb', 'nea', 'cometels': the beginning of the file's name.
-    source : str
-        Name of the file.
-    file_date, taken : str
-        ISO dates: of the file, and when it was read.
-    count, bad : int
-        Orbits, and lines that are none.
     epoch_mjd : float
         That most elements are given for.
     """
 
-    name: str
-    source: str
-    file_date: str
-    taken: str
-    count: int
-    bad: int
     epoch_mjd: float
 
 
-class MinorPlanets:
+class MinorPlanets(BroughtLists[OrbitSet]):
     """The orbits below a folder; an orbit in a newer file stands for the same body in older ones.
 
     Parameters
@@ -79,8 +60,7 @@ class MinorPlanets:
     def __init__(
         self, folder: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self.folder = folder
-        self.now = now
+        super().__init__(folder, OrbitSet, (".orbits",), now)
         self._swept: tuple[str, float, Swept] | None = None
         self._orbits: tuple[str, Orbits] | None = None
 
@@ -95,48 +75,17 @@ class MinorPlanets:
             If the file cannot be read to its end, or the disc not be written.
         """
         name = name or name_of(path)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self.folder / f".{name}.{secrets.token_hex(4)}.tmp"
-        try:
+        with self._unfinished(name) as unfinished:
             count, epoch = _written(path, unfinished, bad)
             if not count:
                 raise NoOrbits(f"{path} holds no orbit in a format of the Minor Planet Center")
             unfinished.replace(self.folder / f"{name}.orbits")
-        finally:
-            unfinished.unlink(missing_ok=True)
-        brought = OrbitSet(
-            name=name,
-            source=path.name,
-            file_date=datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat(),
-            taken=self.now().isoformat(timespec="seconds"),
-            count=count,
-            bad=bad.count,
-            epoch_mjd=epoch,
-        )
-        about = {"format": _FORMAT, **asdict(brought)}
-        write_whole(self.folder / f"{name}.json", json.dumps(about, indent=1).encode())
-        return brought
+        return self._note(path, name, bad, count, epoch_mjd=epoch)
 
     def sets(self) -> tuple[OrbitSet, ...]:
         """Return what is on disc, the newest file first."""
-        found = []
-        for path in self.folder.glob("*.json"):
-            try:
-                about = json.loads(path.read_text(encoding="utf-8"))
-                if about.pop("format") == _FORMAT and path.with_suffix(".orbits").is_file():
-                    found.append(OrbitSet(**about))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-        return tuple(sorted(found, key=lambda one: (one.file_date, one.taken), reverse=True))
-
-    def remove(self, name: str) -> bool:
-        """Remove what one file brought; False where there is none."""
-        path = self.folder / f"{name}.json"
-        if not path.is_file():
-            return False
-        path.unlink()
-        path.with_suffix(".orbits").unlink(missing_ok=True)
-        return True
+        newest = sorted(super().sets(), key=lambda one: (one.file_date, one.taken), reverse=True)
+        return tuple(newest)
 
     def in_field(
         self,
@@ -182,12 +131,6 @@ class MinorPlanets:
             _keep(path, swept)
         self._swept = (key, middle, swept)
         return swept
-
-
-def name_of(path: Path) -> str:
-    """Return under which name a file is kept: 'mpcorb' for MPCORB.DAT.gz."""
-    stem = re.sub(r"[^a-z0-9]+", "_", path.name.casefold().split(".")[0]).strip("_")
-    return stem or "orbits"
 
 
 def _written(path: Path, target: Path, bad: BadLines) -> tuple[int, float]:
@@ -237,8 +180,3 @@ def _keep(path: Path, swept: Swept) -> None:
             old.unlink(missing_ok=True)
     except OSError:
         return
-
-
-def mjd_of(when: datetime) -> float:
-    """Return the MJD of a time (UTC)."""
-    return (when - _MJD_ZERO) / timedelta(days=1)

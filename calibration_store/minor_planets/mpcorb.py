@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import math
-from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,26 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from calibration_store.brought_lists import BadLines
+
 _MJD_OF_ORDINAL = -678576
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CENTURIES = {"I": 1800, "J": 1900, "K": 2000}
 _AT_ONCE = 50_000
-#: Bad lines of which the text is kept.
-_NAMED = 20
-
-
-@dataclass(slots=True)
-class BadLines:
-    """Lines that are no orbits: how many, and the first of them with what is wrong."""
-
-    count: int = 0
-    first: list[tuple[int, str]] = field(default_factory=list)
-
-    def note(self, number: int, why: str) -> None:
-        """Remember one."""
-        self.count += 1
-        if len(self.first) < _NAMED:
-            self.first.append((number, why))
 
 
 def read_orbits(path: Path, bad: BadLines) -> Iterator[Orbits]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibration_store.brought_lists import BroughtLists, BroughtSet, NothingBrought, name_of
 from calibration_store.catalogues.sky import CELL_SHIFT, Cone, cells_touched
 from calibration_store.catalogues.tiles import write_whole
-from calibration_store.minor_planets.collection import name_of
 from calibration_store.variables.files import VARIABLE, read_variables
 from reducers.transients.known_matches import Variables
 
@@ -23,42 +20,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration_store.minor_planets.mpcorb import BadLines
+    from calibration_store.brought_lists import BadLines
 
-_FORMAT = 1
 _SLICE = 200_000
 
 
-class NoVariables(Exception):
+class NoVariables(NothingBrought):
     """The file holds no variable star in a format that is known."""
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariableSet:
-    """What one file brought.
-
-    Attributes
-    ----------
-    name : str
-        'vsx', ...: the beginning of the file's name.
-    source, file_date, taken : str
-        Name of the file; ISO dates of the file and of when it was read.
-    count, bad : int
-        Variables, and lines that are none.
-    """
-
-    name: str
-    source: str
-    file_date: str
-    taken: str
-    count: int
-    bad: int
-
-
-class VariableStars:
+class VariableStars(BroughtLists[BroughtSet]):
     """The lists of variables below a folder, each sorted by the pixels of the catalogue tiles.
 
     `<name>.rows` holds the records, `<name>.pixels` their pixels alone, which are searched.
@@ -67,10 +38,9 @@ class VariableStars:
     def __init__(
         self, folder: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self.folder = folder
-        self.now = now
+        super().__init__(folder, BroughtSet, (".rows", ".pixels"), now)
 
-    def take(self, path: Path, bad: BadLines, name: str = "") -> VariableSet:
+    def take(self, path: Path, bad: BadLines, name: str = "") -> BroughtSet:
         """Put the variables of a file on disc, in place of an earlier file of the same name.
 
         Raises
@@ -83,9 +53,7 @@ class VariableStars:
             If the file cannot be read to its end, or the disc not be written.
         """
         name = name or name_of(path)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unsorted = self.folder / f".{name}.{secrets.token_hex(4)}.tmp"
-        try:
+        with self._unfinished(name) as unsorted:
             count = 0
             with unsorted.open("wb") as file:
                 for batch in read_variables(path, bad):
@@ -94,41 +62,7 @@ class VariableStars:
             if not count:
                 raise NoVariables(f"{path} holds no variable star in a format that is known")
             self._sort(unsorted, name)
-        finally:
-            unsorted.unlink(missing_ok=True)
-        brought = VariableSet(
-            name=name,
-            source=path.name,
-            file_date=datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat(),
-            taken=self.now().isoformat(timespec="seconds"),
-            count=count,
-            bad=bad.count,
-        )
-        about = {"format": _FORMAT, **asdict(brought)}
-        write_whole(self.folder / f"{name}.json", json.dumps(about, indent=1).encode())
-        return brought
-
-    def sets(self) -> tuple[VariableSet, ...]:
-        """Return what is on disc."""
-        found = []
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                about = json.loads(path.read_text(encoding="utf-8"))
-                if about.pop("format") == _FORMAT:
-                    found.append(VariableSet(**about))
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-        return tuple(found)
-
-    def remove(self, name: str) -> bool:
-        """Remove what one file brought; False where there is none."""
-        path = self.folder / f"{name}.json"
-        if not path.is_file():
-            return False
-        path.unlink()
-        for ending in (".rows", ".pixels"):
-            path.with_suffix(ending).unlink(missing_ok=True)
-        return True
+        return self._note(path, name, bad, count)
 
     def in_field(self, ra_deg: float, dec_deg: float, radius_deg: float) -> Variables | None:
         """Return the variables of every list in a circle; None where no list is on disc."""
@@ -151,8 +85,7 @@ class VariableStars:
         """Write the records and their pixels in order, a slice at a time."""
         rows = np.memmap(unsorted, VARIABLE, mode="r")
         order = np.argsort(rows["pixel"], kind="stable")
-        target = self.folder / f".{name}.{secrets.token_hex(4)}.tmp"
-        try:
+        with self._unfinished(name) as target:
             with target.open("wb") as file:
                 for start in range(0, len(order), _SLICE):
                     file.write(rows[order[start : start + _SLICE]].tobytes())
@@ -160,11 +93,9 @@ class VariableStars:
                 os.fsync(file.fileno())
             write_whole(self.folder / f"{name}.pixels", rows["pixel"][order].tobytes())
             target.replace(self.folder / f"{name}.rows")
-        finally:
-            target.unlink(missing_ok=True)
 
 
-def _near(folder: Path, held: VariableSet, cone: Cone) -> NDArray[Any]:
+def _near(folder: Path, held: BroughtSet, cone: Cone) -> NDArray[Any]:
     """Return the records of the cells that a cone touches; none where files do not agree."""
     try:
         pixels = np.memmap(folder / f"{held.name}.pixels", np.int32, mode="r")

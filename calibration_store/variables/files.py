@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from calibration_store.minor_planets.mpcorb import BadLines
+    from calibration_store.brought_lists import BadLines
 
 #: One variable: J2000, magnitudes in the list's own bands, NaN where not told.
 VARIABLE = np.dtype(

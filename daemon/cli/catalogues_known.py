@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from calibration_store.brought_lists import BadLines
     from calibration_store.minor_planets.collection import MinorPlanets
-    from calibration_store.minor_planets.mpcorb import BadLines
     from calibration_store.variables.collection import VariableStars
     from daemon.config import Config
 
@@ -88,8 +88,8 @@ def _taken(
     what: str,
     nothing: type[Exception],
 ) -> int:
+    from calibration_store.brought_lists import BadLines
     from calibration_store.catalogues.tiles import UnusableCatalogue
-    from calibration_store.minor_planets.mpcorb import BadLines
 
     if args.remove and not held.remove(args.remove):
         return _refuse(f"'{clean(args.remove, 40)}' is not on disc")

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from calibration_store.minor_planets.collection import MinorPlanets, NoOrbits, mjd_of
+from calibration_store.brought_lists import BadLines
+from calibration_store.minor_planets.collection import MinorPlanets, NoOrbits
 from calibration_store.minor_planets.designations import BadDesignation, unpacked
-from calibration_store.minor_planets.mpcorb import BadLines, packed_date, read_line
+from calibration_store.minor_planets.mpcorb import packed_date, read_line
 from calibration_store.variables.collection import NoVariables, VariableStars
+from reducers.julian_date import mjd_of
 from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines
 from reducers.transients.known_matches import minor_planet_at, variable_at
 from reducers.transients.solar_system import Observer

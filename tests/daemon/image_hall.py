@@ -6,8 +6,8 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
+from calibration_store.brought_lists import BadLines
 from calibration_store.catalogues.sky import Cone
-from calibration_store.minor_planets.mpcorb import BadLines
 from daemon.memory.records import JobKind
 from daemon.publish.page import Picture
 from daemon.work.images import calibrate_image

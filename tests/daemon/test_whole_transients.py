@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from calibration_store.brought_lists import BadLines
 from calibration_store.catalogues.sky import Cone
-from calibration_store.minor_planets.collection import mjd_of
-from calibration_store.minor_planets.mpcorb import BadLines
 from daemon.config import Programme
 from daemon.memory.messages import Topic
 from daemon.work.known_sky import minor_planets, variable_stars
 from daemon.work.sky_catalogues import open_catalogues
+from reducers.julian_date import mjd_of
 from reducers.simulate.catalogue import cones_of, survey_catalogue
 from reducers.simulate.frames import simulate
 from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines

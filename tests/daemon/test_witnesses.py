@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from calibration_store.brought_lists import BadLines
 from calibration_store.catalogues.sky import MARGIN_DEG, Cone
-from calibration_store.minor_planets.collection import mjd_of
-from calibration_store.minor_planets.mpcorb import BadLines
 from daemon.config import load_config
 from daemon.work.bench import Bench, open_bench
 from daemon.work.known_sky import minor_planets
 from daemon.work.sky_catalogues import open_catalogues
 from daemon.work.witnesses import witnesses_of
 from reducers.identity import FrameKind, Identity, Setup
+from reducers.julian_date import mjd_of
 from reducers.quality import judge, load_limits
 from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines
 from reducers.transients.candidate import Candidate, Standing

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from reducers.julian_date import mjd_of
 from reducers.quality import judge, load_limits
 from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines
 from reducers.transients.candidate import Candidate
 from reducers.transients.earlier import Earlier
 from reducers.transients.known_matches import Variables
-from reducers.transients.known_sky import EarlierImages, KnownSky, OtherExposures, mjd_of
+from reducers.transients.known_sky import EarlierImages, KnownSky, OtherExposures
 from reducers.transients.moving import Snapshot
 from reducers.transients.night_sweep import exact_places
 from reducers.transients.orbits import ORBIT
