@@ -29,7 +29,7 @@ from daemon.publish.page import (
     title,
 )
 from daemon.publish.panels import flux_range, shade
-from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
+from daemon.publish.strip import Verdict, write_strip
 from daemon.publish.view import WAVELENGTH, limits
 from reducers.classification.verdict import Classification
 from reducers.spectroscopy.combine import CombinedSpectrum
@@ -74,7 +74,7 @@ def combined_picture(case: Combination) -> Picture:
 def combined_page(case: Combination) -> Page:
     """Draw a combination over its members, and what each of them gave."""
     page = Page("combination")
-    combined, quality = case.combined, min(max(case.quality, 0), 5)
+    combined, verdict = case.combined, Verdict.of(case.quality)
     found = combined.measurements
     odd = [f"{share.name}: {share.remark}" for share in combined.shares if share.remark]
     told = [] if case.classification is None else case.classification.sentences
@@ -82,8 +82,8 @@ def combined_page(case: Combination) -> Page:
     write_strip(
         page,
         name=case.target,
-        badge=f"quality {quality}: {QUALITY_WORDS[quality]}",
-        colour=QUALITY_COLOURS[quality],
+        badge=verdict.badge,
+        colour=verdict.colour,
         about=[
             case.setup,
             f"{len(combined.shares)} exposures, {combined.exposure_s:.0f} s",
@@ -95,8 +95,8 @@ def combined_page(case: Combination) -> Page:
         right="combined",
     )
     page.facts |= {
-        "target": case.target, "setup": case.setup, "quality": quality, "measurements": found,
-        "classification": told,
+        "target": case.target, "setup": case.setup, "quality": verdict.quality,
+        "measurements": found, "classification": told,
         "members": [
             {"frame": share.name, "factor": share.factor, "weight": share.weight,
              "chi2": share.chi2, "rejected_pixels": share.rejected, "remark": share.remark}

@@ -16,7 +16,7 @@ from daemon.publish.panels import (
     draw_zone_residuals,
     draw_zones,
 )
-from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, circumstances, write_strip
+from daemon.publish.strip import Verdict, circumstances, flag_facts, write_strip
 from daemon.publish.view import look
 from daemon.publish.zones import zones_of
 
@@ -101,11 +101,11 @@ def _write_header(
     notes: Sequence[str],
 ) -> None:
     identity, found = exposure.identity, reduced.measurements
-    quality = min(max(int(reduced.quality), 0), 5)
     snr = None if shown is None else shown.snr
     fwhm = None if shown is None else shown.fwhm_px * _pixel_arcsec(reduced)
     # The quality is judged on the target; its neighbours on the slit only share the frame's.
     judged = "" if shown is None or shown is reduced.objects[0] else " of OBJ1"
+    verdict = Verdict.of(reduced.quality, judged)
     told = [] if judged or reduced.classification is None else reduced.classification.sentences
     about = [
         *circumstances(identity),
@@ -115,8 +115,8 @@ def _write_header(
     write_strip(
         page,
         name=identity.target or identity.object_name,
-        badge=f"quality {quality}{judged}: {QUALITY_WORDS[quality]}",
-        colour=QUALITY_COLOURS[quality],
+        badge=verdict.badge,
+        colour=verdict.colour,
         about=about,
         reasons=[
             *told,
@@ -129,14 +129,8 @@ def _write_header(
         "frame": exposure.stem,
         "target": identity.target or identity.object_name,
         "object": None if shown is None else shown.name,
-        "quality": quality,
-        "flags": [
-            {
-                name: getattr(flag, name, None)
-                for name in ("name", "bit", "quality", "value", "threshold", "sentence", "advice")
-            }
-            for flag in reduced.flags
-        ],
+        "quality": verdict.quality,
+        "flags": flag_facts(reduced.flags),
         "circumstances": about,
         "classification": told,
         "calibrations": list(notes),

@@ -25,7 +25,7 @@ from daemon.publish.photometry_panels import (
     draw_zero_by_magnitude,
 )
 from daemon.publish.sky_picture import draw_compass, draw_sky
-from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
+from daemon.publish.strip import Verdict, flag_facts, write_strip
 from reducers.frame import UNUSABLE, Mask
 from reducers.imaging.image_products import blocks
 from reducers.imaging.reduced_image import ReducedImage
@@ -110,13 +110,13 @@ def _scale(case: ImageCase) -> float:
 
 def _write_header(page: Page, case: ImageCase, notes: Sequence[str]) -> None:
     reduced, identity = case.reduced, case.exposure.identity
-    quality = min(max(int(reduced.quality), 0), 5)
+    verdict = Verdict.of(reduced.quality)
     about = [*_circumstances(identity), *_in_words(reduced)]
     write_strip(
         page,
         name=identity.target or identity.object_name,
-        badge=f"quality {quality}: {QUALITY_WORDS[quality]}",
-        colour=QUALITY_COLOURS[quality],
+        badge=verdict.badge,
+        colour=verdict.colour,
         about=about,
         reasons=[f"{flag.name}: {flag.sentence}" for flag in reduced.flags] or [_PASSED],
         right=f"{case.exposure.stem}  {identity.setup.filter or 'no filter'}",
@@ -126,14 +126,8 @@ def _write_header(page: Page, case: ImageCase, notes: Sequence[str]) -> None:
         "frame": case.exposure.stem,
         "target": identity.target or identity.object_name,
         "filter": identity.setup.filter,
-        "quality": quality,
-        "flags": [
-            {
-                name: getattr(flag, name)
-                for name in ("name", "bit", "quality", "value", "threshold", "sentence", "advice")
-            }
-            for flag in reduced.flags
-        ],
+        "quality": verdict.quality,
+        "flags": flag_facts(reduced.flags),
         "circumstances": about,
         "calibrations": list(notes),
         "catalogues": list(case.references.reasons),

@@ -26,7 +26,7 @@ from daemon.publish.page import (
     title,
 )
 from daemon.publish.sky_picture import draw_compass, draw_sky
-from daemon.publish.strip import QUALITY_COLOURS, QUALITY_WORDS, write_strip
+from daemon.publish.strip import Verdict, write_strip
 from reducers.frame import UNUSABLE
 from reducers.imaging.image_products import blocks
 from reducers.imaging.stack import Stacked
@@ -62,13 +62,13 @@ def stack_picture(case: StackCase) -> Picture:
 def stack_page(case: StackCase) -> Page:
     """Draw a stack over its members."""
     page = Page("stack")
-    stacked, quality = case.stacked, min(max(case.quality, 0), 5)
+    stacked, verdict = case.stacked, Verdict.of(case.quality)
     left_out = [f"{name} left out: {reason}" for name, reason in case.excluded]
     write_strip(
         page,
         name=case.target,
-        badge=f"quality {quality}: {QUALITY_WORDS[quality]}",
-        colour=QUALITY_COLOURS[quality],
+        badge=verdict.badge,
+        colour=verdict.colour,
         about=[
             case.setup,
             f"{len(stacked.shares)} images, {stacked.exposure_s:.0f} s",
@@ -79,7 +79,7 @@ def stack_page(case: StackCase) -> Page:
         right="stack",
     )
     page.facts |= {
-        "target": case.target, "setup": case.setup, "quality": quality,
+        "target": case.target, "setup": case.setup, "quality": verdict.quality,
         "zero_point_mag": stacked.zero_point_mag, "exposure_s": stacked.exposure_s,
         "members": [
             {"image": s.choice.member.name, "weight": s.choice.weight, "scale": s.choice.scale,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from daemon.publish.page import HEIGHT_PX, WIDTH_PX, known, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from daemon.publish.page import Page
     from reducers.identity import Identity
+    from reducers.quality import Flag
 
 #: Colour of every quality, from good to unusable; the number stands beside it.
 QUALITY_COLOURS = ("#1a7f37", "#2f8f2f", "#a66f00", "#c8501a", "#c01c28", "#8b1a8b")
@@ -66,6 +68,36 @@ def write_strip(
     page.write(16, HEIGHT_PX - 73, "\n".join(lines), color=colour)
     notes = "\n".join(plain(line, 72) for line in aside[:6])
     page.write(WIDTH_PX - 16, HEIGHT_PX - 42, notes, fontsize=8, ha="right")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A quality as a strip shows it.
+
+    Attributes
+    ----------
+    quality
+        0 to 5, whatever was given.
+    badge, colour
+        In words, and on which colour.
+    """
+
+    quality: int
+    badge: str
+    colour: str
+
+    @classmethod
+    def of(cls, quality: int, whose: str = "") -> Verdict:
+        """Return the words and the colour of a quality."""
+        shown = min(max(int(quality), 0), 5)
+        badge = f"quality {shown}{whose}: {QUALITY_WORDS[shown]}"
+        return cls(shown, badge, QUALITY_COLOURS[shown])
+
+
+def flag_facts(flags: Iterable[Flag]) -> list[dict[str, Any]]:
+    """Return flags as the facts beside a page tell them."""
+    names = ("name", "bit", "quality", "value", "threshold", "sentence", "advice")
+    return [{name: getattr(flag, name) for name in names} for flag in flags]
 
 
 def circumstances(identity: Identity) -> list[str]:

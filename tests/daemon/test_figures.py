@@ -28,7 +28,7 @@ from reducers.classification.verdict import not_classified
 from reducers.frame import Frame, Mask
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.profiles import load_instrument
-from reducers.quality import load_limits
+from reducers.quality import Flag, load_limits
 from reducers.spectroscopy.nominal import nominal_solution, pixel_scale
 from reducers.spectrum import Spectrum
 
@@ -121,8 +121,9 @@ def reduced() -> SimpleNamespace:
         slit_profile=profile + rng.normal(0, 2, COLUMNS),
         measurements={"fwhm_arcsec": 0.97, "sky5577_angstrom": 5579.02, "flexure_px": 0.4},
         flags=(
-            SimpleNamespace(
-                name="WAVE_BORROWED", sentence="The arc is of another slit position, 6.1 h away."
+            Flag(
+                name="WAVE_BORROWED", bit=7, quality=2, value=6.1, threshold=3.0,
+                sentence="The arc is of another slit position, 6.1 h away.", advice="Look at it.",
             ),
         ),
         quality=2,
@@ -150,8 +151,14 @@ def changed(one: SimpleNamespace, **values: object) -> SimpleNamespace:
     return SimpleNamespace(**{**vars(one), **values})
 
 
-def all_flags() -> tuple[SimpleNamespace, ...]:
-    return tuple(SimpleNamespace(name=r.name, sentence=r.sentence) for r in load_limits().rules)
+def all_flags() -> tuple[Flag, ...]:
+    return tuple(
+        Flag(
+            name=r.name, bit=r.bit, quality=4, value=1.0, threshold=0.5, sentence=r.sentence,
+            advice=r.advice,
+        )
+        for r in load_limits().rules
+    )  # fmt: skip
 
 
 def colliding(page: Page) -> list[tuple[str, str]]:
