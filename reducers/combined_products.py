@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 
 from reducers.errors import UnreadableFile
-from reducers.products import add_card, base_header, printable, provenance_hdu
+from reducers.products import add_card, base_header, printable, provenance_hdu, span_cards
 from reducers.spectral_axis import VACUUM, SpectralAxis, axis_named
 from reducers.spectroscopy.flux import FLUX_UNIT
 from reducers.spectrum import Spectrum
@@ -179,14 +179,7 @@ def _effective_s(shares: Sequence[Share]) -> float:
 
 def _times(headers: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
     """Return the first start, the last end and the mean airmass."""
-    found = []
-    for keyword, choose, comment in (
-        ("DATE-OBS", min, "UTC start of the first"), ("DATE-END", max, "UTC end of the last"),
-        ("MJD-OBS", min, "[d] start of the first"), ("MJD-END", max, "[d] end of the last"),
-    ):  # fmt: skip
-        values = [header[keyword] for header in headers if header.get(keyword) is not None]
-        if values:
-            found.append((keyword, choose(values), comment))
+    found = span_cards(headers)
     airmass = [float(h["AIRMASS"]) for h in headers if h.get("AIRMASS") is not None]
     if airmass:
         found.append(("AIRMASS", round(float(np.mean(airmass)), 4), "mean of the starts"))

@@ -26,7 +26,7 @@ from reducers.spectroscopy.response import Response
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -322,3 +322,16 @@ def _opened(path: Path) -> Iterator[fits.HDUList]:
     except (OSError, LookupError, TypeError, ValueError) as error:
         # What astropy and a missing or misshapen table raise.
         raise UnreadableFile(f"{path.name} is damaged or of another version: {error}") from error
+
+
+def span_cards(headers: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """Return the cards of the first start and the last end of several exposures."""
+    found = []
+    for keyword, choose, comment in (
+        ("DATE-OBS", min, "UTC start of the first"), ("DATE-END", max, "UTC end of the last"),
+        ("MJD-OBS", min, "[d] start of the first"), ("MJD-END", max, "[d] end of the last"),
+    ):  # fmt: skip
+        values = [header[keyword] for header in headers if header.get(keyword) is not None]
+        if values:
+            found.append((keyword, choose(values), comment))
+    return found

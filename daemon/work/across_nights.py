@@ -18,10 +18,10 @@ from daemon.work.combinations import (
     quality_of,
     read_member,
     record_of,
-    write_files,
 )
 from daemon.work.groups import Candidate, Group, group_of, members_and_others
 from daemon.work.observer_motion import velocity_km_s
+from daemon.work.product_files import write_files
 from reducers.identity import FrameKind
 from reducers.spectroscopy.barycentre import at_barycentre
 

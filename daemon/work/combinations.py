@@ -7,14 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from astropy.io.fits import HDUList
-
-from daemon.layout import write_atomically, write_fits_atomically
 from daemon.memory.database import writing
 from daemon.memory.records import (
     PRIORITY_CALIBRATION,
     CombinationRecord,
-    JobState,
     MemberRecord,
     ProductState,
 )
@@ -23,9 +19,11 @@ from daemon.work.announce import announce_combination
 from daemon.work.bench import Bench, digest_of, file_sha256
 from daemon.work.classification import class_measurements, classification_of
 from daemon.work.groups import Candidate, Group, frames_of, members_and_others
+from daemon.work.members import LOOK_AGAIN_S, wait_for_members, with_page
 from daemon.work.outcomes import TryLater
-from daemon.work.pictures import SAFE_MODE_ATTEMPT, save_picture
+from daemon.work.pictures import SAFE_MODE_ATTEMPT
 from daemon.work.plan import reduce_request
+from daemon.work.product_files import is_whole, write_files
 from reducers.combined_products import COMBINATION_VERSION, combined_products, read_spectrum
 from reducers.products import Provenance
 from reducers.quality import judge, load_limits
@@ -35,7 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from daemon.memory.records import FrameRecord, Job
+    from astropy.io.fits import HDUList
+
+    from daemon.memory.records import Job
     from reducers.classification.verdict import Classification
     from reducers.combined_products import StoredSpectrum
     from reducers.spectroscopy.combine import CombinedSpectrum
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 #: How the files of a combination end, by role.
 ENDINGS = {"combined": "combined_1d.fits", "combined_ascii": "combined_1d.ascii"}
-_LOOK_AGAIN_S = 1.0
-_MANY = 10_000
 
 
 def combine_group(bench: Bench, job: Job) -> None:
@@ -60,7 +58,7 @@ def combine_group(bench: Bench, job: Job) -> None:
     payload = {name: str(job.payload[name]) for name in Group.__dataclass_fields__}
     group = Group(**payload)
     frames = frames_of(bench.archive, group)
-    _wait_for_members(bench, frames)
+    wait_for_members(bench, frames)
     products = [(frame, bench.archive.current_product(frame.id)) for frame in frames]
     members, excluded = members_and_others(
         Candidate(frame=frame, product=product) for frame, product in products if product
@@ -71,7 +69,7 @@ def combine_group(bench: Bench, job: Job) -> None:
             _withdraw(bench, before, job)
         return
     key = _key(members, excluded)
-    if before is not None and before.key == key and _is_whole(before):
+    if before is not None and before.key == key and is_whole(before):
         return
     stored = [read_member(bench, each) for each in members]
     chosen = in_one_unit(stored)
@@ -94,29 +92,12 @@ def combine_group(bench: Bench, job: Job) -> None:
         bench.queue.finish(job, within=session)
 
 
-def _wait_for_members(bench: Bench, frames: Sequence[FrameRecord]) -> None:
-    """Wait while a member is due or being reduced: the combination would be made twice."""
-    keys = {reduce_request(frame, priority=0, now=bench.clock.now()).key for frame in frames}
-    now = bench.clock.now()
-    for state in (JobState.RUNNING, JobState.WAITING):
-        for job in bench.queue.jobs(state, _MANY):
-            if job.key in keys and job.not_before <= now:
-                raise TryLater(f"waits for {job.key}", after_s=_LOOK_AGAIN_S)
-
-
 def _key(members: Sequence[Candidate], excluded: Mapping[str, str]) -> str:
     made_of = sorted(
         (each.frame.stem, each.product.key, each.product.hashes.get("spectrum", ""))
         for each in members
     )
     return digest_of("combine", COMBINATION_VERSION, made_of, sorted(excluded.items()))
-
-
-def _is_whole(record: CombinationRecord) -> bool:
-    return all(
-        path.is_file() and file_sha256(path) == record.hashes.get(role)
-        for role, path in record.paths.items()
-    )
 
 
 def read_member(bench: Bench, member: Candidate) -> StoredSpectrum:
@@ -129,7 +110,7 @@ def read_member(bench: Bench, member: Candidate) -> StoredSpectrum:
     ):
         now = bench.clock.now()
         bench.queue.submit(reduce_request(member.frame, priority=PRIORITY_CALIBRATION, now=now))
-        raise TryLater(f"the spectrum of {member.frame.stem} is made again", after_s=_LOOK_AGAIN_S)
+        raise TryLater(f"the spectrum of {member.frame.stem} is made again", after_s=LOOK_AGAIN_S)
     return read_spectrum(path)
 
 
@@ -199,15 +180,6 @@ def products_of(
     )
 
 
-def write_files(files: Mapping[str, HDUList | str], paths: Mapping[str, Path]) -> None:
-    """Write the files of a combination, each whole or not at all."""
-    for role, content in files.items():
-        if isinstance(content, HDUList):
-            write_fits_atomically(paths[role], content)
-        else:
-            write_atomically(paths[role], content.encode())
-
-
 def record_of(
     bench: Bench,
     group: Group,
@@ -264,11 +236,7 @@ def drawn(
     )
     folder = into or bench.layout.plots(record.night)
     path = folder / f"verify_{record.paths['combined'].stem}.png"
-    if not save_picture(path, partial(combined_picture, case)):
-        return record
-    pages = {"plot": path, "plot_facts": path.with_suffix(".json")}
-    hashes = {role: file_sha256(each) for role, each in pages.items()}
-    return replace(record, paths={**record.paths, **pages}, hashes={**record.hashes, **hashes})
+    return with_page(record, path, partial(combined_picture, case))
 
 
 def _member_records(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibration_store.policy import Selection
-    from daemon.memory.records import FrameRecord, ProductRecord
+    from daemon.memory.records import CombinationRecord, FrameRecord, ProductRecord
     from daemon.work.bench import Bench
     from reducers.quality import Flag
 
@@ -54,7 +54,7 @@ def last_generation(bench: Bench, frame: FrameRecord) -> int:
     return max((item.generation for item in history), default=0)
 
 
-def is_whole(product: ProductRecord) -> bool:
+def is_whole(product: ProductRecord | CombinationRecord) -> bool:
     """Tell whether every file of a product is still there as it was written."""
     return all(
         path.is_file() and file_sha256(path) == product.hashes.get(role)

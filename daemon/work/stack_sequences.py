@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from daemon.memory.database import writing
-from daemon.memory.records import CombinationRecord, JobState, MemberRecord, ProductState
+from daemon.memory.records import CombinationRecord, MemberRecord, ProductState
 from daemon.publish.stack_page import StackCase, stack_picture
 from daemon.work.announce import announce_combination
 from daemon.work.bench import Bench, digest_of, file_sha256
-from daemon.work.outcomes import TryLater
-from daemon.work.pictures import SAFE_MODE_ATTEMPT, save_picture
+from daemon.work.members import wait_for_members, with_page
+from daemon.work.pictures import SAFE_MODE_ATTEMPT
 from daemon.work.stack_groups import StackGroup, images_in
 from daemon.work.stacks import NothingToStack, StackMade, WantedStack, stack_target
 from reducers.imaging.stack_products import STACK_VERSION
@@ -21,12 +20,9 @@ from reducers.imaging.stack_products import STACK_VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from daemon.memory.records import FrameRecord, Job, ProductRecord
+    from daemon.memory.records import Job, ProductRecord
 
 log = logging.getLogger(__name__)
-
-_LOOK_AGAIN_S = 1.0
-_MANY = 10_000
 
 
 def stack_sequence(bench: Bench, job: Job) -> None:
@@ -41,7 +37,7 @@ def stack_sequence(bench: Bench, job: Job) -> None:
     if group is None:
         return
     frames = images_in(bench.archive, group)
-    _wait_for_members(bench, frames)
+    wait_for_members(bench, frames)
     products = {
         frame.stem: product
         for frame in frames
@@ -80,16 +76,6 @@ def _key(products: dict[str, ProductRecord]) -> str:
         for stem, product in products.items()
     )
     return digest_of("stack", STACK_VERSION, made_of)
-
-
-def _wait_for_members(bench: Bench, frames: Sequence[FrameRecord]) -> None:
-    """Wait while a member is due or being calibrated: the stack would be made twice."""
-    keys = {f"reduce:{frame.sha256}" for frame in frames}
-    now = bench.clock.now()
-    for state in (JobState.RUNNING, JobState.WAITING):
-        for job in bench.queue.jobs(state, _MANY):
-            if job.key in keys and job.not_before <= now:
-                raise TryLater(f"waits for {job.key}", after_s=_LOOK_AGAIN_S)
 
 
 def _record(
@@ -149,11 +135,7 @@ def _drawn(bench: Bench, record: CombinationRecord, made: StackMade) -> Combinat
     )
     name = record.paths["combined"].stem
     path = bench.layout.verify_plot(record.night, record.target, name)
-    if not save_picture(path, partial(stack_picture, case)):
-        return record
-    pages = {"plot": path, "plot_facts": path.with_suffix(".json")}
-    hashes = {role: file_sha256(each) for role, each in pages.items()}
-    return replace(record, paths={**record.paths, **pages}, hashes={**record.hashes, **hashes})
+    return with_page(record, path, partial(stack_picture, case))
 
 
 def _withdraw(

@@ -27,6 +27,7 @@ from reducers.products import (
     image_hdus,
     printable,
     provenance_hdu,
+    span_cards,
 )
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _header(
         ("ELLIPTIC", _weighted(stacked, "ellipticity"), "mean of the members"),
         ("AIRMASS", _weighted(stacked, "airmass"), "mean of the members"),
         ("WCSERR", _best_place(headers), "0 catalogue stars confirm the place"),
-        *_times(headers),
+        *span_cards(headers),
     ]
     left_out = [choice for choice in choices if not choice.use]
     cards.append(("NEXCLUD", len(left_out), "images that take no part"))
@@ -284,19 +285,6 @@ def _weighted(stacked: Stacked, name: str) -> float:
     known = [(value, weight) for value, weight in pairs if math.isfinite(value)]
     total = sum(weight for _, weight in known)
     return sum(value * weight for value, weight in known) / total if total > 0 else math.nan
-
-
-def _times(headers: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
-    """Return the first start and the last end."""
-    found = []
-    for keyword, choose, comment in (
-        ("DATE-OBS", min, "UTC start of the first"), ("DATE-END", max, "UTC end of the last"),
-        ("MJD-OBS", min, "[d] start of the first"), ("MJD-END", max, "[d] end of the last"),
-    ):  # fmt: skip
-        values = [header[keyword] for header in headers if header.get(keyword) is not None]
-        if values:
-            found.append((keyword, choose(values), comment))
-    return found
 
 
 def _members_table(stacked: Stacked, choices: Sequence[Choice]) -> fits.BinTableHDU:
