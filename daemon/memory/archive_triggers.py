@@ -14,6 +14,7 @@ from daemon.memory.trigger_tables import TriggerRow
 from reducers.transients.notices.notice import Circle, Role, TriggerNotice
 
 if TYPE_CHECKING:
+    from sqlalchemy import CompoundSelect, Select
     from sqlalchemy.orm import Session
 
 READ, BAD = "read", "bad"
@@ -87,11 +88,10 @@ class TriggerArchive(ArchiveWing):
         )
         return self._notices(subjects.union(undated), within)
 
-    def _notices(self, subjects: object, within: Session | None) -> list[TriggerNotice]:
-        query = select(TriggerRow).where(
-            TriggerRow.state == READ,
-            TriggerRow.subject.in_(subjects),  # type: ignore[arg-type]
-        )
+    def _notices(
+        self, subjects: Select[str] | CompoundSelect[str], within: Session | None
+    ) -> list[TriggerNotice]:
+        query = select(TriggerRow).where(TriggerRow.state == READ, TriggerRow.subject.in_(subjects))
         with self._reading(within) as session:
             rows = session.scalars(query.order_by(TriggerRow.id))
             return [notice for row in rows if (notice := _notice(row)) is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daemon.layout import version_of
 from daemon.publish.words import clean
@@ -55,7 +55,7 @@ def held_text(product: ProductRecord, most: int, other: Others) -> str:
             f"{_named(product)} was replaced {most} times by itself and stays as it is, though "
             "it would be made otherwise now:",
             *_lines(other),
-            f"To take them: {redo_command(product)}",
+            f"To take them: {redo_command(product.stem, product.redo)}",
             "[calibration] most_upgrades sets how often.",
         ]
     )
@@ -68,15 +68,15 @@ def offer_text(product: ProductRecord, other: Others) -> str:
         [
             f"{_named(product)} was accepted by {who} and stays. It could be made with:",
             *_lines(other),
-            f"To see it beside the accepted one: {redo_command(product)}",
+            f"To see it beside the accepted one: {redo_command(product.stem, product.redo)}",
         ]
     )
 
 
-def redo_command(product: ProductRecord) -> str:
-    """Return the command that makes a product again as a person once asked for it."""
-    settings: Mapping[str, object] = product.redo.get("settings", {})
-    words = [f"alfoscd redo {clean(product.stem, 40)}"]
+def redo_command(stem: str, redo: Mapping[str, Any]) -> str:
+    """Return the command that makes a frame's product again as a person once asked for it."""
+    settings: Mapping[str, object] = redo.get("settings", {})
+    words = [f"alfoscd redo {clean(stem, 40)}"]
     for name, value in settings.items():
         if name in _OPTIONS:
             words.append(f"{_OPTIONS[name]} {_typed(value)}")

@@ -63,8 +63,7 @@ def test_a_courier_killed_while_slack_hangs_leaves_one_post(archive, keeper, sla
     eventually(lambda: archive.deliveries_of("k")[0].state is DeliveryState.SENDING, lambda: None)
     killed = keeper.pid
     os.kill(killed, signal.SIGKILL)
-    state = lambda: archive.deliveries_of("k")[0].state  # noqa: E731
-    eventually(lambda: state() is DeliveryState.SENT, keeper.tend)
+    eventually(lambda: archive.deliveries_of("k")[0].state is DeliveryState.SENT, keeper.tend)
     assert keeper.pid != killed
     assert slack.texts() == ["Take an arc"]
     assert "conversations.history" in slack.calls

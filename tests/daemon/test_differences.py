@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from daemon.memory.records import Job
+
 EARLIER = planned()[-1]
 assert EARLIER.scene is not None
 assert EARLIER.ra_deg is not None
@@ -50,8 +52,10 @@ class DifferenceHall(ImageHall):
 
     @property
     def tasks(self) -> dict[JobKind, object]:
-        task = lambda job: subtract_template(self.bench, job)  # noqa: E731
-        return {**super().tasks, JobKind.DIFFERENCE: task}
+        def subtract(job: Job) -> None:
+            subtract_template(self.bench, job)
+
+        return {**super().tasks, JobKind.DIFFERENCE: subtract}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 
 from daemon.cli.image_options import STAGES as STAGES_OF_OPTIONS
 from daemon.cli.main import main
-from daemon.config import Image
+from daemon.config import Config, Image
 from daemon.memory.records import JobKind, ProductState
 from daemon.selection import Only
 from daemon.status import read_status
@@ -220,11 +220,7 @@ def test_the_settings_of_the_file_are_those_of_the_recipe() -> None:
     assert own == {item.name: item.default for item in fields(ImageSettings)}
     assert get_args(get_type_hints(Image)["stop_after"]) == ("", *STAGES)
     assert STAGES_OF_OPTIONS == STAGES
-    assert image_settings(_Defaults(), Redo()) == ImageSettings()  # type: ignore[arg-type]
-
-
-class _Defaults:
-    image = Image()
+    assert image_settings(Config(), Redo()) == ImageSettings()
 
 
 def test_an_acquisition_that_cannot_be_reduced_says_why_in_the_status(hall: ImageHall) -> None:

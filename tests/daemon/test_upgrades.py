@@ -145,10 +145,6 @@ def test_a_rejected_product_stays_rejected_when_the_daemon_makes_it_again_but_no
 
 
 def test_the_command_that_is_offered_asks_for_what_was_asked_before() -> None:
-    class Product:
-        stem = "ALDc200205"
-        redo: dict[str, object]
-
-    product = Product()
-    product.redo = {"settings": {"find_cosmics": False, "region_px": [30, 60], "strange": "x; rm"}}
-    assert redo_command(product) == "alfoscd redo ALDc200205 --skip-cr --region 30:60"  # type: ignore[arg-type]
+    asked = {"settings": {"find_cosmics": False, "region_px": [30, 60], "strange": "x; rm"}}
+    said = redo_command("ALDc200205", asked)
+    assert said == "alfoscd redo ALDc200205 --skip-cr --region 30:60"

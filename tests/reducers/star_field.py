@@ -83,10 +83,19 @@ def draw(
     return Field(frame=frame, sky=plane, rms=noise, x=x, y=y, flux=flux)
 
 
-def random_field(count: int, shape: tuple[int, int] = (500, 500), **options: float) -> Field:
+def random_field(
+    count: int,
+    shape: tuple[int, int] = (500, 500),
+    *,
+    fwhm: float = 4.0,
+    beta: float = 3.0,
+    q: float = 1.0,
+    growth: float = 0.0,
+    seed: int = 1,
+) -> Field:
     """Return a field with the slope of star counts, 400 to 1e6 electrons."""
-    rng = np.random.default_rng(int(options.get("seed", 1)) + 1000)
+    rng = np.random.default_rng(seed + 1000)
     x = rng.uniform(10, shape[1] - 10, count)
     y = rng.uniform(10, shape[0] - 10, count)
     flux = 400 * (1 - rng.uniform(0, 1, count) * (1 - 2500**-0.6)) ** (-1 / 0.6)
-    return draw(shape, x, y, flux, **options)  # type: ignore[arg-type]
+    return draw(shape, x, y, flux, fwhm=fwhm, beta=beta, q=q, growth=growth, seed=seed)

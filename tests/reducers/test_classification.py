@@ -20,6 +20,7 @@ from reducers.frame import Mask
 from tests.reducers.supernovae import observed, shape, template_text, write_templates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -55,7 +56,9 @@ def test_phases_from_another_day_than_maximum_are_unknown() -> None:
         (lambda text: text.replace("    0.000", "      NaN"), "not finite"),
     ],
 )
-def test_a_damaged_template_is_named_with_its_fault(damage, says) -> None:  # type: ignore[no-untyped-def]
+def test_a_damaged_template_is_named_with_its_fault(
+    damage: Callable[[str], str], says: str
+) -> None:
     with pytest.raises(BadTemplate, match=says) as caught:
         read_template(damage(template_text("sn2030c", "Ia-norm", [0.0])), "sn2030c.lnw")
     assert "sn2030c.lnw" in str(caught.value)

@@ -15,13 +15,13 @@ FWHM = 4.0
 PHOTON_LIMIT = 5 * np.sqrt(500 + 4.3**2) * 1.943 * FWHM
 
 
-def grid_field(magnitudes_below_limit: tuple[float, float], **options: float) -> Field:
+def grid_field(magnitudes_below_limit: tuple[float, float]) -> Field:
     rng = np.random.default_rng(7)
     x, y = (axis.ravel() for axis in np.meshgrid(*2 * [np.arange(25.0, 480, 35)]))
     x, y = x + rng.uniform(-0.5, 0.5, len(x)), y + rng.uniform(-0.5, 0.5, len(y))
     flux = PHOTON_LIMIT * 10 ** (-0.4 * rng.uniform(*magnitudes_below_limit, len(x)))
     flux[::12] = 40_000
-    return draw((500, 500), x, y, flux, fwhm=FWHM, **options)  # type: ignore[arg-type]
+    return draw((500, 500), x, y, flux, fwhm=FWHM)
 
 
 def distances(field: Field, x: np.ndarray, y: np.ndarray) -> np.ndarray:

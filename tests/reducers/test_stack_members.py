@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from reducers.imaging.stack_list import format_list, parse_list
 from reducers.imaging.stack_members import Choice, Member, StackSettings, choose
 
 
-def good(name: str, **changes: object) -> Member:
+def good(name: str, **changes: Any) -> Member:
     member = Member(
         name=name,
         exposure_s=120.0,
@@ -24,10 +25,10 @@ def good(name: str, **changes: object) -> Member:
         sky_sigma_e=23.0,
         position_rms_arcsec=0.03,
     )
-    return replace(member, **changes)  # type: ignore[arg-type]
+    return replace(member, **changes)
 
 
-def with_two_others(**changes: object) -> Choice:
+def with_two_others(**changes: Any) -> Choice:
     (choice, *_) = choose([good("odd", **changes), good("a"), good("b")])
     return choice
 
