@@ -253,6 +253,9 @@ def reduce_spectrum(
         "human_choice": float(partner is not None or not HUMAN_SETTINGS.isdisjoint(by_hand)),
         "unverified_facts": float(grism.status not in (*SEEN, IN_PIXELS)),
     }
+    by_lines = measurements["found_by_lines"] > 0
+    # A median signal says nothing of an object that only shows lines.
+    measurements["snr_unless_lines"] = math.nan if by_lines else measurements["snr_resolution"]
     flags, quality = judge(
         measurements,
         load_limits(),

@@ -226,8 +226,9 @@ def measure_target(
     column = float(np.median(target.trace.columns))
     return {
         "snr": target.snr,
-        "snr_resolution": target.snr * math.sqrt(resolution_px),
-        "negative_fraction": float(negative.mean()) if good.any() else 1.0,
+        # Where every pixel is masked, the masks say why, and nothing was measured.
+        "snr_resolution": target.snr * math.sqrt(resolution_px) if good.any() else math.nan,
+        "negative_fraction": float(negative.mean()) if good.any() else math.nan,
         "fwhm_arcsec": fwhm_arcsec,
         "fwhm_over_slit": fwhm_arcsec / width if width > 0 else math.nan,
         "object_column": column,

@@ -15,6 +15,7 @@ from reducers.frame import Frame, Mask, Vector
 from reducers.spectroscopy.cosmics import flag_cosmic_rays
 from reducers.spectroscopy.extract import Extraction, FlatNoise
 from reducers.spectroscopy.flexure import Flexure, measure_flexure
+from reducers.spectroscopy.line_sources import USUAL_LINE_PX, find_line_sources
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.objects import Expected, Scene, extract_objects, search, trace_objects
 from reducers.spectroscopy.sky import (
@@ -106,6 +107,8 @@ def measure_slit(
         solution = solution.shifted(flexure.shift_px)
         wavelengths = solution.map_for(frame.shape, frame.geometry)
     expected = expected or Expected()
+    binning = frame.geometry.y_binning
+    sources = (*sources, *_by_lines(scene, sources, solution, seeing_px, expected, how, binning))
     if how.centroid_px is not None:  # a person knows better
         expected = replace(expected, column=how.centroid_px, tolerance_px=seeing_px, certain=True)
     traces = trace_objects(scene, sources, seeing_px, expected)
@@ -123,6 +126,7 @@ def measure_slit(
         **({} if solution.grism.in_pixels else _flexure_measurements(flexure)),
         **_cosmic_measurements(frame),
         "objects": float(len(own)),
+        "found_by_lines": float(_is_by_lines(traces[0], sources, seeing_px)),
         "host_fraction": seen.host_fraction,
         **_place_measurements(traces[0], own, expected, pixel_scale_arcsec),
     }
@@ -132,6 +136,37 @@ def measure_slit(
         traces=traces, widths_px=tuple(p.fwhm_px for p in seen.profiles), extractions=extractions,
         measurements=measurements, method=how.method,
     )  # fmt: skip
+
+
+def _by_lines(
+    scene: Scene,
+    sources: Sequence[Source],
+    solution: WavelengthSolution,
+    seeing_px: float,
+    expected: Expected,
+    how: SpectrumSettings,
+    dispersion_binning: int,
+) -> tuple[Source, ...]:
+    """Return the objects without a continuum."""
+    line_px = solution.fwhm_px if math.isfinite(solution.fwhm_px) else USUAL_LINE_PX
+    found = find_line_sources(
+        scene.residual,
+        scene.empty_variance,
+        scene.good,
+        sources,
+        seeing_px=seeing_px,
+        line_rows=line_px / dispersion_binning,
+        path=expected.crutch.columns if expected.crutch is not None else None,
+    )
+    low, high = how.region_px or (-math.inf, math.inf)
+    return tuple(source for source in found if low <= source.column <= high)
+
+
+def _is_by_lines(target: Trace, sources: Sequence[Source], seeing_px: float) -> bool:
+    """Tell whether only emission lines show the target."""
+    where = float(np.median(target.columns))
+    near = [each for each in sources if abs(each.column - where) < seeing_px]
+    return bool(near) and all(each.by_lines for each in near) and not target.forced
 
 
 def _steps(fit: SkyFit, solution: WavelengthSolution, flexure: Flexure) -> tuple[str, ...]:

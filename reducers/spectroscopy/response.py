@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reducers.errors import PoorResponse
-from reducers.frame import Vector, read_only
+from reducers.frame import Mask, Vector, read_only
 from reducers.spectroscopy.lines import air_to_vacuum
 from reducers.spectroscopy.reference import measure_points
 from reducers.spectroscopy.smoothing import smooth_curve
@@ -175,12 +175,18 @@ def _fit(
         if points.wavelength.size < _FEWEST_POINTS:
             raise PoorResponse(
                 f"{standard.name}: only {points.wavelength.size} usable reference points"
+                f"{_why_few(counts)}"
             )
         curve = smooth_curve(points.wavelength, points.zero_point, points.sigma, _KNOT_SPACING)
         if points.bent:
             break
         points = measure_points(*above, shape=curve.at)
     return points, curve
+
+
+def _why_few(counts: Spectrum) -> str:
+    share = float(((counts.mask & np.uint16(Mask.SATURATED)) != 0).mean())
+    return f": {100 * share:.0f} % of the star is saturated, expose shorter" if share > 0.1 else ""
 
 
 def _lit_range(grid: Vector, zero: Vector, points: ReferencePoints) -> tuple[float, float]:

@@ -22,11 +22,15 @@ FWHM_PER_SIGMA = 2.3548
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One peak of the slit profile: column, height above the sky in sigma, FWHM."""
+    """One peak of the slit profile: column, height above the sky in sigma, FWHM.
+
+    `by_lines` is True where only emission lines show it.
+    """
 
     column: float
     significance: float
     fwhm_px: float
+    by_lines: bool = False
 
 
 def slit_profile(
