@@ -62,11 +62,11 @@ def waiting(root: Path) -> list[dict[str, Any]]:
 def test_redo_finds_a_frame_by_stem_name_path_or_number(
     root: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["redo", name, "--centroid", "512", "--root", str(root)]) == 0
-    assert "centroid_px = 512" in capsys.readouterr().out
+    assert main(["redo", name, "--centroid", "105", "--root", str(root)]) == 0
+    assert "centroid_px = 105" in capsys.readouterr().out
     (payload,) = waiting(root)
     asked = redo_from(payload["redo"])
-    assert (asked.settings, bool(asked.user)) == ({"centroid_px": 512.0}, True)
+    assert (asked.settings, bool(asked.user)) == ({"centroid_px": 105.0}, True)
 
 
 def test_a_target_of_several_frames_is_answered_with_their_names(

@@ -78,7 +78,7 @@ def test_without_a_database_it_says_how_to_begin(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_a_sentence_not_an_error(tmp_path: Path) -> None:
     path = tmp_path / "alfoscd.sqlite"
     path.write_bytes(b"SIMPLE  = T" * 500)
-    assert "cannot be read" in read_status(path, now=NOW).why[0]
+    assert "put it aside" in read_status(path, now=NOW).why[0]
 
 
 def test_an_empty_database_reads_and_renders(database: Path) -> None:
