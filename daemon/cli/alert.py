@@ -50,8 +50,6 @@ def add_parser(subparsers: Any) -> None:
 def _list(args: argparse.Namespace) -> int:
     """Print what was told."""
     records = _records(configuration(args), args.night)
-    if records is None:
-        return 2
     head = ("last seen", "name, magnitude, image", "class", "n", "programme", "reports")
     rows = [
         (
@@ -117,19 +115,20 @@ def _report(config: Config, service: str, record: AlertRecord) -> Report:
     return make(record, config.alerts)
 
 
-def _records(config: Config, night: str | None = None) -> list[AlertRecord] | None:
-    """Return the alerts; None, with a sentence, when there is no database."""
+def _records(config: Config, night: str | None = None) -> list[AlertRecord]:
+    """Return the alerts.
+
+    Raises
+    ------
+    StoreError
+        If there is no database, or none that can be read.
+    """
     from daemon.clock import SystemClock
     from daemon.memory.archive import Archive
     from daemon.memory.database import open_read_only
-    from daemon.memory.errors import NoDatabase, SchemaTooOld
     from daemon.work.alert_sending import with_states
 
-    try:
-        engine = open_read_only(config.database)
-    except (NoDatabase, SchemaTooOld) as error:
-        _refuse(str(error))
-        return None
+    engine = open_read_only(config.database)
     try:
         archive = Archive(engine, SystemClock())
         return [with_states(archive, each) for each in archive.alerts(night, limit=1000)]
@@ -140,8 +139,6 @@ def _records(config: Config, night: str | None = None) -> list[AlertRecord] | No
 def _one(config: Config, name: str) -> AlertRecord | None:
     """Return the alert that a name begins; None, with a sentence, for none or several."""
     records = _records(config)
-    if records is None:
-        return None
     found = [each for each in records if each.name == name]
     found = found or [each for each in records if each.name.startswith(name)]
     if len(found) == 1:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from daemon.cli.options import add_config, configuration
 from daemon.clock import SystemClock
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database, open_read_only
-from daemon.memory.errors import StoreError
 from daemon.publish.words import clean, counted, table
 
 if TYPE_CHECKING:
@@ -38,12 +36,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """List deliveries, or revive the dead ones."""
     config = configuration(args)
-    try:
-        opened = open_database if args.retry else open_read_only
-        engine = opened(config.database)
-    except StoreError as error:
-        print(f"alfoscd: {error}", file=sys.stderr)
-        return 2
+    opened = open_database if args.retry else open_read_only
+    engine = opened(config.database)
     archive = Archive(engine, SystemClock())
     if args.retry:
         count = archive.revive(args.sink)

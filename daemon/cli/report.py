@@ -54,12 +54,7 @@ def run(args: argparse.Namespace) -> int:
     config = existing_database(args)
     if args.send:
         return _send(config, args)
-    from daemon.memory.errors import SchemaTooNew, SchemaTooOld
-
-    try:
-        report = report_of(config, args.night, final=args.final, comment=args.comment)
-    except (SchemaTooNew, SchemaTooOld) as error:
-        return complain(str(error))
+    report = report_of(config, args.night, final=args.final, comment=args.comment)
     if args.html is not None:
         from daemon.layout import write_atomically
         from daemon.report.page import PAGE_BYTES, TEXT_BYTES, render_page

@@ -123,13 +123,9 @@ def _list(args: argparse.Namespace) -> int:
     from daemon.clock import SystemClock
     from daemon.memory.archive import Archive
     from daemon.memory.database import open_read_only
-    from daemon.memory.errors import NoDatabase
 
     config = configuration(args)
-    try:
-        engine = open_read_only(config.database)
-    except NoDatabase as error:
-        return _refuse(str(error))
+    engine = open_read_only(config.database)
     came = Archive(engine, SystemClock()).triggers()
     engine.dispose()
     if not came:

@@ -83,7 +83,10 @@ def open_read_only(path: Path) -> Engine:
             message = f"There is no database yet at {path}: the file is empty."
             raise NoDatabase(message)
         if found != SCHEMA:
-            message = f"The database has schema {found}; the daemon migrates it to {SCHEMA}."
+            message = (
+                f"The database has schema {found} of an earlier version: start the daemon once "
+                f"(`alfoscd run`), it migrates it to {SCHEMA}."
+            )
             raise SchemaTooOld(message)
         undo.pop_all()
     return engine

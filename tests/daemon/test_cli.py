@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -165,6 +167,16 @@ def test_a_place_that_cannot_be_written_is_one_sentence(
     (tmp_path / "file").touch()
     assert main(["run", str(tmp_path / "raw"), "--root", str(tmp_path / "file" / "root")]) == 2
     assert capsys.readouterr().err == f"alfoscd: {tmp_path}/file/root: Not a directory\n"
+
+
+@pytest.mark.parametrize("words", ["report", "ls", "outbox", "cal list", "alert list", "trends"])
+def test_a_database_of_an_earlier_version_is_told_of_with_what_helps(
+    root: Path, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(root / "alfoscd.sqlite")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '0001'")
+    assert main([*words.split(), "--root", str(root)]) == 2
+    assert "start the daemon once" in capsys.readouterr().err
 
 
 def test_report_of_a_night_without_products_is_printed(
