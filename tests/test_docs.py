@@ -16,6 +16,7 @@ from daemon.outlets import NAMED
 from reducers.quality import load_limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -49,6 +50,25 @@ def test_every_option_is_explained(readme: str, command: str) -> None:
     options = [o for action in subparser._actions for o in action.option_strings[:1]]
     ours = {o for o in options if o not in ("-h", "--windowed")}
     assert {option for option in ours if option not in readme} == set()
+
+
+def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield every option and argument of a command and of its actions."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            assert all(choice.help for choice in action._choices_actions)
+            for inner in action.choices.values():
+                yield from arguments_of(inner)
+        else:
+            yield action
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_says_what_it_is_for(command: str) -> None:
+    parser = argparse.ArgumentParser()
+    importlib.import_module(COMMANDS[command][0]).add_parser(parser.add_subparsers())
+    (own,) = parser._subparsers._group_actions[0].choices.values()
+    assert [action.dest for action in arguments_of(own) if not action.help] == []
 
 
 @pytest.mark.parametrize(("section", "key"), settings())

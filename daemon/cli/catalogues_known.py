@@ -41,7 +41,10 @@ def add_parsers(actions: Any) -> None:
     )
     variables.set_defaults(run=_variables)
     for action in (planets, variables):
-        action.add_argument("files", nargs="*", type=Path, metavar="FILE")
+        action.add_argument(
+            "files", nargs="*", type=Path, metavar="FILE",
+            help="to be taken in; without one, what is on disc is listed",
+        )  # fmt: skip
         action.add_argument("--name", default="", help="keep it under this name, not the file's")
         action.add_argument("--remove", metavar="NAME", help="remove what a file brought")
     known = actions.add_parser("known", help="minor planets and variables in a field at a time")

@@ -43,7 +43,8 @@ def add_parser(subparsers: Any) -> None:
         "--scale",
         choices=SCALES,
         default="small",
-        help="about 25 spectra, 125 frames of all kinds, 28 full images, or the demo's 35 frames",
+        help="about 25 spectra, 125 frames of all kinds, 28 full images, the demo's 35 frames, or "
+        "one target whose spectrum is tied to its images",
     )
     parser.add_argument(
         "--pace", type=float, default=0.0, metavar="S", help="seconds between frames (0: at once)"

@@ -37,7 +37,10 @@ def add_parser(subparsers: Any) -> None:
         "--into", type=Path, metavar="DIR", help="write here (default: the newest night's folder)"
     )
     how = parser.add_argument_group("how images are added")
-    how.add_argument("--method", choices=("mean", "median"), default="mean")
+    how.add_argument(
+        "--method", choices=("mean", "median"), default="mean",
+        help="how the images are added (default: mean, by their weights)",
+    )  # fmt: skip
     how.add_argument(
         "--weights", choices=("depth", "stars", "equal"), default="depth",
         help="by the noise of the sky, the same and the seeing, or all alike (default: depth)",

@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     add.add_argument("--time", metavar="T", default="", help="when it happened, UT (default: now)")
     add.set_defaults(run=_add)
     retract = actions.add_parser("retract", help="take back a circle that was given by hand")
-    retract.add_argument("event", metavar="NAME")
+    retract.add_argument("event", metavar="NAME", help="of the event, as it was given")
     retract.set_defaults(run=_retract)
     shown = actions.add_parser("list", help="what came in, the newest first")
     shown.set_defaults(run=_list)
