@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from calibration_store.ladders import slit_unmoved
-from daemon.work.roles import OPTIONAL, product_of, rule_of
+from daemon.work.roles import OPTIONAL, PROVIDED_FOR, product_of, rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,14 +92,15 @@ def debts_of(
     Parameters
     ----------
     frames
-        Of one night; those that are not reduced on their own count for nothing.
+        Of one night; those for which no calibrations are taken count for nothing.
     dawn
         When the night ends, to say by when.
     """
     groups: dict[tuple[str, Setup], list[FrameRecord]] = {}
     for frame in frames:
         product = product_of(frame.identity)
-        if product and frame.identity.instrument in instruments:
+        provided_for = frame.identity.kind in PROVIDED_FOR
+        if provided_for and frame.identity.instrument in instruments:
             groups.setdefault((product, frame.identity.setup), []).append(frame)
     found: list[Debt] = []
     for (_, setup), members in groups.items():

@@ -12,7 +12,7 @@ from daemon.memory.records import PRIORITY_LOOK, JobKind, JobRequest
 from daemon.publish.debt_text import debt_post
 from daemon.work.calibrations import select_masters
 from daemon.work.plan import Step
-from daemon.work.roles import MEASURED, product_of
+from daemon.work.roles import PROVIDED_FOR, product_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def after_new_setup(
     """Ask, once for each set-up of tonight, what it lacks."""
     now = bench.clock.now()
     tonight = observing_night(now, instrument.longitude_deg).isoformat() == frame.night
-    if frame.identity.kind not in MEASURED or not tonight:
+    if frame.identity.kind not in PROVIDED_FOR or not tonight:
         return ()
     setup = words_of(frame.identity.setup)
     if not bench.archive.note_occasion(f"set-up {setup}", frame.night, now, within=session):

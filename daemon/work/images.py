@@ -91,7 +91,7 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         bench.queue.finish(job, remark=f"gives no image: {error}")
         return
     made.measurements |= changes(upgrade, made.paths, reduced.measurements)
-    state = _state(made.references, selections)
+    state = _state(frame, made.references, selections)
     record = made.record(task, key, reduced, selections, state=state, recipe_digest=digest)
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)
@@ -172,9 +172,11 @@ def image_recipe_digest(config: Config, instrument: Instrument) -> str:
     return digest_of(RECIPE, RECIPE_VERSION, config.image_digest, instrument.digest)
 
 
-def _state(references: References, selections: Sequence[Selection]) -> ProductState:
+def _state(
+    frame: FrameRecord, references: References, selections: Sequence[Selection]
+) -> ProductState:
     """Tell whether a better product is to be expected: a master or a catalogue is missing."""
-    return ProductState.PROVISIONAL if references.awaited else state_of(selections)
+    return ProductState.PROVISIONAL if references.awaited else state_of(frame, selections)
 
 
 def _product_key(

@@ -9,7 +9,7 @@ from astropy.io.fits import HDUList
 from daemon.layout import version_of, write_atomically, write_fits_atomically
 from daemon.memory.records import FlagRecord, ProductState
 from daemon.work.bench import file_sha256
-from daemon.work.roles import OPTIONAL
+from daemon.work.roles import OPTIONAL, PROVIDED_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from reducers.quality import Flag
 
 
-def state_of(selections: Sequence[Selection]) -> ProductState:
-    """Tell whether a better product is to be expected: a master is missing or borrowed."""
+def state_of(frame: FrameRecord, selections: Sequence[Selection]) -> ProductState:
+    """Tell whether a better product is to be expected: a master is missing or borrowed.
+
+    What has no calibrations taken for it is final with those that there are; flags tell the rest.
+    """
+    if frame.identity.kind not in PROVIDED_FOR:
+        return ProductState.FINAL
     asked = [item for item in selections if item.role not in OPTIONAL]
     lacking = any(item.master is None or item.borrowed for item in asked)
     return ProductState.PROVISIONAL if lacking else ProductState.FINAL

@@ -77,7 +77,7 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     reduced = made.reduce(selections, how, draw if job.attempts < SAFE_MODE_ATTEMPT else None)
     made.measurements |= changes(upgrade, made.paths, reduced.measurements)
     record = made.record(
-        task, key, reduced, selections, state=state_of(selections), recipe_digest=digest
+        task, key, reduced, selections, state=state_of(frame, selections), recipe_digest=digest
     )
     with writing(bench.engine) as session:
         bench.archive.record_product(record, within=session)

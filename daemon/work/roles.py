@@ -49,6 +49,9 @@ IMAGED = frozenset({FrameKind.IMG_OBJECT, FrameKind.ACQUISITION})
 SHOWN = IMAGED | {FrameKind.SLIT_IMAGE, FrameKind.FOCUS}
 #: Every kind that has a product of its own.
 MEASURED = REDUCED | IMAGED
+#: For these calibrations are taken. An acquisition did its work at the telescope: nobody takes
+#: biases of its window for it, and those of another window do not show its start-up columns.
+PROVIDED_FOR = MEASURED - {FrameKind.ACQUISITION}
 #: What their sets share where the profile does not say.
 _SAME = {
     "DARK": ("detector",),

@@ -16,6 +16,7 @@ from daemon.config import Config, Image
 from daemon.memory.records import JobKind, ProductState
 from daemon.selection import Only
 from daemon.status import read_status
+from daemon.work.debts import debts_of_night
 from daemon.work.images import image_settings
 from daemon.work.plan import reduce_request
 from daemon.work.redo import Redo
@@ -60,6 +61,23 @@ def test_an_image_is_shown_first_and_needs_no_master_for_it(hall: ImageHall) -> 
     assert look.priority < min(job.priority for job in hall.waiting().values())
     with fits.open(picture, checksum=True) as hdus:
         assert hdus[0].header["OBJECT"] == "AT2026img"
+
+
+def test_an_acquisition_is_final_with_what_there_is_and_nobody_is_asked_for_more(
+    hall: ImageHall,
+) -> None:
+    hall.fill_catalogues()
+    content = edited(hall.contents[FIRST], "OBJECT", "ALFOSC target acquisition")
+    hall.put(FIRST, content=content)
+    hall.work()
+    frame, product = hall.frame(FIRST), hall.product(FIRST)
+    assert frame.identity.kind is FrameKind.ACQUISITION
+    assert product.state is ProductState.FINAL
+    assert {"NO_FLAT", "NO_BIAS"} <= {flag.name for flag in product.flags}
+    assert debts_of_night(hall.bench, frame.night) == []
+    hall.put(*BIASES)
+    hall.work(until_s=600)
+    assert "NO_BIAS" not in {flag.name for flag in hall.product(FIRST).flags}
 
 
 def test_an_image_is_provisional_until_flat_and_catalogues_have_come(hall: ImageHall) -> None:
