@@ -36,7 +36,7 @@ def image_row(line: ProductSummary) -> tuple[str, ...]:
         clean(line.target, 16),
         filter_of(line),
         f"{line.quality}",
-        f"{line.state[:5]} v{line.version}" + (f", {line.verdict}" if line.verdict else ""),
+        state_of(line) + (f", {line.verdict}" if line.verdict else ""),
         _with_unit(found.get("seeing_arcsec"), ".2f", '"'),
         number(found.get("stars"), ".0f"),
         number(found.get("zero_point_mag"), ".2f"),
@@ -64,9 +64,15 @@ def report_row(line: ProductSummary) -> tuple[str, ...]:
         number(found.get("zero_point_mag"), ".2f"),
         number(found.get("limit_5_sigma_mag"), ".1f"),
         place_in_words(found),
-        line.state[:5] + (f" v{line.version}" if line.version > 1 else ""),
+        state_of(line),
         sky_in_words(found),
     )
+
+
+def state_of(line: ProductSummary) -> str:
+    """Return the state of a product and its version, short enough for a column: 'prov.', 'v2'."""
+    short = "prov." if line.state == "provisional" else line.state
+    return short + (f" v{line.version}" if line.version > 1 else "")
 
 
 def new_source_line(products: Iterable[ProductSummary]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.health.bands import WARN_SIGMA
-from daemon.publish.image_lines import REPORT_HEAD, report_row
+from daemon.publish.image_lines import REPORT_HEAD, report_row, state_of
 from daemon.publish.status_text import combination_lines
 from daemon.publish.words import clean, clock, number, table
 from daemon.report.verdict import is_far
@@ -87,7 +87,7 @@ def _spectrum(line: ProductSummary) -> tuple[str, ...]:
         number(found.get("snr"), ".0f"),
         number(found.get("flexure_px"), "+.1f").replace("-0.0", "+0.0"),
         "-" if age is None else f"{age:.1f}h",
-        line.state[:5] + (f" v{line.version}" if line.version > 1 else "") + _judged(line),
+        state_of(line) + _judged(line),
         _type(found),
     )
 
