@@ -72,8 +72,11 @@ class Slack:
     interaction: Literal["off", "socket", "poll"] = field(
         default="off",
         metadata=_doc(
-            "how they are heard: off, socket (buttons and replies), poll (replies, each minute)"
+            "how they are heard: off, socket (buttons and replies), poll (replies, now and then)"
         ),
+    )
+    poll_s: float = field(
+        default=60.0, metadata=_doc("time between two looks at the replies", at_least=1)
     )
 
 
@@ -134,6 +137,10 @@ class Programme:
     )
     mail: tuple[str, ...] = field(
         default=(), metadata=_doc("who gets mail about its own frames, and only these")
+    )
+    users: tuple[str, ...] = field(
+        default=(),
+        metadata=_doc("ids of those who may judge and redo its frames in Slack, and only these"),
     )
 
 

@@ -17,6 +17,7 @@ from daemon.memory.database import writing
 from daemon.memory.interactions import Interaction
 from daemon.memory.messages import Message, Topic
 from daemon.outbox.gathering import OPENING
+from daemon.outbox.routing import programme_rules
 from daemon.publish.words import clean
 from daemon.work.asked import Unusable
 from daemon.work.product_files import target_of
@@ -154,27 +155,32 @@ class _Hearing:
             try:
                 command = command_in(said.text, stems)
             except NotUnderstood:
-                self._check_user()
+                self._check_user(*(frame for frame, _ in self._pairs))
                 raise
         if command is None:
             return ""
         earlier = self._archive.interaction(said.key, self._session)
         if earlier is not None and earlier.mark == said.mark:
             return ""  # it was delivered twice
-        self._check_user()
+        self._check_user(*(frame for frame, _ in self._pairs))
         if earlier is not None:
             raise _Refused(
                 f"this button was used by {earlier.user} at {earlier.at:%H:%M} UT; "
                 f"write `{command.verb}` here if you mean it again"
             )
         frame, product = self._pressed() if said.verb else self._named(command)
+        self._check_user(frame)
         return f"{said.user}: {self._carry_out(command, frame, product)}"
 
-    def _check_user(self) -> None:
-        if self._said.user not in self._config.slack.users:
+    def _check_user(self, *frames: FrameRecord) -> None:
+        """Refuse who may judge none of these frames: neither every programme's nor their own."""
+        programmes = {frame.identity.programme or "none" for frame in frames}
+        own = {user for each in programmes for user in programme_rules(each, self._config).users}
+        if self._said.user not in own.union(self._config.slack.users):
+            where = "".join(f' or [programmes."{each}"] users' for each in sorted(programmes))
             raise _Refused(
                 f"{self._said.user} may not do this; who runs alfoscd can add this id to "
-                "[slack] users"
+                f"[slack] users{clean(where, 200)}"
             )
 
     def _products(self) -> list[Pair]:

@@ -57,12 +57,12 @@ class Ears:
             self._thread.join(2.0)
 
     def _poll(self) -> None:
-        from daemon.conversation.poll import EVERY_S, ReplyReader
+        from daemon.conversation.poll import ReplyReader
 
         reader = ReplyReader(self._archive, self._config, credential(TOKEN, self._environment))
         while not self._over.is_set():
             guarded("the reading of replies", partial(_read, reader))
-            self._over.wait(EVERY_S)
+            self._over.wait(self._config.slack.poll_s)
 
     def _listen(self) -> None:
         from daemon.conversation.socket_mode import Listener

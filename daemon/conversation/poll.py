@@ -1,4 +1,4 @@
-"""Read the replies below the products each minute, where no socket may be kept open."""
+"""Read the replies below the products now and then, where no socket may be kept open."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 60.0
 #: Slack lets a bot ask fifty times a minute.
 _MOST_THREADS = 40
 _PAGE = 200

@@ -280,3 +280,22 @@ def test_threads_of_nights_long_past_are_not_read(reduced: Channel) -> None:
     assert len(reduced.bench.archive.threads("slack", OPENING, now)) == 0
     notices = reduced.bench.archive.notices(Topic.CHANGE)
     assert all(each.message.to == ("slack",) for each in notices if "answer" in each.message.key)
+
+
+def test_people_of_a_programme_judge_its_own_frames_and_no_others(reduced: Channel) -> None:
+    own = reduced.hall.frame(SCIENCE).identity.programme
+    config = reduced.bench.config
+    said = Said(
+        user="U3ZOE", channel="C1", thread=reduced.thread, mark="1900000000.000100",
+        text=f"accept {STEM}",
+    )  # fmt: skip
+
+    def allowed(programme: str) -> str:
+        rules = {programme: Programme(open=True, users=("U3ZOE",)), "*": Programme(open=True)}
+        return hear(reduced.bench.archive, replace(config, programmes=rules), said)
+
+    refused = allowed("99-999")
+    assert refused.startswith("not done: U3ZOE may not do this")
+    assert f'[programmes."{own}"] users' in refused
+    said = replace(said, mark="1900000000.000200")
+    assert "is accepted by slack:U3ZOE" in allowed(own)
