@@ -62,9 +62,11 @@ class ProductState(StrEnum):
     SUPERSEDED = "superseded"
 
 
-#: Smaller runs first.
+#: Smaller runs first. Masters of tonight whose set is complete take seconds, and spare every
+#: exposure behind them a second reduction.
 PRIORITY_LOOK = 5
 PRIORITY_INGEST = 10
+PRIORITY_MASTER_TONIGHT = 16
 PRIORITY_SCIENCE = 20
 PRIORITY_DIFFERENCE = 25
 PRIORITY_CALIBRATION = 30

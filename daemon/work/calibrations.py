@@ -14,7 +14,7 @@ from calibration_store.records import MasterState
 from daemon.memory.records import Choice, JobKind, JobState
 from daemon.work.bench import file_sha256
 from daemon.work.outcomes import TryLater
-from daemon.work.plan import master_request, pending_for
+from daemon.work.plan import is_of_tonight, master_request, pending_for
 from daemon.work.redo import Redo
 from daemon.work.refused_arcs import arc_was_refused
 from daemon.work.roles import needs, rule_of
@@ -108,6 +108,13 @@ def corrects(star_flat: MasterRecord, flat: Selection | None) -> bool:
     """Tell whether a star flat was made of images with this very sky flat: it corrects no other."""
     chosen = flat.master if flat is not None else None
     return chosen is not None and ("SKY_FLAT", chosen.key) in star_flat.parents
+
+
+def wants_it_at_once(bench: Bench, frame: FrameRecord) -> bool:
+    """Tell whether somebody waits for a product with whatever masters there are."""
+    instrument = bench.instrument(frame.identity.instrument)
+    tonight = is_of_tonight(frame, instrument, bench.clock.now())
+    return bench.config.calibration.provisional and tonight
 
 
 def wait_for_masters(bench: Bench, product: str) -> None:

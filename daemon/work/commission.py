@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.memory.records import FrameRecord, ProductRecord
+from daemon.work.calibrations import wants_it_at_once
 from daemon.work.product_files import is_settled, is_whole
 from daemon.work.redo import Redo, asked_by, carried_over
 from daemon.work.roles import product_of
@@ -56,7 +57,7 @@ class Commission:
 
     def may_wait(self, bench: Bench) -> bool:
         """Tell whether calibrations that are due are waited for: no product is wanted at once."""
-        return self.before is not None or not bench.config.calibration.provisional
+        return self.before is not None or not wants_it_at_once(bench, self.frame)
 
     def is_done(self, key: str) -> bool:
         """Tell whether the product of this key is there, whole, and nobody wants it anew."""

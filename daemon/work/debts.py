@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daemon.account.debt import Standing, debts_of, hints_of, words_of
-from daemon.clock import observing_night, twilights
+from daemon.clock import twilights
 from daemon.memory.messages import Message, Topic
 from daemon.memory.records import PRIORITY_LOOK, JobKind, JobRequest
 from daemon.publish.debt_text import debt_post
 from daemon.work.calibrations import select_masters
-from daemon.work.plan import Step
+from daemon.work.plan import Step, is_of_tonight
 from daemon.work.roles import PROVIDED_FOR, product_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def after_new_setup(
 ) -> Sequence[Step]:
     """Ask, once for each set-up of tonight, what it lacks."""
     now = bench.clock.now()
-    tonight = observing_night(now, instrument.longitude_deg).isoformat() == frame.night
-    if frame.identity.kind not in PROVIDED_FOR or not tonight:
+    if frame.identity.kind not in PROVIDED_FOR or not is_of_tonight(frame, instrument, now):
         return ()
     setup = words_of(frame.identity.setup)
     if not bench.archive.note_occasion(f"set-up {setup}", frame.night, now, within=session):

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from calibration_store.ladders import same_pointing
 from calibration_store.sets import is_complete, set_key
-from daemon.clock import next_twilight
+from daemon.clock import next_twilight, observing_night
 from daemon.memory.records import (
     PRIORITY_BACKLOG,
     PRIORITY_CALIBRATION,
     PRIORITY_LOOK,
+    PRIORITY_MASTER_TONIGHT,
     PRIORITY_SCIENCE,
     JobKind,
     JobRequest,
@@ -45,6 +46,8 @@ _ORDER = {
     "BIAS": 0, "DARK": 1, "FLAT": 1, "ARC": 1, "SKY_FLAT": 1, "ILLUMINATION": 2, "RESPONSE": 2,
     "FRINGE": 2, "STAR_FLAT": 3,
 }  # fmt: skip
+#: Of a dozen images and more, and nothing that observers miss tonight.
+_LONG = frozenset({"FRINGE", "STAR_FLAT"})
 #: Products that have one already wait until the masters that are due have been built.
 PRIORITY_UPGRADE = PRIORITY_CALIBRATION + 10
 FETCH_KEY = "catalogues"
@@ -99,7 +102,9 @@ def follow_up(
     if shown and (provisional or frame.identity.kind not in IMAGED):
         steps.append(Step(request=look_request(frame, now)))
     if frame.identity.kind in MEASURED:
-        priority = PRIORITY_SCIENCE if provisional else PRIORITY_UPGRADE
+        # Of a night that is over nobody waits for a product that its masters would replace.
+        soon = provisional and is_of_tonight(frame, instrument, now)
+        priority = PRIORITY_SCIENCE if soon else PRIORITY_UPGRADE
         steps.append(Step(request=reduce_request(frame, priority=priority, now=now)))
     # Its own set, if it stays in it, is asked for already and may have to wait for more.
     asked = {step.request.key for step in steps}
@@ -142,9 +147,20 @@ def master_request(
             "set_key": key,
             "night": member.night,
         },
-        priority=PRIORITY_CALIBRATION + _ORDER[role],
+        priority=_first(role, member, instrument, not_before) + _ORDER[role],
         not_before=not_before,
     )
+
+
+def is_of_tonight(frame: FrameRecord, instrument: Instrument, now: datetime) -> bool:
+    """Tell whether a frame belongs to the night that is going on, or has just ended."""
+    return observing_night(now, instrument.longitude_deg).isoformat() == frame.night
+
+
+def _first(role: str, member: FrameRecord, instrument: Instrument, now: datetime) -> int:
+    """Return the priority of the first masters to be built beside this one."""
+    urgent = role not in _LONG and is_of_tonight(member, instrument, now)
+    return PRIORITY_MASTER_TONIGHT if urgent else PRIORITY_CALIBRATION
 
 
 def reduce_request(

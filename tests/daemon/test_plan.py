@@ -16,6 +16,7 @@ from daemon.work.plan import (
     after_master,
     follow_up,
     groups_of,
+    master_request,
     members_of,
     reduce_request,
 )
@@ -26,6 +27,7 @@ from reducers.profiles import load_instrument
 ALFOSC = load_instrument("alfosc")
 EVENING = datetime(2020, 3, 20, 20, 0, tzinfo=UTC)
 NOW = EVENING + timedelta(days=1)
+TONIGHT = "2020-03-21"
 SETUP = Setup(
     x_binning=1,
     y_binning=2,
@@ -73,10 +75,28 @@ def asked(frames, new=None, **how):
     return follow_up(new, members, ALFOSC, NOW, previous=previous, **how)
 
 
-def test_a_science_frame_is_reduced_at_once():
-    (step,) = asked([frame(1, FrameKind.SPEC_OBJECT)])
+def test_a_science_frame_of_tonight_is_reduced_at_once():
+    (step,) = asked([replace(frame(1, FrameKind.SPEC_OBJECT), night=TONIGHT)])
     assert step.request.kind is JobKind.REDUCE
     assert (step.request.priority, step.request.not_before) == (PRIORITY_SCIENCE, NOW)
+
+
+def test_of_a_night_that_is_over_masters_come_before_science_and_behind_all_of_tonight():
+    (old,) = asked([frame(1, FrameKind.SPEC_OBJECT)])
+    master = master_request("ARC", frame(2, FrameKind.ARC), ALFOSC, NOW)
+    assert PRIORITY_SCIENCE < master.priority < old.request.priority
+
+
+@pytest.mark.parametrize("role", ["BIAS", "FLAT", "ARC", "RESPONSE", "SKY_FLAT"])
+def test_short_masters_of_tonight_come_before_the_science_that_needs_them(role):
+    member = replace(frame(2, FrameKind.ARC), night=TONIGHT)
+    assert PRIORITY_INGEST < master_request(role, member, ALFOSC, NOW).priority < PRIORITY_SCIENCE
+
+
+@pytest.mark.parametrize("role", ["FRINGE", "STAR_FLAT"])
+def test_masters_of_many_images_keep_no_science_waiting(role):
+    member = replace(frame(2, FrameKind.IMG_OBJECT), night=TONIGHT)
+    assert master_request(role, member, ALFOSC, NOW).priority > PRIORITY_SCIENCE
 
 
 def test_without_provisional_products_science_waits_behind_its_calibrations():

@@ -70,6 +70,22 @@ def test_an_arrival_asks_for_the_set_after_its_quiet_time_and_for_science_at_onc
     assert keys[JobKind.REDUCE].not_before == hall.clock.now()
 
 
+def test_a_spectrum_behind_masters_that_are_due_is_reduced_once_with_them(hall: Hall) -> None:
+    hall.put(ARC)
+    taken = hall.frame(ARC).identity.observed_at
+    assert taken is not None
+    hall.clock.seconds = (taken - NOON).total_seconds() + 60
+    hall.put(*BIASES)
+    hall.clock.seconds += 3600  # nobody has worked for an hour: every set is complete
+    hall.put(SCIENCE)
+    did = [job.kind for job in hall.work() if job.error == ""]
+    first = did.index(JobKind.REDUCE)
+    assert did[:first] == [JobKind.MASTER] * first
+    assert {m.role for m in hall.bench.store.everything()} == {"BIAS", "ARC"}
+    assert did.count(JobKind.REDUCE) == 1
+    assert hall.product().generation == 1
+
+
 def test_a_bias_alone_waits_for_more_of_its_set(hall: Hall) -> None:
     hall.put(BIASES[0])
     (job,) = hall.waiting().values()
