@@ -37,6 +37,22 @@ _SWITCHES = {
 }
 
 
+#: (measurement, what it is called, form) that an offer compares.
+_COMPARED = (
+    ("snr", "S/N", ".1f"),
+    ("zero_point_mag", "zero point", ".3f"),
+    ("limit_5_sigma_mag", "depth", ".2f"),
+)
+#: (difference of the pixels, in words).
+_DIFFERENCES = (
+    ("upgrade_shift_angstrom", "wavelengths {:+.2f} A"),
+    ("upgrade_flux_ratio", "flux x {:.3f}"),
+    ("upgrade_flux_gained", "flux absolute instead of counts"),
+    ("upgrade_flux_lost", "flux in counts instead of absolute"),
+    ("upgrade_place_arcsec", "place moved by {:.2f} arcsec"),
+)
+
+
 def change_text(product: ProductRecord, before: ProductRecord, news: Sequence[str]) -> str:
     """Return what an upgrade changed: what was told of the product before is no longer so."""
     was = {each.role: each.master_key for each in before.choices}
@@ -61,13 +77,40 @@ def held_text(product: ProductRecord, most: int, other: Others) -> str:
     )
 
 
-def offer_text(product: ProductRecord, other: Others) -> str:
+def effect_text(
+    before: ProductRecord,
+    quality: int,
+    measurements: Mapping[str, float],
+    changed: Mapping[str, float],
+) -> str:
+    """Return what a reduction that was only tried would change in a product.
+
+    Parameters
+    ----------
+    quality, measurements
+        Of the one that was tried.
+    changed
+        How its pixels differ, as `reducers.product_change` measures it.
+    """
+    parts = []
+    for name, label, form in _COMPARED:
+        was, would = before.measurements.get(name), measurements.get(name)
+        if was is not None and would is not None:
+            parts.append(f"{label} {was:{form}} -> {would:{form}}")
+    parts += [form.format(changed[name]) for name, form in _DIFFERENCES if name in changed]
+    if quality != before.quality:
+        parts.append(f"quality {before.quality} -> {quality}")
+    return f"Tried out, that gives: {', '.join(parts)}" if parts else "Nothing could be compared."
+
+
+def offer_text(product: ProductRecord, other: Others, effect: str) -> str:
     """Return what would change in a product that a person accepted, and how to have it."""
     who = clean(product.verdict.user, 40) if product.verdict is not None else "somebody"
     return "\n".join(
         [
             f"{_named(product)} was accepted by {who} and stays. It could be made with:",
             *_lines(other),
+            clean(effect, 400),
             f"To see it beside the accepted one: {redo_command(product.stem, product.redo)}",
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daemon.memory.records import FrameRecord, ProductRecord
@@ -13,11 +14,15 @@ from daemon.work.roles import product_of
 from daemon.work.upgrades import Upgrade, offer_upgrade, upgrade_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Sequence
 
+    from calibration_store.policy import Selection
     from daemon.memory.records import Job, Verdict
     from daemon.work.bench import Bench
+    from daemon.work.upgrades import Trial
     from reducers.identity import FrameKind
+
+    Tried = Callable[[FrameRecord, ProductRecord, Bench, Sequence[Selection]], Trial]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +77,16 @@ class Commission:
 
 
 def commission_of(
-    bench: Bench, job: Job, recipe: str, kinds: Collection[FrameKind]
+    bench: Bench, job: Job, recipe: str, kinds: Collection[FrameKind], tried: Tried
 ) -> Commission | None:
     """Return what a job asks for; None where nothing is to be made.
 
     What a person has accepted stays; better calibrations for it are offered.
+
+    Parameters
+    ----------
+    tried
+        Reduces an exposure as it was accepted, with other masters, to tell what they would change.
 
     Raises
     ------
@@ -90,6 +100,7 @@ def commission_of(
     if redo is None and not bench.wants(frame):
         return None
     if redo is None and before is not None and is_settled(before, frame):
-        offer_upgrade(bench, frame, before, product_of(frame.identity))
+        reduce = partial(tried, frame, before)
+        offer_upgrade(bench, frame, before, product_of(frame.identity), reduce)
         return None
     return Commission(recipe=recipe, frame=frame, before=before, redo=redo)

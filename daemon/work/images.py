@@ -26,13 +26,13 @@ from daemon.work.made_product import MadeProduct
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of
 from daemon.work.plan import Step, fetch_request
 from daemon.work.product_files import next_version, state_of, target_of
-from daemon.work.redo import Redo, recovered, sign
+from daemon.work.redo import Redo, carried_over, recovered, sign
 from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
 from daemon.work.stack_groups import WAIT_S, after_image
 from daemon.work.star_flats import after_magnitudes
 from daemon.work.transients import Search, record_search, search_for_new
-from daemon.work.upgrades import changes, hold, tell_change
+from daemon.work.upgrades import Trial, changes, hold, tell_change
 from reducers.errors import ReductionError
 from reducers.identity import FrameKind
 from reducers.imaging.image_products import Making, image_products
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from calibration_store.policy import Selection
     from daemon.config import Config
-    from daemon.memory.records import Job
+    from daemon.memory.records import Job, ProductRecord
     from daemon.publish.page import Picture
     from reducers.imaging.reduced_image import ReducedImage
     from reducers.instrument import Instrument
@@ -62,7 +62,7 @@ RECIPE = "image"
 
 def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
     """Calibrate one image with the masters that fit now; nothing when that has been done."""
-    task = commission_of(bench, job, RECIPE, IMAGED)
+    task = commission_of(bench, job, RECIPE, IMAGED, _tried)
     if task is None:
         return
     frame, how = task.frame, task.how
@@ -110,6 +110,18 @@ def calibrate_image(bench: Bench, job: Job, draw: DrawImage) -> None:
         differences = after_calibrated(bench, frame, record)
         bench.submit((Step(request=each) for each in differences), session)
         bench.queue.finish(job, within=session)
+
+
+def _tried(
+    frame: FrameRecord, accepted: ProductRecord, bench: Bench, selections: Sequence[Selection]
+) -> Trial:
+    """Calibrate an image as it was accepted, with other masters; no picture is drawn."""
+    how = carried_over(accepted)
+    wanted = image_settings(bench.config, how).use_catalogues
+    references = references_for(bench, frame, at_hand=True) if wanted else References()
+    made = MadeImage(bench, frame, 1, references=references)
+    reduced = made.reduce(selections, how, None)
+    return Trial(paths=made.paths, measurements=reduced.measurements, quality=reduced.quality)
 
 
 @dataclass(slots=True)

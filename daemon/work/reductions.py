@@ -27,9 +27,9 @@ from daemon.work.made_product import MadeProduct
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of
 from daemon.work.plan import Step
 from daemon.work.product_files import next_version, state_of, target_of
-from daemon.work.redo import Redo, recovered, settings_of, sign
+from daemon.work.redo import Redo, carried_over, recovered, settings_of, sign
 from daemon.work.roles import REDUCED
-from daemon.work.upgrades import changes, hold, tell_change
+from daemon.work.upgrades import Trial, changes, hold, tell_change
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
 from reducers.reduced import TargetMagnitude
 from reducers.spectrum_products import spectrum_products
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from calibration_store.policy import Selection
     from daemon.config import Config
-    from daemon.memory.records import FrameRecord, Job
+    from daemon.memory.records import FrameRecord, Job, ProductRecord
     from daemon.publish.page import Picture
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure, ReducedSpectrum
@@ -54,7 +54,7 @@ RECIPE = "spectrum"
 
 def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
     """Reduce one exposure with the masters that fit now; nothing when that has been done."""
-    task = commission_of(bench, job, RECIPE, REDUCED)
+    task = commission_of(bench, job, RECIPE, REDUCED, _tried)
     if task is None:
         return
     frame, how = task.frame, task.how
@@ -86,6 +86,19 @@ def reduce_frame(bench: Bench, job: Job, draw: Draw) -> None:
         looks_again = after_product(bench.archive, frame, session)
         bench.submit((Step(request=each) for each in looks_again), session)
         bench.queue.finish(job, within=session)
+
+
+def _tried(
+    frame: FrameRecord, accepted: ProductRecord, bench: Bench, selections: Sequence[Selection]
+) -> Trial:
+    """Reduce an exposure as it was accepted, with other masters; no picture is drawn."""
+    how = carried_over(accepted)
+    tied = settings_of(bench.config.spectrum, how).tie_flux
+    made = MadeSpectrum(
+        bench, frame, 1, magnitudes=target_magnitudes(bench, frame) if tied else ()
+    )
+    reduced = made.reduce(selections, how, None)
+    return Trial(paths=made.paths, measurements=reduced.measurements, quality=reduced.quality)
 
 
 @dataclass(slots=True)

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from calibration_store.records import MasterState
+from daemon.layout import Layout
 from daemon.memory.messages import Message, Topic
 from daemon.memory.records import FrameRecord, ProductRecord
 from daemon.outbox.routing import is_heard
-from daemon.publish.upgrade_text import change_text, held_text, offer_text
+from daemon.publish.upgrade_text import change_text, effect_text, held_text, offer_text
 from daemon.work.bench import digest_of, file_sha256
 from daemon.work.calibrations import select_masters, wait_for_masters
 from daemon.work.redo import carried_over
 from reducers.combined_products import StoredSpectrum, read_spectrum
-from reducers.errors import UnreadableFile
+from reducers.errors import ReductionError, UnreadableFile
 from reducers.imaging.stack_products import StoredImage, read_image
 from reducers.product_change import image_change, news_of, spectrum_change, unit_change
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
     from calibration_store.policy import Selection
     from daemon.memory.records import Job
     from daemon.work.bench import Bench
+
+    Reduce = Callable[[Bench, Sequence[Selection]], "Trial"]
 
 _STORM = "upgrade"
 #: Calibrations of one morning come within minutes: one offer tells of them all.
@@ -67,6 +71,15 @@ class Upgrade:
         masters = [bench.store.get(key) for key in keys]
         refused = (MasterState.BANNED, MasterState.REJECTED)
         return not any(each is not None and each.state in refused for each in masters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a product would be: files that go away again, and what was measured on it."""
+
+    paths: Mapping[str, Path]
+    measurements: Mapping[str, float]
+    quality: int
 
 
 def upgrade_of(
@@ -156,13 +169,18 @@ def hold(bench: Bench, job: Job, upgrade: Upgrade, selections: Sequence[Selectio
     )
 
 
-def offer_upgrade(bench: Bench, frame: FrameRecord, accepted: ProductRecord, product: str) -> None:
-    """Tell of better calibrations for what a person accepted; nothing is made of them.
+def offer_upgrade(
+    bench: Bench, frame: FrameRecord, accepted: ProductRecord, product: str, reduce: Reduce
+) -> None:
+    """Tell of better calibrations for what a person accepted, and of what they would change.
 
     Parameters
     ----------
     product
         'SPECTRUM' or 'IMAGE'.
+    reduce
+        Reduces the frame as the person once asked for it, with other masters and into the folder
+        of the bench it is given; nothing of it is kept.
 
     Raises
     ------
@@ -172,15 +190,17 @@ def offer_upgrade(bench: Bench, frame: FrameRecord, accepted: ProductRecord, pro
     if not _is_told(bench, frame):
         return
     wait_for_masters(bench, product)
-    other = _other_masters(accepted, select_masters(bench, frame, product, carried_over(accepted)))
-    if not other:
-        return
+    selections = select_masters(bench, frame, product, carried_over(accepted))
+    other = _other_masters(accepted, selections)
     now = [[role, was, is_] for role, was, is_ in other]
+    key = f"offer:{frame.sha256}:{accepted.key}:{digest_of(now)[:16]}"
+    if not other or bench.archive.notice(key) is not None:
+        return
     bench.archive.queue_message(
         Message(
-            key=f"offer:{frame.sha256}:{accepted.key}:{digest_of(now)[:16]}",
+            key=key,
             topic=Topic.CHANGE,
-            text=offer_text(accepted, other),
+            text=offer_text(accepted, other, _effect(bench, frame, accepted, selections, reduce)),
             night=accepted.night,
             target=accepted.target,
             programme=_programme(frame),
@@ -189,6 +209,25 @@ def offer_upgrade(bench: Bench, frame: FrameRecord, accepted: ProductRecord, pro
             not_before=bench.clock.now() + _OFFER_AFTER,
         )
     )
+
+
+def _effect(
+    bench: Bench,
+    frame: FrameRecord,
+    accepted: ProductRecord,
+    selections: Sequence[Selection],
+    reduce: Reduce,
+) -> str:
+    """Return in words what other masters would change, by trying them out of sight."""
+    spectrum, image = _as_written(accepted)
+    upgrade = Upgrade(frame=frame, before=accepted, count=0, spectrum=spectrum, image=image)
+    with TemporaryDirectory(prefix="alfoscd-trial-") as folder:
+        try:
+            trial = reduce(replace(bench, layout=Layout(Path(folder))), selections)
+        except ReductionError as error:
+            return f"They were tried and give nothing: {error}"
+        changed = _difference(upgrade, trial.paths, trial.measurements)
+    return effect_text(accepted, trial.quality, trial.measurements, changed)
 
 
 def _other_masters(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -16,9 +18,6 @@ from daemon.publish.upgrade_text import redo_command
 from daemon.work.plan import reduce_request
 from daemon.work.upgrades import Upgrade, tell_change
 from tests.daemon.hall import ARC, BIASES, SCIENCE, Contents, Hall, simulated
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HEARD = {"slack": Slack(channel="C1"), "programmes": {"*": Programme(open=True)}}
 
@@ -105,6 +104,7 @@ def test_a_product_that_keeps_changing_stays_and_a_hint_says_so_but_a_ban_is_obe
 def test_what_a_person_accepted_is_offered_better_calibrations_and_not_given_them(
     tmp_path: Path, contents: Contents
 ) -> None:
+    before = list(Path(gettempdir()).glob("alfoscd-trial-*"))
     hall = Hall(tmp_path, contents, **HEARD)
     hall.put(SCIENCE)
     hall.work()
@@ -118,6 +118,8 @@ def test_what_a_person_accepted_is_offered_better_calibrations_and_not_given_the
     (offer,) = told(hall, Topic.CHANGE)
     assert "was accepted by eva and stays" in offer
     assert "BIAS: master_bias" in offer
+    assert re.search(r"Tried out, that gives: S/N [\d.]+ -> [\d.]+, .*flux x [01]\.\d{3}", offer)
+    assert list(Path(gettempdir()).glob("alfoscd-trial-*")) == before
     assert "alfoscd redo ALJa150017 --center 45 --background 5:20,90:110" in offer
     hall.bench.engine.dispose()
 
