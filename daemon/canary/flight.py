@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from daemon.canary.figures import Figures, figures_of
 from daemon.canary.known_set import canary_set, star_of
 from daemon.clock import SystemClock
-from daemon.config import Calibration, Catalogues, Config, Instruments, Outbox, Paths
+from daemon.config import Calibration, Catalogues, Config, Disc, Instruments, Outbox, Paths
 from daemon.delivery import Style, deliver
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database
@@ -95,6 +95,7 @@ def configuration_of(config: Config, home: Path) -> Config:
         work=replace(config.work, workers=1),
         calibration=Calibration(provisional=False),
         catalogues=Catalogues(online=False),
+        disc=Disc(warn_h=0.0, warn_gb=0.0),
         outbox=Outbox(journal=home / "posts.jsonl"),
         instrument=Instruments(profiles=("alfosc",)),
     )

@@ -46,6 +46,10 @@ class HeartbeatArchive(ArchiveWing):
                 for row in rows
             ]
 
+    def heartbeat_of(self, who: str, within: Session | None = None) -> Heartbeat | None:
+        """Return the last sign of life of one; None where there is none."""
+        return next((beat for beat in self.heartbeats(within) if beat.who == who), None)
+
     def forget_heartbeat(self, who: str, within: Session | None = None) -> None:
         """Remove the sign of life of one who left properly."""
         with self._writing(within) as session:

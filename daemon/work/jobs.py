@@ -62,11 +62,21 @@ class JobQueue:
             return True
 
     def claim(
-        self, worker: str, kinds: Collection[JobKind] | None = None, *, lease_s: float = 60.0
+        self,
+        worker: str,
+        kinds: Collection[JobKind] | None = None,
+        *,
+        lease_s: float = 60.0,
+        before: int | None = None,
     ) -> Job | None:
         """Take the most urgent job that is due and whose key nobody is running.
 
         The attempt is counted here, so that a worker that dies has used it up.
+
+        Parameters
+        ----------
+        before
+            Priority from which on jobs are left alone.
         """
         now = self._clock.now()
         twin = aliased(JobRow)
@@ -76,6 +86,8 @@ class JobQueue:
         )
         if kinds is not None:
             next_id = next_id.where(JobRow.kind.in_([kind.value for kind in kinds]))
+        if before is not None:
+            next_id = next_id.where(JobRow.priority < before)
         chosen = next_id.order_by(JobRow.priority, JobRow.id).limit(1).scalar_subquery()
         statement = (
             update(JobRow)

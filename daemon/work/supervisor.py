@@ -39,6 +39,7 @@ from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
 from daemon.work.plan import FETCH_KEY, review_request
 from daemon.work.pulse import PREFIX
+from daemon.work.rationing import DISC
 from reducers.profiles import load_instrument
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class EngineRoom:
         try:
             self.crew.stop(LEAVE_WITHIN_S)
             self._forget_departed()
-            for who in ("supervisor", COURIER):
+            for who in ("supervisor", COURIER, DISC):
                 self.archive.forget_heartbeat(who)
         except StorePaused as error:
             log.warning("left without a note in the database: %s", error)

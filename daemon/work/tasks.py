@@ -27,6 +27,7 @@ from daemon.work.looks import show_image
 from daemon.work.masters import build_master
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import follow_up
+from daemon.work.rationing import DiscSign
 from daemon.work.reductions import reduce_frame
 from daemon.work.refetch import fetch_missing
 from daemon.work.review import review_products
@@ -48,13 +49,14 @@ if TYPE_CHECKING:
 def open_tasks(config: Config) -> Mapping[JobKind, Callable[[Job], None]]:
     """Return the tasks of a worker, ready to run."""
     bench = open_bench(config)
+    disc = DiscSign(bench.archive)
     return {
         JobKind.INGEST: partial(ingest_frame, bench),
-        JobKind.MASTER: partial(build_master, bench, draw=master_picture),
-        JobKind.REDUCE: partial(reduce_frame, bench, draw=draw_plot),
+        JobKind.MASTER: partial(build_master, bench, draw=disc.sparing(master_picture)),
+        JobKind.REDUCE: partial(reduce_frame, bench, draw=disc.sparing(draw_plot)),
         JobKind.REVIEW: partial(review_products, bench),
         JobKind.COMBINE: partial(combine_group, bench),
-        JobKind.IMAGE: partial(calibrate_image, bench, draw=image_picture),
+        JobKind.IMAGE: partial(calibrate_image, bench, draw=disc.sparing(image_picture)),
         JobKind.FETCH: partial(fetch_missing, bench),
         JobKind.DIFFERENCE: partial(subtract_template, bench),
         JobKind.STACK: partial(stack_sequence, bench),

@@ -40,6 +40,7 @@ from daemon.work.confine import (
 from daemon.work.jobs import JobQueue
 from daemon.work.outcomes import TryLater
 from daemon.work.pulse import Pulse
+from daemon.work.rationing import DiscSign, kinds_with_room, priority_with_room
 from reducers.errors import ReductionError
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ class Post:
 
 
 def work(
-    config: Config, queue: JobQueue, tasks: Mapping[JobKind, Task], post: Post, pulse: Pulse
+    config: Config,
+    queue: JobQueue,
+    tasks: Mapping[JobKind, Task],
+    post: Post,
+    pulse: Pulse,
+    disc: DiscSign,
 ) -> None:
     """Do jobs until the share of this process is done, or it is told to leave."""
     leaving = threading.Event()
@@ -86,7 +92,13 @@ def work(
         if is_orphan(post.parent_pid):
             return
         try:
-            job = queue.claim(post.name, tasks.keys(), lease_s=LEASE_S)
+            stage = disc.stage
+            job = queue.claim(
+                post.name,
+                kinds_with_room(stage, tasks.keys()),
+                lease_s=LEASE_S,
+                before=priority_with_room(stage),
+            )
         except StorePaused as error:
             log.warning("waiting for the database: %s", error)
             leaving.wait(RETRY_FIRST_S)
@@ -200,13 +212,14 @@ def main(arguments: list[str] | None = None) -> int:
     config = _configuration(options.config)
     limit_memory(config.work.memory_limit_mb)
     engine, clock = open_database(config.database), SystemClock()
-    queue, pulse = JobQueue(engine, clock), Pulse(HeartbeatArchive(engine, clock), options.name)
+    archive = HeartbeatArchive(engine, clock)
+    queue, pulse = JobQueue(engine, clock), Pulse(archive, options.name)
     module, _, builder = options.tasks.partition(":")
     tasks: Mapping[JobKind, Task] = getattr(importlib.import_module(module), builder)(config)
     gc.freeze()  # modules stay: the collector need not look through them again and again
     post = Post(name=options.name, parent_pid=options.parent, report_fd=options.report_fd)
     try:
-        work(config, queue, tasks, post, pulse)
+        work(config, queue, tasks, post, pulse, DiscSign(archive))
     except BrokenPipeError:
         log.warning("the supervisor is gone")
     return 0
