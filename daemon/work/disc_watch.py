@@ -1,4 +1,4 @@
-"""Watches the room on the disc of the products, says in time that it will not last, and saves it."""
+"""Watches the room on the disc of the products: says in time that it ends, and saves it."""
 
 from __future__ import annotations
 

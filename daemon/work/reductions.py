@@ -94,9 +94,7 @@ def _tried(
     """Reduce an exposure as it was accepted, with other masters; no picture is drawn."""
     how = carried_over(accepted)
     tied = settings_of(bench.config.spectrum, how).tie_flux
-    made = MadeSpectrum(
-        bench, frame, 1, magnitudes=target_magnitudes(bench, frame) if tied else ()
-    )
+    made = MadeSpectrum(bench, frame, 1, magnitudes=target_magnitudes(bench, frame) if tied else ())
     reduced = made.reduce(selections, how, None)
     return Trial(paths=made.paths, measurements=reduced.measurements, quality=reduced.quality)
 

@@ -50,9 +50,7 @@ def configuration(root: Path, slack: SlackServer, interaction: str) -> Config:
         interaction=interaction,  # type: ignore[arg-type]
         poll_s=1.0,
     )
-    return Config(
-        paths=Paths(root=root), slack=settings, programmes={"*": Programme(open=True)}
-    )
+    return Config(paths=Paths(root=root), slack=settings, programmes={"*": Programme(open=True)})
 
 
 def told_of_a_product(bench: Bench) -> tuple[FrameRecord, ProductRecord]:
