@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reducers.imaging.few_stars import FEWEST_PAIRS, FewStars, place_by_few
 from reducers.imaging.ladder import Rung, attempts, largest_turn_deg
 from reducers.imaging.match_odds import chance_matches, log_chance, log_trials
 from reducers.imaging.refine import FEWEST, Solution
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
 
 #: A match is believed when chance would give it in fewer than one of e^14 (a million) images,
 _LOG_ODDS = 14.0
+#: one of a few stars when all other places together are less likely by this (ln),
+_LOG_ODDS_FEW = 9.0
 #: when scale and shear are within this of the first guess,
 _SCALE_TOLERANCE, _SHEAR_TOLERANCE = 0.01, 0.01
 #: and when stars left out of the fit are found where it says (median, arcsec).
 _LEFT_OUT_ARCSEC = 0.4
+#: With fewer sources than this the trouble is that there are few.
+MANY = 12
+#: The step that comes after the ladder's.
+FEW = Rung("few", 95.0, 1.0, 1.0, 1.0, 0, 0, 0)
 #: Points per axis at which the error of the map is taken.
 _NODES = 11
 
@@ -64,45 +71,58 @@ def solve_astrometry(
     further step of the ladder assumes less: offsets of 5 arcmin, any rotation and both parities,
     at last nothing but the scale (quadrilaterals). A match is accepted by the odds against chance
     (Poisson, times all the matches that the search can tell apart), by scale and shear, and by
-    stars left out of the fit.
+    stars left out of the fit. Where fewer than six stars match, their places, brightness and the
+    telescope's usual pointing are weighed together (`place_by_few`).
     """
     catalogue = _catalogue(references)
     if catalogue is None:
         return _unsolved(place, _why_no_catalogue(references))
-    if len(detections) < FEWEST:
-        return _unsolved(
-            place, f"{len(detections)} sources were found on the image; {FEWEST} are needed."
-        )
+    found = f"{len(detections)} source{'s were' if len(detections) != 1 else ' was'} found"
+    if len(detections) < FEWEST_PAIRS:
+        return _unsolved(place, f"{found} on the image; {FEWEST_PAIRS} are needed.")
     field = star_field(detections, place, catalogue, instrument, exposure_s)
-    if len(field.stars) < FEWEST:
+    if len(field.stars) < FEWEST_PAIRS:
         return _unsolved(
             place,
-            f"The catalogue has {len(field.stars)} stars near the pointing; {FEWEST} are needed.",
+            f"The catalogue has {len(field.stars)} stars near the pointing; "
+            f"{FEWEST_PAIRS} are needed.",
         )
-    for rung, solution in attempts(field):
+    for rung, solution in attempts(field) if len(field.stars) >= FEWEST else ():
         odds = _log_odds(field, rung, solution)
         if odds >= _LOG_ODDS and _is_sound(solution):
             return _solved(field, place, rung, solution, odds)
-    return _unsolved(
-        place,
-        f"{len(field.sources)} sources and {len(field.stars)} catalogue stars do not match, "
-        "whatever offset up to 5 arcmin, rotation or parity is tried.",
-    )
+    few = place_by_few(field)
+    if few is not None and few.log_odds >= _LOG_ODDS_FEW and _is_sound(few.solution):
+        return _solved(field, place, FEW, few.solution, few.log_odds)
+    return _unsolved(place, _why_unmatched(field, few))
 
 
 def _catalogue(references: References) -> ReferenceCatalogue | None:
     """Return the catalogue to match, None where none has enough stars."""
-    known = (references.astrometric, *references.photometric)
-    enough = [one for one in known if one is not None and len(one) >= FEWEST]
+    known = [one for one in (references.astrometric, *references.photometric) if one is not None]
+    enough = [one for least in (FEWEST, FEWEST_PAIRS) for one in known if len(one) >= least]
     return enough[0] if enough else None
 
 
 def _why_no_catalogue(references: References) -> str:
     first = references.astrometric
     if first is not None and first.covered > 0:
-        return f"The catalogue {first.name} has {len(first)} stars here; {FEWEST} are needed."
+        return f"The catalogue {first.name} has {len(first)} stars here; {FEWEST_PAIRS} are needed."
     reason = f": {references.reasons[0]}" if references.reasons else "."
     return f"No catalogue of positions covers this field{reason}"
+
+
+def _why_unmatched(field: StarField, few: FewStars | None) -> str:
+    if few is not None and len(field.sources) < MANY and few.log_odds > 0:
+        odds = f"{math.exp(min(few.log_odds, _LOG_ODDS_FEW)):.0f} to 1"
+        return (
+            f"{len(few.solution)} stars fit the catalogue at one place, but the odds that it is "
+            f"the right one are only {odds}: too few were found."
+        )
+    return (
+        f"{len(field.sources)} sources and {len(field.stars)} catalogue stars do not match, "
+        "whatever offset up to 5 arcmin, rotation or parity is tried."
+    )
 
 
 def _log_odds(field: StarField, rung: Rung, solution: Solution) -> float:

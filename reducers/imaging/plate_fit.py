@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,14 @@ class PlateModel:
         Distance from the optical axis at which the widths hold (the detector's corner), arcsec.
     radial, other : float
         One sigma of the cubic radial term and of every other curved term there, arcsec.
+    turn : float
+        One sigma of the rotation (rad); infinite where the stars alone shall tell it.
     """
 
     radius: float
     radial: float
     other: float
+    turn: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,7 @@ def fit_plate(
 
     Notes
     -----
-    Offset and rotation are free; scale, shear and every curved term are drawn to the first guess
+    Offset and rotation are free (the latter unless the model knows it); scale, shear and every curved term are drawn to the first guess
     as far as their widths say. Few stars hence give a linear map with a radial term, many stars
     a full cubic, without a switch; and the covariance contains what the stars leave open.
     """
@@ -129,7 +133,7 @@ def _design(unit: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _prior(model: PlateModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rows and values of what is known before any star is seen, in their sigma."""
-    rows = np.zeros((2 * len(_CURVED) + 4, _UNKNOWNS))
+    rows = np.zeros((2 * len(_CURVED) + 5, _UNKNOWNS))
     wanted = np.zeros(len(rows))
     xx, xy, yx, yy = 1, 2, _TERMS + 1, _TERMS + 2
     rows[0, [xx, yy]] = 0.5 / (_SCALE_WIDTH * model.radius)
@@ -137,8 +141,9 @@ def _prior(model: PlateModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     rows[1, [xx, yy]] = np.array([0.5, -0.5]) / (_SHEAR_WIDTH * model.radius)
     rows[2, [xy, yx]] = 0.5 / (_SHEAR_WIDTH * model.radius)
     rows[3, _RADIAL] = 1 / model.radial
+    rows[4, [xy, yx]] = np.array([0.5, -0.5]) / (model.turn * model.radius)
     for number in range(len(_CURVED)):
         for axis in (0, 1):
-            row = 4 + 2 * number + axis
+            row = 5 + 2 * number + axis
             rows[row, axis * _TERMS + _LINEAR + number] = 1 / model.other
     return rows, wanted

@@ -55,7 +55,7 @@ class Astrometry:
     solved : bool
         Whether stars confirm it.
     method : str
-        'header', 'prior', 'wide' or 'quads': the step of the ladder that gave it; 'blind' where
+        'header', 'prior', 'wide', 'quads' or 'few': the step that gave it; 'blind' where
         another program did and no catalogue could confirm it.
     matched : int
         Catalogue stars used.

@@ -31,6 +31,8 @@ _LEAST_PX, _UNKNOWN_PX, _BLEMISHED_PX = 0.01, 0.3, 0.5
 _BLEMISHED = np.uint16(Mask.BAD | Mask.COSMIC | Mask.SATURATED | Mask.TRAIL | Mask.EDGE)
 #: Of a catalogue that gives no error, mas.
 _UNKNOWN_MAS = 200.0
+#: Where the profile does not say how well the telescope points, arcsec.
+_USUAL_POINTING = 20.0
 #: Separation for which the air's motion counts: half of a typical image.
 _AIR_RAD = math.radians(3 / 60)
 
@@ -45,6 +47,8 @@ class StarField:
         Catalogue; detections by the first guess.
     star_error, source_error : (m,), (n,) float64
         Per axis; the air's share is in the former.
+    star_magnitude, source_magnitude : (m,), (n,) float64
+        In the catalogue's best filled band; -2.5 log10 of the electrons. NaN where not known.
     tree
         Of the stars.
     model : PlateModel
@@ -57,12 +61,16 @@ class StarField:
         Mirrors the plane so that the direction of known position angle stays.
     parity_known : bool
         Whether the profile says how the image is mirrored.
+    pointing : float
+        Arcsec by which the telescope usually points elsewhere than the header says.
     """
 
     stars: NDArray[np.float64]
     star_error: NDArray[np.float64]
     sources: NDArray[np.float64]
     source_error: NDArray[np.float64]
+    star_magnitude: NDArray[np.float64]
+    source_magnitude: NDArray[np.float64]
     tree: cKDTree
     model: PlateModel
     tangent_deg: tuple[float, float]
@@ -71,6 +79,7 @@ class StarField:
     shape: tuple[int, int]
     flip: NDArray[np.float64]
     parity_known: bool
+    pointing: float
 
     @property
     def area(self) -> float:
@@ -124,14 +133,19 @@ def star_field(
     stars = np.column_stack(onto_plane(catalogue.ra_deg, catalogue.dec_deg, tangent))
     away = np.hypot(*(stars - middle).T)
     near = np.flatnonzero(away < scale * math.hypot(columns, rows) / 2 + _MARGIN)
-    near = near[np.argsort(brightness(catalogue)[near], kind="stable")][:_MOST_STARS]
+    magnitude = brightness(catalogue)
+    near = near[np.argsort(magnitude[near], kind="stable")][:_MOST_STARS]
     error = np.nan_to_num(catalogue.position_error_mas[near], nan=_UNKNOWN_MAS) / 1000
+    flux = detections.flux[chosen]
+    lit = np.isfinite(flux) & (flux > 0)
     air = 1.3 * _AIR_RAD**0.25 / math.sqrt(max(exposure_s, 0.1))
     return StarField(
         stars=stars[near],
         star_error=np.hypot(error, air),
         sources=on_guess(place, detections.x[chosen], detections.y[chosen]),
         source_error=_centroid_error_px(detections, chosen) * scale,
+        star_magnitude=np.where(np.isfinite(magnitude[near]), magnitude[near], np.nan),
+        source_magnitude=np.where(lit, -2.5 * np.log10(np.where(lit, flux, 1.0)), np.nan),
         tree=cKDTree(stars[near]),
         model=_plate_model(instrument),
         tangent_deg=tangent,
@@ -140,6 +154,7 @@ def star_field(
         shape=(rows, columns),
         flip=_flip(place, instrument),
         parity_known=instrument.imaging is not None and instrument.imaging.parity != 0,
+        pointing=instrument.imaging.pointing_arcsec if instrument.imaging else _USUAL_POINTING,
     )
 
 
