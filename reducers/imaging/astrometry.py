@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +57,8 @@ def solve_astrometry(
     place : SkyMap
         First guess for the same image, from `header_place`.
     references
-        The astrometric catalogue is used, else the first photometric one that has enough stars.
+        The astrometric catalogue is used, else the first photometric one that has enough stars;
+        a few stars may also be placed by one of the others, which reach deeper.
     exposure_s : float
         Sets how far the air moves stars against each other.
 
@@ -74,34 +76,40 @@ def solve_astrometry(
     stars left out of the fit. Where fewer than six stars match, their places, brightness and the
     telescope's usual pointing are weighed together (`place_by_few`).
     """
-    catalogue = _catalogue(references)
-    if catalogue is None:
+    catalogues = _catalogues(references)
+    if not catalogues:
         return _unsolved(place, _why_no_catalogue(references))
-    found = f"{len(detections)} source{'s were' if len(detections) != 1 else ' was'} found"
     if len(detections) < FEWEST_PAIRS:
-        return _unsolved(place, f"{found} on the image; {FEWEST_PAIRS} are needed.")
-    field = star_field(detections, place, catalogue, instrument, exposure_s)
-    if len(field.stars) < FEWEST_PAIRS:
+        seen = f"{len(detections)} source{'s were' if len(detections) != 1 else ' was'}"
+        return _unsolved(place, f"{seen} found on the image; {FEWEST_PAIRS} are needed.")
+    first = star_field(detections, place, catalogues[0], instrument, exposure_s)
+    if len(first.stars) < FEWEST_PAIRS:
         return _unsolved(
             place,
-            f"The catalogue has {len(field.stars)} stars near the pointing; "
+            f"The catalogue has {len(first.stars)} stars near the pointing; "
             f"{FEWEST_PAIRS} are needed.",
         )
-    for rung, solution in attempts(field) if len(field.stars) >= FEWEST else ():
-        odds = _log_odds(field, rung, solution)
+    for rung, solution in attempts(first) if len(first.stars) >= FEWEST else ():
+        odds = _log_odds(first, rung, solution)
         if odds >= _LOG_ODDS and _is_sound(solution):
-            return _solved(field, place, rung, solution, odds)
-    few = place_by_few(field)
-    if few is not None and few.log_odds >= _LOG_ODDS_FEW and _is_sound(few.solution):
-        return _solved(field, place, FEW, few.solution, few.log_odds)
-    return _unsolved(place, _why_unmatched(field, few))
+            return replace(_solved(first, place, rung, solution, odds), catalogue=catalogues[0])
+    likeliest: FewStars | None = None
+    for one in catalogues:
+        field = star_field(detections, place, one, instrument, exposure_s)
+        few = place_by_few(field)
+        if few is None:
+            continue
+        if few.log_odds >= _LOG_ODDS_FEW:  # scale and rotation are part of them
+            found = _solved(field, place, FEW, few.solution, few.log_odds)
+            return replace(found, catalogue=one)
+        likeliest = few if likeliest is None or few.log_odds > likeliest.log_odds else likeliest
+    return _unsolved(place, _why_unmatched(first, likeliest))
 
 
-def _catalogue(references: References) -> ReferenceCatalogue | None:
-    """Return the catalogue to match, None where none has enough stars."""
-    known = [one for one in (references.astrometric, *references.photometric) if one is not None]
-    enough = [one for least in (FEWEST, FEWEST_PAIRS) for one in known if len(one) >= least]
-    return enough[0] if enough else None
+def _catalogues(references: References) -> list[ReferenceCatalogue]:
+    """Return the catalogues to match, the one of positions first if it has enough stars."""
+    known = [one for one in references.each if len(one) >= FEWEST_PAIRS]
+    return sorted(known, key=lambda one: len(one) < FEWEST)
 
 
 def _why_no_catalogue(references: References) -> str:

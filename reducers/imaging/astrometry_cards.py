@@ -62,7 +62,7 @@ def sky_cards(astrometry: Astrometry, references: References | None) -> list[Car
         ("WCSROT", facts["rotation_deg"], "[deg] turned against the header"),
         ("WCSSCALE", facts["scale_ratio"], "scale over the header's"),
     ]
-    catalogue = references.astrometric if references else None
+    catalogue = astrometry.catalogue or (references.astrometric if references else None)
     if catalogue is not None:
         cards.append(("WCSCAT", f"{catalogue.name} {catalogue.release}".strip(), "positions from"))
         cards.append(("WCSEPOCH", catalogue.epoch_year, "[yr] epoch of the positions"))

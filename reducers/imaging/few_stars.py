@@ -1,8 +1,9 @@
-"""Place an image that shows a handful of stars: how probable is every offset, all told?
+"""Place an image that shows a handful of stars, by the probability of every offset.
 
-Votes need many pairs. Two or three stars whose mutual places agree with the catalogue to a fraction
-of an arcsecond say nearly as much, when all that is known is weighed: how well the telescope points,
-that scale and rotation are known, how bright the stars are, and which of them ought to be seen.
+Votes need many pairs. Two or three stars whose mutual places agree with the catalogue to a
+fraction of an arcsecond say nearly as much, when all that is known is weighed: how well the
+telescope points, that scale and rotation are known, how bright the stars are, and which of them
+ought to be seen.
 """
 
 from __future__ import annotations

@@ -103,9 +103,10 @@ def fit_plate(
 
     Notes
     -----
-    Offset and rotation are free (the latter unless the model knows it); scale, shear and every curved term are drawn to the first guess
-    as far as their widths say. Few stars hence give a linear map with a radial term, many stars
-    a full cubic, without a switch; and the covariance contains what the stars leave open.
+    Offset and rotation are free (the latter unless the model knows it); scale, shear and every
+    curved term are drawn to the first guess as far as their widths say. Few stars hence give a
+    linear map with a radial term, many stars a full cubic, without a switch; and the covariance
+    contains what the stars leave open.
     """
     unit = points / model.radius
     design = _design(unit) / error[:, None, None]

@@ -10,6 +10,8 @@ import numpy as np
 from astropy.wcs import WCS
 from astropy.wcs.utils import proj_plane_pixel_scales
 
+from reducers.imaging.references import ReferenceCatalogue
+
 if TYPE_CHECKING:
     from reducers.frame import Vector
 
@@ -65,6 +67,8 @@ class Astrometry:
         Error of the mean position of the fit.
     log_odds : float
         ln of the odds that the match is not by chance.
+    catalogue : ReferenceCatalogue or None
+        Whose stars; None where not solved, or where other images gave the place.
     why : str
         Why it is not solved; '' where it is.
     facts : mapping of str to float
@@ -79,5 +83,6 @@ class Astrometry:
     dec_rms_mas: float = float("nan")
     systematic_mas: float = float("nan")
     log_odds: float = float("nan")
+    catalogue: ReferenceCatalogue | None = None
     why: str = ""
     facts: Mapping[str, float] = field(default_factory=dict)

@@ -151,3 +151,23 @@ def test_a_catalogue_without_magnitudes_or_errors_still_serves(missing: str):
     )
     found = window.solved(References(astrometric=poor))
     assert not found.solved or _off_arcsec(found, window) < 0.6
+
+
+def test_a_deeper_catalogue_places_what_that_of_positions_does_not_reach():
+    rng = np.random.default_rng(7)
+    window = _window(rng, listed_on_window=5.0)
+    deep = window.references.astrometric
+    assert deep is not None
+    bright = deep.magnitudes["G"] < 17
+    shallow = replace(
+        deep,
+        **{name: getattr(deep, name)[bright] for name in
+           ("ra_deg", "dec_deg", "position_error_mas", "motion_known", "motion_mas", "star")},
+        magnitudes={"G": deep.magnitudes["G"][bright]},
+        magnitude_errors={"G": deep.magnitude_errors["G"][bright]},
+    )  # fmt: skip
+    deep = replace(deep, name="ps1")
+    found = window.solved(References(astrometric=shallow, photometric=(deep,)))
+    assert found.solved
+    assert found.catalogue is deep
+    assert _off_arcsec(found, window) < 0.6
