@@ -129,6 +129,50 @@ def test_full_stars_and_what_is_near_them_are_left_out():
     assert not [each for each in find_changes(difference) if each.is_clean]
 
 
+def streak(frame, x: int, y: int, electrons: float):
+    """Return a frame with the end of a cosmic ray that nobody marked: a line of five pixels."""
+    data = frame.data.copy()
+    data[y, x : x + 5] += electrons
+    return replace(frame, data=data)
+
+
+def test_what_a_cosmic_ray_leaves_is_no_new_light():
+    science = expose(fwhm=5.0, seed=21)
+    empty = empty_places(4, seed=31, away_px=25)
+    frame = science.frame
+    for n, (x, y) in enumerate(empty):
+        frame = streak(frame, round(x), round(y), 160.0 + 10 * n)
+    difference = made(replace(science, frame=frame))
+    found = find_changes(difference)
+    for x, y in empty:
+        near = [e for e in found if np.hypot(e.x_px - x - 2, e.y_px - y) < 6 and e.snr > 7]
+        assert near
+        assert not [each for each in near if each.is_clean]
+
+
+def test_faint_new_stars_have_the_shape_of_one():
+    new = [(x, y, 18.0) for x, y in PLACES]
+    found = find_changes(made(expose(new=new, fwhm=3.6, seed=22)))
+    seen = [e for e in found if 7 < e.snr < 15]
+    assert len(seen) > 10
+    assert sum(each.is_clean for each in seen) >= len(seen) - 1
+
+
+def test_the_rim_of_a_bright_star_that_the_template_shows_half_is_no_new_light():
+    place = (200.0, 180.0)
+    old = template(new=[(*place, 60000.0)])
+    science = expose(new=[(*place, 60000.0)], fwhm=6.5)
+    mask = old.frame.mask.copy()
+    mask[:, 200:] = Mask.EDGE
+    cut = replace(old, frame=replace(old.frame, mask=mask))
+    difference = made(science, cut)
+    assert not [each for each in find_changes(difference) if each.is_clean]
+    far = np.s_[30:100, 30:100]
+    assert difference.sigma[180, 178] > 5 * np.median(difference.sigma[far])
+    whole = np.median(made(science, old).sigma[far])
+    assert np.median(difference.sigma[far]) == pytest.approx(whole, rel=0.05)
+
+
 def test_pixels_without_a_number_are_left_out_and_hurt_nothing_else():
     science = expose(new=NEW, hosts=HOSTS)
     data = science.frame.data.copy()

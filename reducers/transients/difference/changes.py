@@ -24,6 +24,11 @@ THRESHOLD, WINDOW_PX = 5.0, 7
 MOST = 500
 #: How far from a detection its surroundings are looked at, pixels.
 AROUND_PX = 30
+#: Part of the light of a pixel by which the point spread of a difference is wrong: both images'
+#: point spreads vary within a tile and are known to some hundredths each.
+SHAPE_ERROR = 0.1
+#: What cosmic rays leave unmasked is fainter than this score.
+FAINT_SNR = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,20 +175,20 @@ def _measured(
     minus = -light[near & (light < -2 * noise)].sum()
     own = float(difference.own_light[row, column]) * difference.total
     model = _on_pixels(psf, flux / difference.total, x, y, gx, gy)
+    host = difference.measurements["difference_light_error"] * own * model / max(flux, 1e-9)
+    variance = noise**2 + (SHAPE_ERROR * model) ** 2 + host**2
     core = usable & (radius < 0.9 * width)
-    photons = noise**2 + (0.05 * model) ** 2
-    photons = (
-        photons
-        + (difference.measurements["difference_light_error"] * own * model / max(flux, 1e-9)) ** 2
-    )
-    count = max(int(core.sum()), 1)
-    chi2 = float(np.sum(np.where(core, (light - model) ** 2 / photons, 0)) / max(count - 3, 1))
+    freedom = max(int(core.sum()) - 3, 1)
+    chi2 = float(np.sum(np.where(core, (light - model) ** 2 / variance, 0)) / freedom)
+    # Chi square of n degrees of freedom scatters by sqrt(2 n).
+    misfit = (chi2 - 1) * float(np.sqrt(freedom / 2))
     hit = _nearest(radius, (mask & np.uint16(Mask.COSMIC)) != 0)
     return {
         "difference_snr": snr,
         "difference_chi2": chi2,
         "difference_negative": float(minus / plus) if plus > 0 else 0.0,
         "difference_of_source": flux / own if own > 0 else float("inf"),
+        "difference_faint_misfit": misfit if snr < FAINT_SNR else float("nan"),
         "full_distance_px": _nearest(radius, (mask & np.uint16(Mask.SATURATED)) != 0),
         "edge_distance_px": _edge_distance(difference, radius, mask, x, y),
         "snr_by_cosmic": snr if hit < width else float("nan"),

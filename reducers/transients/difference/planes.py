@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Full pixels and what is so near to them are not compared.
 AROUND_FULL_PX = 6
+#: Light counts as a source's above so many sigma of its pixel.
+SOURCE_SIGMA = 5.0
 #: Mesh on which both skies are made alike.
 SKY_MESH_PX = 128
 #: Half-width of the point spreads, FWHM.
@@ -27,7 +29,16 @@ PSF_FWHM = 3.5
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """Both images ready to be filtered, on one grid."""
+    """Both images ready to be filtered, on one grid.
+
+    Attributes
+    ----------
+    bright : (ny, nx) float32
+        Light of sources, lost pixels included; 0 elsewhere.
+    hidden : (ny, nx) float32
+        That on pixels that one image does not show or that are full: what a filter that reaches
+        them does not know.
+    """
 
     new: Image
     template: Image
@@ -35,6 +46,8 @@ class Planes:
     template_variance: Image
     lost: NDArray[np.bool_]
     mask: NDArray[np.uint16]
+    bright: Image
+    hidden: Image
 
 
 def prepared(science: Epoch, registered: Registered) -> Planes:
@@ -58,9 +71,14 @@ def prepared(science: Epoch, registered: Registered) -> Planes:
         sky = sep.Background(rest, mask=np.ascontiguousarray(lost), bw=mesh, bh=mesh)
         new = new - sky.back(dtype=np.float32)
     outside = (other.mask & np.uint16(Mask.EDGE)) != 0
+    light = np.maximum(new, other.data / ratio)
+    sure = light > SOURCE_SIGMA * np.sqrt(new_variance)
+    bright = np.where(sure, light, np.float32(0)).astype(np.float32)
+    hidden = np.where(around | outside, bright, np.float32(0))
     new = np.where(outside, np.float32(0), new)
     moved = np.where(outside, np.float32(0), other.data)
-    return Planes(new.astype(np.float32), moved, new_variance, template_variance, lost, mask)
+    new = new.astype(np.float32)
+    return Planes(new, moved, new_variance, template_variance, lost, mask, bright, hidden)
 
 
 def _filled_variance(variance: Image, known: NDArray[np.bool_]) -> Image:

@@ -126,7 +126,7 @@ def _finished(
     slope_y, slope_x = np.gradient(found.own_light)
     motion = (slope_x**2 + slope_y**2) * np.float32(registered.scatter_px**2)
     valid = (found.lost < MOST_LOST) & ~planes.lost
-    variance = found.variance + motion
+    variance = found.variance + motion + found.leak**2
     dark = valid & (np.abs(found.own_light) < 3 * np.sqrt(np.maximum(variance, 1e-20)))
     level = np.float32(np.median(found.flux[dark])) if dark.any() else np.float32(0)
     flux = found.flux - level

@@ -49,7 +49,7 @@ def in_tiles(science: Epoch, template: Epoch, registered: Registered, planes: Pl
     return Matched(**result, psf=shapes)
 
 
-_PLANES = ("difference", "difference_variance", "flux", "variance", "own_light", "lost")
+_PLANES = ("difference", "difference_variance", "flux", "variance", "own_light", "lost", "leak")
 
 
 def _pair(
@@ -59,14 +59,21 @@ def _pair(
     """Return one tile of both images with its point spreads."""
     seen = ~planes.lost[cut]
     soft = taper(half)
+    whole = np.maximum(
+        science.psf.picture(*centre, half=2 * half),
+        registered.psf_at(template.psf, *centre, 2 * half),
+    )
     return Pair(
         new=planes.new[cut],
         template=planes.template[cut],
         new_variance=planes.new_variance[cut],
         template_variance=planes.template_variance[cut],
         lost=planes.lost[cut].astype(np.float32),
+        bright=planes.bright[cut],
+        hidden=planes.hidden[cut],
         new_psf=science.psf.picture(*centre, half=half) * soft,
         template_psf=registered.psf_at(template.psf, *centre, half) * soft,
+        wing=np.maximum(whole, 0) * (1 - np.pad(soft, half)),
         flux_ratio=registered.flux_ratio,
         new_sigma=_sky_sigma(planes.new_variance[cut], seen),
         template_sigma=_sky_sigma(planes.template_variance[cut], seen),

@@ -8,7 +8,9 @@ equations 12, 13, 16 and appendix; F_n is 1 here and F_r is f):
 
 S over its response to a star of unit light is the best flux of a new star at each pixel; its
 variance is the variance of the pixels, their sources' photons included, through the squares of
-the kernels, plus that of wrong places (the gradient) and of wrong light (the light itself).
+the kernels, plus that of wrong places (the gradient), of wrong light (the light itself) and,
+through the absolute kernel, of light that one of both images does not show and of the wings that
+were cut off the point spreads.
 """
 
 from __future__ import annotations
@@ -37,8 +39,12 @@ class Pair:
     new_variance, template_variance : (ny, nx) float32
     lost : (ny, nx) float32
         1 where a pixel of either is not to be used.
+    bright, hidden : (ny, nx) float32
+        Light of sources, and that of it on pixels that one of both does not show.
     new_psf, template_psf : (m, m) float64
         Light of a star of unit flux, centred; on the same pixels.
+    wing : (w, w) float64
+        Of such a star, what was cut off both.
     flux_ratio : float
         Light of the template over that of the image.
     new_sigma, template_sigma : float
@@ -50,8 +56,11 @@ class Pair:
     new_variance: Image
     template_variance: Image
     lost: Image
+    bright: Image
+    hidden: Image
     new_psf: NDArray[np.float64]
     template_psf: NDArray[np.float64]
+    wing: NDArray[np.float64]
     flux_ratio: float
     new_sigma: float
     template_sigma: float
@@ -72,6 +81,8 @@ class Matched:
         What the new image alone gives there, by the same filter.
     lost : (ny, nx) float32
         Share of the filter's weight that fell on lost pixels.
+    leak : (ny, nx) float32
+        Most that hidden light and the cut wings of bright stars may have done to `flux`.
     psf : (m, m) float64
         Of `difference`, sum about 1.
     """
@@ -82,6 +93,7 @@ class Matched:
     variance: Image
     own_light: Image
     lost: Image
+    leak: Image
     psf: NDArray[np.float64]
 
 
@@ -107,7 +119,10 @@ def matched_difference(pair: Pair) -> Matched:
     response = float(back(k_n * p_n)[0, 0])
     own = back(k_n * new)
     score = own - back(k_r * template)
-    near, far = (ahead(back(kernel) ** 2) for kernel in (k_n, k_r))
+    own_kernel = back(k_n)
+    near, far = ahead(own_kernel**2), ahead(back(k_r) ** 2)
+    wings = ahead(_at_origin(pair.wing, size)) * ahead(pair.bright)
+    leak = back(ahead(np.abs(own_kernel)) * (ahead(pair.hidden) + wings))
     variance = back(near * ahead(pair.new_variance) + far * ahead(pair.template_variance))
     lost = back(near * ahead(pair.lost)) / np.float32(near[0, 0].real)
     root = np.sqrt(den)
@@ -124,6 +139,7 @@ def matched_difference(pair: Pair) -> Matched:
         variance=np.maximum(variance[cut], 0) / np.float32(response**2),
         own_light=own[cut] / np.float32(response),
         lost=np.clip(lost[cut], 0, 1),
+        leak=np.abs(leak[cut]) / np.float32(response),
         psf=np.asarray(shape[: 2 * half + 1, : 2 * half + 1], float),
     )
 
@@ -131,6 +147,8 @@ def matched_difference(pair: Pair) -> Matched:
 def _at_origin(psf: NDArray[np.float64], size: tuple[int, int]) -> Image:
     """Return a point spread centred on pixel (0, 0), wrapped around."""
     half = psf.shape[0] // 2
+    spare = [max(0, half - (side - 1) // 2) for side in size]
+    psf = psf[spare[0] : psf.shape[0] - spare[0], spare[1] : psf.shape[1] - spare[1]]
     plane = np.zeros(size, np.float32)
     plane[: psf.shape[0], : psf.shape[1]] = psf
-    return np.roll(plane, (-half, -half), (0, 1))
+    return np.roll(plane, (-(psf.shape[0] // 2), -(psf.shape[1] // 2)), (0, 1))
