@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from reducers.transients.candidate import Candidate
     from reducers.transients.localisation import Localisation
 
+#: Reasons that leave in doubt what a source is, or how bright: numbers of stars like it say nothing.
+_DOUBTFUL = frozenset({"BY_NEIGHBOUR", "FAINT_SOURCE", "SATURATED_CORE", "LISTED_COMPANION"})
 #: Obliquity of the ecliptic, J2000.
 _SIN_TILT, _COS_TILT = math.sin(math.radians(23.4393)), math.cos(math.radians(23.4393))
 
@@ -94,6 +96,8 @@ def _nothing_forgotten(candidate: Candidate) -> str:
         if candidate.vetoes:
             return ""
         return f"What is listed at its place is {host:.1f} mag fainter: its host, or itself."
+    if _doubts(candidate):
+        return ""
     return "The catalogues of this field together forget less than one such source in 200 images."
 
 
@@ -104,6 +108,9 @@ def _forgotten(candidate: Candidate) -> str:
             f"What is listed at its place is {host:.1f} mag fainter: its host, or itself; its "
             "magnitude is not sure enough to tell."
         )
+    doubts = _doubts(candidate)
+    if doubts:
+        return f"{doubts[0]} That no catalogue lists it does not prove it new."
     expected = candidate.measurements.get("unlisted_expected", math.nan)
     if not math.isfinite(expected):
         return "Nobody knows how many such stars the catalogues forget here."
@@ -113,6 +120,14 @@ def _forgotten(candidate: Candidate) -> str:
         f"The catalogues forget about {often} like this, and no earlier image or difference "
         "shows that it was not there."
     )
+
+
+def _doubts(candidate: Candidate) -> tuple[str, ...]:
+    """Return why the source may be something else than a star of its magnitude."""
+    doubts = tuple(flag.sentence for flag in candidate.vetoes if flag.name in _DOUBTFUL)
+    if doubts or math.isfinite(candidate.measurements.get("concentration_sigma", 0.0)):
+        return doubts
+    return ("No star of this image tells whether the source has the shape of one.",)
 
 
 def _may_move(candidate: Candidate) -> str:

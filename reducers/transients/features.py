@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from reducers.frame import Mask, Vector
 from reducers.transients.moments import Moments, measure_moments
-from reducers.transients.surroundings import bright_star_reach, ghost_distance, structure
+from reducers.transients.surroundings import (
+    bright_star_reach,
+    companion_share,
+    ghost_distance,
+    structure,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +32,8 @@ SHARPER_SIGMA = 3.0
 
 #: Neighbours' light within one FWHM from which a shape is not a source's own.
 CROWDED = 0.05
+#: The same for the light of a listed star that is merged with the source.
+MERGED = 0.03
 
 Features = dict[str, Vector]
 
@@ -45,14 +53,19 @@ def measure_features(
     found["concentration_sigma"] = locus.sigmas(
         sources.concentration[chosen], sources.concentration_error[chosen], x, y
     )
+    companion = companion_share(image, chosen, references)
+    merged = companion > MERGED
+    found["companion_share"] = companion
     with np.errstate(invalid="ignore"):
+        wider = merged & (found["concentration_sigma"] < 0)
+        found["concentration_sigma"] = np.where(wider, np.nan, found["concentration_sigma"])
         sharper = found["concentration_sigma"] > SHARPER_SIGMA
         found["cosmic_and_sharp"] = np.where((found["cosmic_distance_px"] <= 3) & sharper, 1.0, 0.0)
     found["neighbour_light"] = sources.crowding[chosen]
     moments = measure_moments(image, chosen)
     found["axis_ratio"] = moments.axis_ratio
     # The moments see the neighbours' light too: with much of it they are not the source's own.
-    crowded = sources.crowding[chosen] > CROWDED
+    crowded = merged | (sources.crowding[chosen] > CROWDED)
     found["elongation_sigma"] = np.where(crowded, np.nan, moments.elongation_sigma)
     found["structure_sigma"] = structure(image, x, y)
     found["bright_star_reach"] = bright_star_reach(image, chosen, references)
@@ -67,6 +80,7 @@ def marked_distances(image: SearchImage, x: Vector, y: Vector) -> Features:
         "edge_distance_px": np.minimum.reduce([x, y, columns - 1 - x, rows - 1 - y]),
         "cosmic_distance_px": np.full(len(x), np.nan),
         "saturated_distance_px": np.full(len(x), np.nan),
+        "saturated_core": np.zeros(len(x)),
         "trail_distance_px": np.full(len(x), np.nan),
         "bad_distance_px": np.full(len(x), np.nan),
     }
@@ -79,10 +93,30 @@ def marked_distances(image: SearchImage, x: Vector, y: Vector) -> Features:
         dark = _nearest(cut, DARK, own)
         found["edge_distance_px"][index] = np.fmin(found["edge_distance_px"][index], dark)
         found["cosmic_distance_px"][index] = _nearest(cut, Mask.COSMIC, own)
-        found["saturated_distance_px"][index] = _nearest(cut, Mask.SATURATED, own)
+        full, core = _without_own_core(cut, own, image.fwhm_px)
+        found["saturated_distance_px"][index] = _nearest(full, Mask.SATURATED, own)
+        found["saturated_core"][index] = float(core)
         found["trail_distance_px"][index] = _nearest(cut, Mask.TRAIL, own)
         found["bad_distance_px"][index] = _nearest(cut, Mask.BAD, own)
     return found
+
+
+def _without_own_core(
+    cut: NDArray[np.uint16], own: tuple[float, float], fwhm_px: float
+) -> tuple[NDArray[np.uint16], bool]:
+    """Return a mask without the saturated middle of the source itself, and whether it has one.
+
+    A patch that reaches farther than one FWHM from the source has bled, or is another star's.
+    """
+    patches, _ = ndimage.label((cut & np.uint16(Mask.SATURATED)) != 0, np.ones((3, 3)))
+    middle = np.clip(np.rint(own[::-1]).astype(int), 0, np.array(cut.shape) - 1)
+    patch = patches[middle[0], middle[1]]
+    if not patch:
+        return cut, False
+    rows, columns = np.nonzero(patches == patch)
+    if not np.hypot(columns - own[0], rows - own[1]).max() <= fwhm_px:
+        return cut, False
+    return np.where(patches == patch, np.uint16(0), cut), True
 
 
 def _nearest(cut: NDArray[np.uint16], bits: Mask, own: tuple[float, float]) -> float:

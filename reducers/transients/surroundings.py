@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _SECTORS, _RING_FWHM = 8, (2.0, 5.0)
 #: Sky noise of neighbouring pixels goes together: a sector's error is so many times larger.
 _CORRELATED = 1.5
+#: Listed stars between these distances, FWHM, widen a source without being seen as one.
+_COMPANION_FWHM = (0.3, 1.5)
+#: An entry this near to a source, FWHM, is seen as that source.
+_OWN_FWHM = 0.7
 #: Farther than this no star matters.
 _FARTHEST_ARCSEC = 600.0
 
@@ -88,6 +92,46 @@ def bright_star_reach(
         )
         np.maximum.at(found, first, reach / np.maximum(away, 0.1))
     return found
+
+
+def companion_share(image: SearchImage, chosen: NDArray[np.intp], references: References) -> Vector:
+    """Return the light of the brightest listed star that is merged with a source, over its own.
+
+    It explains a source that is wide or oblong. Galaxies do not count: a source that is as wide as
+    the galaxy beside it may be a part of it.
+    """
+    sources, found = image.sources, np.zeros(len(chosen))
+    width = image.fwhm_px * image.pixel_scale_arcsec
+    if not width > 0:
+        return found
+    for catalogue in references.each:
+        band = nearest_band(catalogue.magnitudes, image.band)
+        stars = np.flatnonzero(~(catalogue.star < 0.5))
+        if not band or not len(stars):
+            continue
+        ra, dec = catalogue.ra_deg[stars], catalogue.dec_deg[stars]
+        owner = _owners(image, ra, dec, _OWN_FWHM * width)
+        one, entry, away = pairs_within(
+            sources.ra_deg[chosen], sources.dec_deg[chosen], ra, dec, _COMPANION_FWHM[1] * width
+        )
+        fainter = catalogue.magnitudes[band][stars][entry] - sources.magnitude[chosen][one]
+        merged = (away > _COMPANION_FWHM[0] * width) & np.isfinite(fainter)
+        merged &= (owner[entry] < 0) | (owner[entry] == chosen[one])
+        np.maximum.at(found, one[merged], 10 ** (-0.4 * fainter[merged]))
+    return found
+
+
+def _owners(
+    image: SearchImage, ra_deg: Vector, dec_deg: Vector, radius_arcsec: float
+) -> NDArray[np.intp]:
+    """Return the nearest source of every entry within a radius; -1 for none."""
+    entry, source, away = pairs_within(
+        ra_deg, dec_deg, image.sources.ra_deg, image.sources.dec_deg, radius_arcsec
+    )
+    owner = np.full(len(ra_deg), -1, np.intp)
+    order = np.argsort(-away)
+    owner[entry[order]] = source[order]
+    return owner
 
 
 def ghost_distance(image: SearchImage, x: Vector, y: Vector, references: References) -> Vector:

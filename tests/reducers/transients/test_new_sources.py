@@ -281,6 +281,75 @@ def test_a_source_that_outshines_the_entry_at_its_place_is_new_and_its_host_is_t
     assert "not sure enough" in doubted.reasons[0]
 
 
+def at_source(index: int = 0) -> tuple[int, int]:
+    return round(FIELD.sources.y_px[index]), round(FIELD.sources.x_px[index])
+
+
+@pytest.mark.parametrize("off_px", [1, 2, 3])
+def test_a_bad_column_through_a_star_does_not_make_it_oblong(off_px) -> None:
+    row, column = at_source()
+    mask, light = FIELD.mask.copy(), FIELD.light.copy()
+    mask[:, column + off_px] = Mask.BAD
+    light[:, column + off_px] = 5000
+    found = find_new_sources(replace(FIELD, mask=mask, light=light), KNOWN).candidates[0]
+    assert "ELONGATED" not in names(found)
+    assert found.measurements["axis_ratio"] > 0.93
+
+
+def test_a_star_that_is_hidden_on_both_sides_has_no_shape() -> None:
+    row, column = at_source()
+    mask = FIELD.mask.copy()
+    mask[row - 8 : row + 9, column + 1 : column + 4] = Mask.COSMIC
+    mask[row - 8 : row + 9, column - 3 : column] = Mask.COSMIC
+    found = find_new_sources(replace(FIELD, mask=mask), KNOWN).candidates[0]
+    assert np.isnan(found.measurements["elongation_sigma"])
+
+
+def test_a_new_star_so_bright_that_its_middle_is_full_is_told_but_not_proven() -> None:
+    row, column = at_source()
+    mask = FIELD.mask.copy()
+    mask[row - 1 : row + 2, column - 1 : column + 2] = Mask.SATURATED
+    found = find_new_sources(replace(FIELD, mask=mask), KNOWN).candidates[0]
+    assert found.standing is Standing.UNVETTED
+    assert "SATURATED_CORE" in names(found)
+    assert "saturated" in found.reasons[0]
+    mask[row : row + 12, column] = Mask.SATURATED
+    bled = find_new_sources(replace(FIELD, mask=mask), KNOWN).candidates[0]
+    assert "NEAR_SATURATION" in names(bled)
+    assert bled.standing is Standing.VETOED
+
+
+@pytest.mark.parametrize(("star", "standing"), [(1.0, Standing.UNVETTED), (0.0, Standing.VETOED)])
+def test_a_listed_star_beside_it_explains_a_wide_source_but_a_galaxy_does_not(
+    star, standing
+) -> None:
+    wide = changed(FIELD, 0, concentration=0.4)
+    entries = catalogue(FIELD, leaving_out=())
+    dec, magnitude = entries.dec_deg.copy(), entries.magnitudes["r"].copy()
+    dec[0] += 1.1 / 3600
+    magnitude[0] = 20.1
+    kind = entries.star.copy()
+    kind[0] = star
+    beside = replace(entries, dec_deg=dec, star=kind, magnitudes={"r": magnitude})
+    (found,) = find_new_sources(wide, twice(beside)).candidates
+    assert found.standing is standing
+    assert ("LISTED_COMPANION" in names(found)) == (star > 0.5)
+
+
+def test_what_hardly_stands_out_of_a_neighbours_light_is_not_proven_new_by_catalogues() -> None:
+    (found,) = find_new_sources(changed(FIELD, 0, crowding=1.4), KNOWN).candidates
+    assert found.standing is Standing.UNVETTED
+    assert "neighbour" in found.reasons[0]
+
+
+def test_where_no_star_tells_its_shape_a_source_is_not_proven_new_by_catalogues() -> None:
+    unknown = np.full(len(FIELD.sources), np.nan)
+    blind = replace(FIELD, sources=replace(FIELD.sources, concentration=unknown))
+    (found,) = find_new_sources(blind, KNOWN).candidates
+    assert found.standing is Standing.UNVETTED
+    assert "shape" in found.reasons[0]
+
+
 def test_the_light_of_a_neighbour_is_not_taken_for_a_shape() -> None:
     light = FIELD.light.copy()
     row, column = round(FIELD.sources.y_px[0]), round(FIELD.sources.x_px[0])
