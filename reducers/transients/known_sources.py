@@ -34,6 +34,9 @@ class Listed:
     brightened_mag : (n,) float64
         By how much a source outshines an entry at its place that is too faint to be it; NaN where
         there is no such entry.
+    brightest_mag : float
+        Of the entries, in the band nearest to the image's: of brighter sources the catalogue says
+        nothing; NaN where it has no magnitudes.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Listed:
     star: Vector
     nearest_arcsec: Vector
     brightened_mag: Vector
+    brightest_mag: float = float("nan")
 
 
 def listed_in(image: SearchImage, references: References) -> tuple[Listed, ...]:
@@ -94,7 +98,13 @@ def _listed(image: SearchImage, catalogue: ReferenceCatalogue) -> Listed:
         star=star,
         nearest_arcsec=np.where(np.isfinite(nearest), nearest, np.nan),
         brightened_mag=np.where(listed | blended, np.nan, brightened),
+        brightest_mag=_brightest(image, catalogue),
     )
+
+
+def _brightest(image: SearchImage, catalogue: ReferenceCatalogue) -> float:
+    magnitude, _ = magnitudes_near(catalogue.magnitudes, image.band)
+    return float(np.nanmin(magnitude)) if np.isfinite(magnitude).any() else float("nan")
 
 
 def fainter_than(
@@ -149,13 +159,17 @@ def unlisted_expected(image: SearchImage, listed: tuple[Listed, ...], magnitude:
     """Return how many sources like one of a magnitude the catalogues leave out of this image.
 
     Where two catalogues cover the field, each tells what the other misses (Lincoln 1930, Petersen
-    1896); a single one is taken to miss `depth.unlisted` of them.
+    1896); a single one is taken to miss `depth.unlisted` of them. Of what is brighter than all its
+    entries a catalogue is taken to miss everything: surveys leave out what saturates.
     """
     if not listed:
         return float("nan")
     with np.errstate(invalid="ignore"):
         alike = np.abs(image.sources.magnitude - magnitude) <= 1
-    each = np.array([one & alike for one in _independent(listed)])
+    telling = [one for one in listed if not magnitude < one.brightest_mag]
+    if not telling:
+        return float("inf")
+    each = np.array([one & alike for one in _independent(telling)])
     anyone = each.any(axis=0)
     missing = 1.0
     least = search_numbers()["depth"]["unlisted"]
@@ -166,7 +180,8 @@ def unlisted_expected(image: SearchImage, listed: tuple[Listed, ...], magnitude:
         missed = int((by_others & ~each[index]).sum())
         # As if fifty more had been seen with the usual share of misses: few stars prove little.
         missing *= (missed + least * _USUAL) / (number + _USUAL)
-    return float(anyone.sum() * missing)
+    # The source itself shows that there is one such star.
+    return float((anyone.sum() + 1) * missing)
 
 
 def _independent(listed: tuple[Listed, ...]) -> list[NDArray[np.bool_]]:

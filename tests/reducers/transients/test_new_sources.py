@@ -342,6 +342,19 @@ def test_what_hardly_stands_out_of_a_neighbours_light_is_not_proven_new_by_catal
     assert "neighbour" in found.reasons[0]
 
 
+def test_catalogues_prove_nothing_of_what_is_brighter_than_all_their_entries() -> None:
+    bright = changed(FIELD, 0, magnitude=13.2)
+    entries = catalogue(FIELD)
+
+    def standing(brightest: float) -> Standing:
+        magnitude = np.where(entries.magnitudes["r"] < brightest, np.nan, entries.magnitudes["r"])
+        surveyed = twice(replace(entries, magnitudes={"r": magnitude}))
+        return find_new_sources(bright, surveyed).candidates[0].standing
+
+    assert standing(12.0) is Standing.NEW
+    assert standing(13.5) is Standing.UNVETTED
+
+
 def test_where_no_star_tells_its_shape_a_source_is_not_proven_new_by_catalogues() -> None:
     unknown = np.full(len(FIELD.sources), np.nan)
     blind = replace(FIELD, sources=replace(FIELD.sources, concentration=unknown))
