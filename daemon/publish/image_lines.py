@@ -64,7 +64,7 @@ def report_row(line: ProductSummary) -> tuple[str, ...]:
         number(found.get("zero_point_mag"), ".2f"),
         number(found.get("limit_5_sigma_mag"), ".1f"),
         place_in_words(found),
-        state_of(line),
+        judged_state_of(line),
         sky_in_words(found),
     )
 
@@ -73,6 +73,13 @@ def state_of(line: ProductSummary) -> str:
     """Return the state of a product and its version, short enough for a column: 'prov.', 'v2'."""
     short = "prov." if line.state == "provisional" else line.state
     return short + (f" v{line.version}" if line.version > 1 else "")
+
+
+def judged_state_of(line: ProductSummary) -> str:
+    """Return the same with a person's verdict as a mark: ✓ accepted, ✗ rejected."""
+    if not line.verdict:
+        return state_of(line)
+    return f"{state_of(line)} {'✓' if line.verdict.startswith('accepted') else '✗'}"
 
 
 def new_source_line(products: Iterable[ProductSummary]) -> str:

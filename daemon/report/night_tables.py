@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.health.bands import WARN_SIGMA
-from daemon.publish.image_lines import REPORT_HEAD, report_row, state_of
+from daemon.publish.image_lines import REPORT_HEAD, judged_state_of, report_row
 from daemon.publish.status_text import combination_lines
 from daemon.publish.words import clean, clock, number, table
 from daemon.report.verdict import is_far
@@ -87,16 +87,9 @@ def _spectrum(line: ProductSummary) -> tuple[str, ...]:
         number(found.get("snr"), ".0f"),
         number(found.get("flexure_px"), "+.1f").replace("-0.0", "+0.0"),
         "-" if age is None else f"{age:.1f}h",
-        state_of(line) + _judged(line),
+        judged_state_of(line),
         _type(found),
     )
-
-
-def _judged(line: ProductSummary) -> str:
-    """Return a person's verdict as a mark: ✓ accepted, ✗ rejected."""
-    if not line.verdict:
-        return ""
-    return " ✓" if line.verdict.startswith("accepted") else " ✗"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

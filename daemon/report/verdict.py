@@ -88,8 +88,10 @@ def _is_of(lost: Lost, name: str) -> bool:
 
 
 def _counted(name: str, products: Sequence[ProductSummary], lost: Sequence[Lost]) -> str:
-    good = sum(line.quality <= WORST_GOOD for line in products)
-    counts = Counter({"ok": good, "check": len(products) - good})
+    kept = [line for line in products if not line.verdict.startswith("rejected")]
+    good = sum(line.quality <= WORST_GOOD for line in kept)
+    rejected = len(products) - len(kept)
+    counts = Counter({"ok": good, "check": len(kept) - good, "rejected": rejected})
     counts.update({"waiting": "open"}.get(each.outcome, "failed") for each in lost)
     said = ", ".join(f"{n} {word}" for word, n in counts.items() if n)
     total = len(products) + len(lost)

@@ -112,6 +112,19 @@ def test_a_broken_identity_makes_the_report_red_whatever_else_it_says() -> None:
     assert "37/38 frames" in subject_of(report)
 
 
+def test_what_a_person_rejected_is_marked_and_not_counted_as_good() -> None:
+    good = perfect()
+    refused = {good.spectra[0].stem, good.images[0].stem}
+    products = tuple(
+        replace(line, verdict="rejected by eva") if line.stem in refused else line
+        for line in good.status.products
+    )
+    report = replace(good, status=replace(good.status, products=products))
+    assert subject_of(report).count("1 rejected") == 2
+    assert "rejected" not in subject_of(good)
+    assert render_text(report).count("✗") == 2
+
+
 @given(
     final=st.integers(0, 5), provisional=st.integers(0, 5), gone=st.integers(0, 5),
     off=st.integers(-2, 2),
