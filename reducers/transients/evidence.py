@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reducers.transients.candidate import Candidate
     from reducers.transients.localisation import Localisation
 
-#: Reasons that leave in doubt what a source is, or how bright: numbers of stars like it say nothing.
+#: Reasons that leave in doubt what a source is, or how bright: counts of such stars say nothing.
 _DOUBTFUL = frozenset({"BY_NEIGHBOUR", "FAINT_SOURCE", "SATURATED_CORE", "LISTED_COMPANION"})
 #: Obliquity of the ecliptic, J2000.
 _SIN_TILT, _COS_TILT = math.sin(math.radians(23.4393)), math.cos(math.radians(23.4393))

@@ -166,7 +166,7 @@ def unlisted_expected(image: SearchImage, listed: tuple[Listed, ...], magnitude:
         return float("nan")
     with np.errstate(invalid="ignore"):
         alike = np.abs(image.sources.magnitude - magnitude) <= 1
-    telling = [one for one in listed if not magnitude < one.brightest_mag]
+    telling = tuple(one for one in listed if not magnitude < one.brightest_mag)
     if not telling:
         return float("inf")
     each = np.array([one & alike for one in _independent(telling)])

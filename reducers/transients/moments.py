@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from reducers.frame import UNUSABLE, Vector
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from reducers.transients.search_image import SearchImage
 
 #: Stars that tell how round stars are, the brightest below saturation.

@@ -105,6 +105,6 @@ def _filtered(
         variance=np.asarray(np.maximum(through(variance, kernel**2), 0) / power**2, np.float32),
         own_light=through(wide, kernel) / power,
         lost=np.clip(through(lost, kernel**2) / power, 0, 1),
-        leak=np.abs(through(planes.hidden, np.abs(kernel))) / power,
+        leak=np.asarray(np.abs(through(planes.hidden, np.abs(kernel))) / power, np.float32),
         psf=psf[None, None],
     )
