@@ -29,22 +29,6 @@ if TYPE_CHECKING:
 _WIDER_DEG = 0.05
 
 
-class ReferenceSource(Protocol):
-    """Anything that knows catalogues: local discs, or a fake."""
-
-    def cone(
-        self, name: str, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float
-    ) -> ReferenceCatalogue:
-        """Return what is known of a cone, moved to an epoch; `covered` says how much of it."""
-        ...
-
-    def references_for(
-        self, ra_deg: float, dec_deg: float, radius_deg: float, epoch_year: float, band: str
-    ) -> References:
-        """Return the catalogues to compare an image with; never an exception for a missing one."""
-        ...
-
-
 class Asker(Protocol):
     """Whatever answers questions about the sky: the services, or a fake."""
 

@@ -48,12 +48,6 @@ class Service:
     redone: int = 0
     untouched_nights: int = 0
 
-    @property
-    def accepted_fraction(self) -> float | None:
-        """Part of the judged products that people accepted; None when none was judged."""
-        judged = self.accepted + self.rejected
-        return self.accepted / judged if judged else None
-
 
 def spread(values: Iterable[float]) -> Spread | None:
     """Return the quantiles of latencies; None without any."""

@@ -60,22 +60,6 @@ class DeliveryArchive(NoticeArchive):
         with self._reading(within) as session:
             return delivery_record(session.get_one(DeliveryRow, delivery_id))
 
-    def delivery_of(
-        self, key: str, sink: str, address: str, within: Session | None = None
-    ) -> Delivery | None:
-        """Return the delivery of a message to one place."""
-        query = (
-            select(DeliveryRow)
-            .join(DeliveryRow.notice)
-            .where(
-                NoticeRow.dedup_key == key,
-                DeliveryRow.sink == sink,
-                DeliveryRow.address == address,
-            )
-        )
-        found = self._deliveries(query, within)
-        return found[0] if found else None
-
     def deliveries_of(self, key: str, within: Session | None = None) -> list[Delivery]:
         """Return every delivery of one message."""
         query = select(DeliveryRow).join(DeliveryRow.notice).where(NoticeRow.dedup_key == key)

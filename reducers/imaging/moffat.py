@@ -114,11 +114,6 @@ def _norm(alpha_2: Any, beta: float, e1: Any, e2: Any) -> Any:
     return (beta - 1) / math.pi * np.sqrt(1 - e1**2 - e2**2) / alpha_2
 
 
-def encircled(radius_px: Any, fwhm_px: Any, beta: float) -> Any:
-    """Return the fraction of a round star's light within a radius."""
-    return 1 - (1 + radius_px**2 / alpha_squared(fwhm_px, beta)) ** (1 - beta)
-
-
 def elongation(e1: Any, e2: Any) -> tuple[Any, Any]:
     """Return ellipticity 1 - b/a and the angle of the long axis (rad, from x to y)."""
     e = np.minimum(np.hypot(e1, e2), 0.99)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,10 +255,3 @@ def without_search_gain(flux: Vector, error: Vector) -> Vector:
     """
     gain = error * np.minimum(error / np.maximum(flux, 1e-9), 0.5)
     return np.asarray(flux - np.where(np.isfinite(gain), gain, 0))
-
-
-def with_fluxes_scaled(photometry: PsfPhotometry, factor: Any) -> PsfPhotometry:
-    """Return the photometry with every flux and its error times a factor."""
-    return replace(
-        photometry, flux=photometry.flux * factor, flux_error=photometry.flux_error * factor
-    )
