@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from calibration_store.codec import from_json, to_json
 from daemon.memory.archive_base import ArchiveWing
@@ -114,8 +114,16 @@ class FrameArchive(ArchiveWing):
         night: str | None = None,
         instrument: str | None = None,
         within: Session | None = None,
+        *,
+        taken: tuple[datetime, datetime] | None = None,
     ) -> list[FrameRecord]:
-        """Return the current revisions in order of observation."""
+        """Return the current revisions in order of observation.
+
+        Parameters
+        ----------
+        taken
+            Between these times; those whose headers tell no time come with them.
+        """
         query = _current()
         if kind is not None:
             query = query.where(RevisionRow.kind == kind)
@@ -123,6 +131,9 @@ class FrameArchive(ArchiveWing):
             query = query.where(RevisionRow.night == night)
         if instrument is not None:
             query = query.where(RevisionRow.instrument == instrument)
+        if taken is not None:
+            at = RevisionRow.observed_at
+            query = query.where(or_(at.between(*taken), at.is_(None)))
         return self._frames(query.order_by(RevisionRow.observed_at, RevisionRow.id), within)
 
     def frames_of_zone(

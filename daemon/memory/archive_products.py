@@ -121,6 +121,16 @@ class ProductArchive(ArchiveWing):
             if row is not None and row.state == ProductState.SUPERSEDED:
                 _make_current(session, row)
 
+    def final_among(
+        self, frame_ids: Collection[int], within: Session | None = None
+    ) -> frozenset[int]:
+        """Return those of some exposures whose product lacks nothing."""
+        query = select(ProductRow.frame_id).where(
+            ProductRow.frame_id.in_(frame_ids), ProductRow.state == ProductState.FINAL
+        )
+        with self._reading(within) as session:
+            return frozenset(session.scalars(query))
+
     def has_products(self, within: Session | None = None) -> bool:
         """Tell whether anything was ever reduced."""
         with self._reading(within) as session:

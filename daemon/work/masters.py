@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from calibration_store.records import MasterRecord, MasterState
 from calibration_store.sets import is_complete
 from daemon.layout import slug, write_fits_atomically
 from daemon.memory.database import writing
-from daemon.memory.records import ProductState
 from daemon.publish.evidence import Evidence
 from daemon.publish.failure_page import Failure
 from daemon.work.bench import digest_of, file_sha256
@@ -303,27 +303,21 @@ def _retire_overlapping(
 def _served_by(bench: Bench, master: MasterRecord, session: Session) -> list[FrameRecord]:
     """Return the frames of its night, and those of other nights that still lack something."""
     instrument = bench.instrument(master.instrument)
-    within_s = rule_of(master.role, instrument).within_days * 86400
-    served = []
+    reach = timedelta(days=rule_of(master.role, instrument).within_days)
+    taken = (master.observed_at - reach, master.observed_at + reach)
     kinds = MEASURED | {kind for own, kind in KIND_OF.items() if master.role in NEEDS[own]}
-    frames = [
+    near = [
         frame
         for kind in sorted(kinds)
-        for frame in bench.archive.current_frames(kind, None, instrument.name, within=session)
+        for frame in bench.archive.current_frames(
+            kind, None, instrument.name, within=session, taken=taken
+        )
+        if abs((frame.identity.observed_at or frame.arrived_at) - master.observed_at) <= reach
+        and could_serve(master.role, frame.identity.setup, master)
     ]
-    for frame in frames:
-        when = frame.identity.observed_at or frame.arrived_at
-        near = abs((when - master.observed_at).total_seconds()) <= within_s
-        if not near or not could_serve(master.role, frame.identity.setup, master):
-            continue
-        if frame.night == master.night or not _is_final(bench, frame, session):
-            served.append(frame)
-    return served
-
-
-def _is_final(bench: Bench, frame: FrameRecord, session: Session) -> bool:
-    product = bench.archive.current_product(frame.id, within=session)
-    return product is not None and product.state is ProductState.FINAL
+    elsewhere = [frame.id for frame in near if frame.night != master.night]
+    final = bench.archive.final_among(elsewhere, session)
+    return [frame for frame in near if frame.night == master.night or frame.id not in final]
 
 
 def _previous(bench: Bench, role: str, frame: FrameRecord) -> list[MasterRecord]:

@@ -259,6 +259,26 @@ def test_frames_are_listed_by_kind_night_and_instrument_in_order_of_observation(
     assert len(archive.current_frames()) == 5
 
 
+def test_frames_of_a_time_come_with_those_whose_time_is_unknown(archive):
+    for stem, hours in (("a", 0), ("b", 1), ("c", 30)):
+        record(
+            archive, stem, stem, identity=replace(BIAS, observed_at=START + timedelta(hours=hours))
+        )
+    record(archive, "d", "d", identity=replace(BIAS, observed_at=None))
+    found = archive.current_frames(taken=(START, START + timedelta(hours=1)))
+    assert sorted(stems(found)) == ["a", "b", "d"]
+
+
+def test_only_a_product_that_counts_and_lacks_nothing_is_final(archive):
+    frames = [record(archive, stem, stem)[0] for stem in ("a", "b", "c")]
+    archive.record_product(product(frames[0], "one"))
+    archive.record_product(product(frames[1], "two", state=ProductState.PROVISIONAL))
+    archive.record_product(product(frames[2], "old"))
+    archive.record_product(product(frames[2], "new", state=ProductState.PROVISIONAL))
+    assert archive.final_among([frame.id for frame in frames]) == {frames[0].id}
+    assert archive.final_among([]) == frozenset()
+
+
 def test_members_of_a_set_are_its_current_revisions_of_that_night(archive):
     record(archive, "a", "1", set_keys=("1x1", "again"))
     record(archive, "b", "2", set_keys=("2x2",))
