@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from daemon.setting import doc
+
 #: Topics of `daemon.memory.messages.Topic`, as a setting lists them.
 TOPICS = ("product", "report", "alert", "hint", "change", "trouble")
-
-
-def _doc(sentence: str, *, at_least: float | None = None) -> dict[str, Any]:
-    return {"doc": sentence, "at_least": at_least}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,26 +21,26 @@ class Outbox:
     """How messages go out."""
 
     retry_h: float = field(
-        default=24.0, metadata=_doc("a delivery that keeps failing is given up", at_least=0)
+        default=24.0, metadata=doc("a delivery that keeps failing is given up", at_least=0)
     )
     digest_after_s: float = field(
         default=3600.0,
-        metadata=_doc("what has waited longer goes out together, in one digest", at_least=0),
+        metadata=doc("what has waited longer goes out together, in one digest", at_least=0),
     )
     digest_above: int = field(
-        default=20, metadata=_doc("so many waiting for one channel go out together", at_least=2)
+        default=20, metadata=doc("so many waiting for one channel go out together", at_least=2)
     )
     storm_per_h: int = field(
-        default=5, metadata=_doc("alike messages beyond so many an hour are counted", at_least=1)
+        default=5, metadata=doc("alike messages beyond so many an hour are counted", at_least=1)
     )
     fresh_h: float = field(
         default=36.0,
-        metadata=_doc(
+        metadata=doc(
             "products of frames that were taken in longer ago are not announced", at_least=0
         ),
     )
     journal: Path | None = field(
-        default=None, metadata=_doc("append every message to this file too, one JSON line each")
+        default=None, metadata=doc("append every message to this file too, one JSON line each")
     )
 
 
@@ -51,32 +49,32 @@ class Slack:
     """Where Slack messages go; the token is the credential `slack-token`."""
 
     channel: str = field(
-        default="", metadata=_doc('channel id, as "C0123ABCD"; empty posts nothing')
+        default="", metadata=doc('channel id, as "C0123ABCD"; empty posts nothing')
     )
     topics: tuple[str, ...] = field(
         default=("product", "report", "alert", "hint", "change", "trouble"),
-        metadata=_doc("what is posted"),
+        metadata=doc("what is posted"),
     )
     api_url: str = field(
-        default="https://slack.com/api/", metadata=_doc("another address serves tests")
+        default="https://slack.com/api/", metadata=doc("another address serves tests")
     )
     timeout_s: float = field(
-        default=30.0, metadata=_doc("an answer is waited for so long", at_least=0.1)
+        default=30.0, metadata=doc("an answer is waited for so long", at_least=0.1)
     )
     pace_s: float = field(
-        default=1.2, metadata=_doc("time between two posts in a channel", at_least=0)
+        default=1.2, metadata=doc("time between two posts in a channel", at_least=0)
     )
     users: tuple[str, ...] = field(
-        default=(), metadata=_doc("ids of those who may accept, reject and redo in Slack")
+        default=(), metadata=doc("ids of those who may accept, reject and redo in Slack")
     )
     interaction: Literal["off", "socket", "poll"] = field(
         default="off",
-        metadata=_doc(
+        metadata=doc(
             "how they are heard: off, socket (buttons and replies), poll (replies, now and then)"
         ),
     )
     poll_s: float = field(
-        default=60.0, metadata=_doc("time between two looks at the replies", at_least=1)
+        default=60.0, metadata=doc("time between two looks at the replies", at_least=1)
     )
 
 
@@ -86,22 +84,22 @@ class Mail:
 
     host: str = field(
         default="",
-        metadata=_doc("SMTP server; empty writes .eml and .html into the night's folder"),
+        metadata=doc("SMTP server; empty writes .eml and .html into the night's folder"),
     )
-    port: int = field(default=587, metadata=_doc("its port", at_least=1))
+    port: int = field(default=587, metadata=doc("its port", at_least=1))
     security: Literal["starttls", "tls", "none"] = field(
-        default="starttls", metadata=_doc("how the connection is protected: starttls, tls, none")
+        default="starttls", metadata=doc("how the connection is protected: starttls, tls, none")
     )
-    user: str = field(default="", metadata=_doc("login; empty sends without one"))
-    sender: str = field(default="alfoscd@localhost", metadata=_doc("address in From"))
+    user: str = field(default="", metadata=doc("login; empty sends without one"))
+    sender: str = field(default="alfoscd@localhost", metadata=doc("address in From"))
     recipients: tuple[str, ...] = field(
-        default=(), metadata=_doc("who gets what concerns the whole telescope")
+        default=(), metadata=doc("who gets what concerns the whole telescope")
     )
     topics: tuple[str, ...] = field(
-        default=("report", "alert", "trouble"), metadata=_doc("what is mailed")
+        default=("report", "alert", "trouble"), metadata=doc("what is mailed")
     )
     timeout_s: float = field(
-        default=60.0, metadata=_doc("an answer is waited for so long", at_least=0.1)
+        default=60.0, metadata=doc("an answer is waited for so long", at_least=0.1)
     )
 
 
@@ -109,16 +107,16 @@ class Mail:
 class Webhook:
     """A service that gets messages as JSON; its token is the credential `webhook-NAME`."""
 
-    url: str = field(default="", metadata=_doc("where messages are posted"))
+    url: str = field(default="", metadata=doc("where messages are posted"))
     topics: tuple[str, ...] = field(
-        default=(), metadata=_doc("what it gets; empty only what is addressed to it")
+        default=(), metadata=doc("what it gets; empty only what is addressed to it")
     )
     lookup_url: str = field(
         default="",
-        metadata=_doc("tells with 200 or 404 whether {key} has arrived; asked before repeating"),
+        metadata=doc("tells with 200 or 404 whether {key} has arrived; asked before repeating"),
     )
     timeout_s: float = field(
-        default=30.0, metadata=_doc("an answer is waited for so long", at_least=0.1)
+        default=30.0, metadata=doc("an answer is waited for so long", at_least=0.1)
     )
 
 
@@ -127,20 +125,20 @@ class Programme:
     """What may be told of the frames of one PROPID; without a section nothing is."""
 
     open: bool = field(
-        default=False, metadata=_doc("tell of its products as of those of the telescope")
+        default=False, metadata=doc("tell of its products as of those of the telescope")
     )
     alerts: bool = field(
-        default=False, metadata=_doc("tell of new sources on its frames, at these same places")
+        default=False, metadata=doc("tell of new sources on its frames, at these same places")
     )
     slack_channel: str = field(
-        default="", metadata=_doc("a channel of its own, which gets them in any case")
+        default="", metadata=doc("a channel of its own, which gets them in any case")
     )
     mail: tuple[str, ...] = field(
-        default=(), metadata=_doc("who gets mail about its own frames, and only these")
+        default=(), metadata=doc("who gets mail about its own frames, and only these")
     )
     users: tuple[str, ...] = field(
         default=(),
-        metadata=_doc("ids of those who may judge and redo its frames in Slack, and only these"),
+        metadata=doc("ids of those who may judge and redo its frames in Slack, and only these"),
     )
 
 
