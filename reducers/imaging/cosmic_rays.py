@@ -26,6 +26,13 @@ MARGIN_PX = 13
 #: Suspects are searched by blocks of so many pixels: the box around all that hang together would
 #: hold most of the image.
 BLOCK_PX = 48
+#: So near to an unusable pixel the search itself finds nothing (astroscrappy grows its mask).
+UNSEARCHED_PX = 1
+#: More of an image than this as steep as a hit, and all of it is masked as it stands: a detector
+#: full of hot pixels, which a search would take minutes to sort.
+MOST_STEEP = 0.05
+#: Pixels whose surroundings are looked at together.
+TOGETHER = 20_000
 #: Least steepness of a hit over the fine structure that a star's core has.
 CONTRAST = 5.0
 #: Neighbours of a hit are hit too above this fraction of the threshold.
@@ -67,7 +74,12 @@ def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -
     least = np.float32(read_noise_e**2)
     variance = np.maximum(np.where(np.isfinite(frame.variance), frame.variance, 0), least)
     planes = data, _mirrored(unusable), median_of_seven(_mirrored(variance))
-    hits = _searched_windows(planes, sigma)
+    noise, smooth = np.sqrt(planes[2]), median_of_five(data)
+    suspects = _suspects(data, smooth, noise, planes[1], sigma)
+    if np.count_nonzero(suspects) > MOST_STEEP * data.size:
+        return _all_masked(frame, suspects[BORDER:-BORDER, BORDER:-BORDER])
+    hits = _searched_windows(planes, suspects, sigma)
+    hits = _followed(hits, data - smooth, smooth, noise) & ~planes[1]
     hits = _beside_summits(hits, data, planes[2], sigma)[BORDER:-BORDER, BORDER:-BORDER]
     hits &= ~unusable
     # The flat top of a saturated star is as steep as a hit at its rim.
@@ -80,18 +92,26 @@ def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -
     return frame.after(done, mask=mask)
 
 
+def _all_masked(frame: Frame, suspects: NDArray[np.bool_]) -> Frame:
+    """Mask whatever is steep."""
+    mask = frame.mask.copy()
+    mask[suspects] |= np.uint16(Mask.COSMIC)
+    share = 100 * float(suspects.mean())
+    return frame.after(f"cosmic rays: {share:.0f} % of the pixels are steep, all masked", mask=mask)
+
+
 def _mirrored(image: NDArray[Any]) -> NDArray[Any]:
     """Continue an image past its edges by its mirror image: the search skips a border."""
     return np.pad(image, BORDER, mode="reflect")
 
 
 def _searched_windows(
-    planes: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]], sigma: float
+    planes: tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]],
+    suspects: NDArray[np.bool_],
+    sigma: float,
 ) -> NDArray[np.bool_]:
     """Return the hits of data, unusable pixels and variance, window by window."""
     data, unusable, variance = planes
-    noise, smooth = np.sqrt(variance), median_of_five(data)
-    suspects = _suspects(data, smooth, noise, sigma) & ~unusable
     hits = np.zeros(data.shape, bool)
     for window in _windows(suspects):
         found = _searched(
@@ -99,7 +119,7 @@ def _searched_windows(
         )
         inner = np.s_[BORDER:-BORDER, BORDER:-BORDER]
         hits[window][inner] |= found[inner]
-    return _followed(hits, data - smooth, smooth, noise) & ~unusable
+    return hits
 
 
 def _windows(suspects: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
@@ -175,10 +195,12 @@ def _suspects(
     data: NDArray[np.float32],
     smooth: NDArray[np.float32],
     noise: NDArray[np.float32],
+    unusable: NDArray[np.bool_],
     sigma: float,
 ) -> NDArray[np.bool_]:
-    """Return what is steep and holds a pixel steeper than its fine structure allows.
+    """Return what is steep and holds a pixel that L.A.Cosmic may begin with.
 
+    That one is steeper than its surroundings by the threshold, and than its fine structure allows.
     The sum is the Laplacian of an image of half pixels, negative values left out; the median
     that L.A.Cosmic subtracts from it can only lower it. What is steep hangs together along a
     track, which is eaten from its ends.
@@ -189,12 +211,15 @@ def _suspects(
         for across in (data[1:-1, :-2], data[1:-1, 2:]):
             steep += np.maximum(middle - along - across, 0)
     steep = np.pad(steep / 8, 1)
-    candidates = steep > 0.97 * sigma * noise
+    steep /= noise
+    candidates = steep > 0.97 * sigma
+    candidates &= ~grown(unusable, rows=UNSEARCHED_PX, columns=UNSEARCHED_PX)
     rim = np.ones(data.shape, bool)
     rim[4:-4, 4:-4] = False
     rows, columns = np.nonzero(candidates & ~rim)
-    fine = np.maximum(_fine_structure(smooth, rows, columns), 0.01 * noise[rows, columns])
-    sharp = steep[rows, columns] > 0.9 * CONTRAST * fine
+    above = steep[rows, columns] - _median_around(steep, rows, columns, 3)
+    fine = _fine_structure(smooth, rows, columns) / noise[rows, columns]
+    sharp = (above > 0.9 * sigma) & (above > 0.9 * CONTRAST * np.maximum(fine, 0.01))
     pieces, number = label(grown(candidates, rows=1, columns=1))
     chosen = np.zeros(number + 1, bool)
     chosen[pieces[rows[sharp], columns[sharp]]] = True
@@ -205,10 +230,20 @@ def _fine_structure(
     smooth: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Return the median over 5x5 less its own median over 9x9, at a few pixels."""
-    around = np.arange(-4, 5)
-    stamps = smooth[rows[:, None, None] + around[:, None], columns[:, None, None] + around]
-    level = np.median(np.partition(stamps, 4, axis=2)[:, :, 4], axis=1)
-    return np.asarray(smooth[rows, columns] - level)
+    return np.asarray(smooth[rows, columns] - _median_around(smooth, rows, columns, 4))
+
+
+def _median_around(
+    plane: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp], reach: int
+) -> NDArray[np.float32]:
+    """Return the medians along rows, then along columns, around a few pixels."""
+    around, found = np.arange(-reach, reach + 1), np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), TOGETHER):
+        part = np.s_[start : start + TOGETHER, None, None]
+        stamps = plane[rows[part] + around[:, None], columns[part] + around]
+        middles = np.partition(stamps, reach, axis=2)[:, :, reach]
+        found[start : start + TOGETHER] = np.median(middles, axis=1)
+    return found
 
 
 def _searched(
@@ -233,6 +268,8 @@ def _searched(
         sepmed=True,
         cleantype="medmask",
     )
+    if not hits.any():
+        return np.asarray(hits, bool)
     # Beside a hit found late, L.A.Cosmic grows no more.
     smooth = sepmedfilt5(clean)
     fine = np.maximum(smooth - sepmedfilt9(smooth), 0)

@@ -154,3 +154,15 @@ def test_a_saturated_star_that_did_not_bleed_does_not_grow() -> None:
     after = (mask_bleeding(frame).mask & Mask.SATURATED) != 0
     assert before.sum() > 20
     assert after.sum() <= before.sum() + 4
+
+
+def test_a_detector_full_of_hot_pixels_is_masked_where_it_is_steep() -> None:
+    # Sorting them would take minutes and gigabytes.
+    rng = np.random.default_rng(4)
+    hot = rng.random(SHAPE) < 0.2
+    frame = exposed(np.full(SHAPE, 200.0) + np.where(hot, rng.exponential(3000, SHAPE), 0), rng)
+    found = find_cosmic_rays(frame, READ_NOISE_E)
+    marked = (found.mask & Mask.COSMIC) != 0
+    assert marked[hot & (frame.data > 4000)].mean() > 0.8
+    assert marked[~hot].mean() < 0.01
+    assert found.history[-1].endswith("all masked")
