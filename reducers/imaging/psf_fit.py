@@ -187,16 +187,16 @@ def _with_room(psf: PointSpread, stars: int) -> PointSpread:
 def _improved(psf: PointSpread, stars: Stars) -> tuple[PointSpread, Stars, Vector]:
     """Return PSF and stars after one Gauss-Newton step, and the chi2 of each before it."""
     common, own, residual, weight = _linearised(psf, stars)
-    weighted_own = own * weight[..., None]
-    own_normal = np.einsum("npi,npj->nij", weighted_own, own)
+    weighted_own = (own * weight[..., None]).swapaxes(1, 2)
+    own_normal = weighted_own @ own
     own_normal += 1e-9 * np.einsum("nii->ni", own_normal)[:, :, None] * np.eye(4)
-    mixed = np.einsum("npi,npj->nij", weighted_own, common)
-    own_side = np.einsum("npi,np->ni", weighted_own, residual)
-    weighted = common * weight[..., None]
-    eliminated = np.linalg.solve(own_normal, np.concatenate([mixed, own_side[..., None]], axis=2))
-    normal = np.einsum("npi,npj->ij", weighted, common)
+    mixed = weighted_own @ common
+    own_side = weighted_own @ residual[..., None]
+    weighted = (common * weight[..., None]).swapaxes(1, 2)
+    eliminated = np.linalg.solve(own_normal, np.concatenate([mixed, own_side], axis=2))
+    normal = np.sum(weighted @ common, axis=0)
     normal -= np.einsum("nij,nik->jk", mixed, eliminated[..., :-1])
-    side = np.einsum("npi,np->i", weighted, residual)
+    side = np.sum(weighted @ residual[..., None], axis=0)[:, 0]
     side -= np.einsum("nij,ni->j", mixed, eliminated[..., -1])
     normal += np.diag(1e-6 * np.diag(normal) + 1e-12)
     step = np.linalg.solve(normal, side)

@@ -168,11 +168,11 @@ def _improved(
     design = np.stack(columns, axis=-1).reshape(len(data), -1, len(columns))
     flat = weight.reshape(len(data), -1)
     residual = (data - flux * slopes.value).reshape(len(data), -1)
-    weighted = design * flat[..., None]
-    normal = np.einsum("npi,npj->nij", weighted, design)
+    weighted = (design * flat[..., None]).swapaxes(1, 2)
+    normal = weighted @ design
     diagonal = np.einsum("nii->ni", normal)
     normal += 1e-3 * diagonal[:, :, None] * np.eye(7) + 1e-12 * np.eye(7)
-    step = np.linalg.solve(normal, np.einsum("npi,np->ni", weighted, residual)[..., None])[..., 0]
+    step = np.linalg.solve(normal, weighted @ residual[..., None])[..., 0]
     left = residual - step[:, 1, None]
     e1 = np.clip(now.e1 + np.clip(step[:, 5], -0.15, 0.15), -0.65, 0.65)
     e2 = np.clip(now.e2 + np.clip(step[:, 6], -0.15, 0.15), -0.65, 0.65)
