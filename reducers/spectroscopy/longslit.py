@@ -28,6 +28,7 @@ from reducers.spectroscopy.sky import (
     spline_for,
 )
 from reducers.spectroscopy.sky_error import with_sky_error
+from reducers.spectroscopy.sky_illumination import follow_illumination
 from reducers.spectroscopy.trace import Trace
 from reducers.spectroscopy.wavelength import WavelengthSolution
 
@@ -100,6 +101,7 @@ def measure_slit(
     scene = replace(scene, sky=sky, mask=frame.mask, good=frame.good)
     sources, profile = search(scene, seeing_px)
     fit = _sky(scene, coordinate, sources, profile, how, before=sky)
+    fit = follow_illumination(scene.data, fit, scene.empty_variance)
     scene = replace(scene, sky=fit.sky)
     sources, profile = search(scene, seeing_px, how.region_px)
     flexure = measure_flexure(fit.sky, solution, frame.geometry, frame.shape, nominal=arc is None)
