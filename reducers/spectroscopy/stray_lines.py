@@ -24,6 +24,10 @@ RANGE_ANGSTROM = (5000.0, 6800.0)
 LEAST_CONTRAST = 0.5
 #: A line so high would have been seen at this signal-to-noise where it is missed; a stray is seen.
 OUGHT_SNR, STRAY_SNR = 10.0, 20.0
+#: What is wider than this many lamp lines is the image of a wider slit, in which no line is sharp.
+WIDEST_LINE = 2.0
+#: Width of a lamp line (unbinned px) where no arc has told it.
+USUAL_LINE_PX = 5.0
 #: Rows of the running medians that are continuum and noise.
 CONTINUUM_ROWS = 61
 
@@ -70,6 +74,15 @@ def count_stray_lines(
     above = spectrum - continuum
     top = above == ndimage.maximum_filter(above, 5)
     top &= (above > level) & (above > STRAY_SNR * noise)
+    width_px = solution.fwhm_px if np.isfinite(solution.fwhm_px) else USUAL_LINE_PX
+    narrow = WIDEST_LINE * max(width_px / step, 2.0)
+    top &= np.array([t and _rows_above_half(above, k) <= narrow for k, t in enumerate(top)])
     wavelength = solution.wavelength(detector_y, float(np.median(detector_x)))
     low, high = RANGE_ANGSTROM
     return int((top & (wavelength > low) & (wavelength < high)).sum())
+
+
+def _rows_above_half(above: Array, row: int) -> int:
+    """Return how many rows around a peak exceed half of it."""
+    runs, _ = ndimage.label(above > above[row] / 2)
+    return int((runs == runs[row]).sum())

@@ -84,6 +84,16 @@ def test_a_sky_that_is_right_or_dark_contradicts_nothing(strength: float, seed: 
     assert measure_flexure(image, SOLUTION, PLACE, SHAPE).strays == 0
 
 
+def test_the_sky_behind_a_slit_of_ten_arcseconds_contradicts_nothing() -> None:
+    y = PLACE.detector_y(np.arange(SHAPE[0]))[:, None]
+    image = np.full(SHAPE, 300.0)
+    for line in SKY_LINES:
+        row = SOLUTION.row(line.wavelength_angstrom, np.array(950.0)) + 7.0
+        image += np.where(np.abs(y - row) < 23.5, 900.0, 0.0)
+    image = np.random.default_rng(3).normal(image, np.sqrt(image))
+    assert measure_flexure(image, SOLUTION, PLACE, SHAPE).strays == 0
+
+
 def test_bright_moonlight_without_its_green_line_contradicts_nothing() -> None:
     rows = np.arange(SHAPE[0])[:, None]
     solar = 3000.0 * (1 - 0.3 * np.exp(-0.5 * (((rows % 37) - 18) / 2.0) ** 2))
