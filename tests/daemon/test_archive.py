@@ -35,6 +35,7 @@ from daemon.memory.records import (
 from daemon.memory.tables import FileRow, FrameRow, JobRow, ProductRow, RevisionRow
 from daemon.work.jobs import JobQueue
 from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.hand_clock import HandClock
 
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
 NIGHT = "2026-03-01"
@@ -45,20 +46,9 @@ BIAS = Identity(
 SCIENCE = replace(BIAS, kind=FrameKind.SPEC_OBJECT, exposure_s=900.0, target="SN 2026abc")
 
 
-class HandClock:
-    def __init__(self):
-        self.time = START
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return (self.time - START).total_seconds()
-
-
 @pytest.fixture
 def clock():
-    return HandClock()
+    return HandClock(START)
 
 
 @pytest.fixture
@@ -349,7 +339,7 @@ def test_an_identity_survives_json_without_loss(identity):
 def test_an_identity_survives_the_database_without_loss(identity):
     with TemporaryDirectory() as folder:
         engine = open_database(Path(folder) / "alfoscd.sqlite")
-        archive = Archive(engine, HandClock())
+        archive = Archive(engine, HandClock(START))
         frame, _, _ = record(archive, identity=identity)
         assert archive.frame(frame.id).identity == identity
         engine.dispose()
@@ -656,7 +646,7 @@ def test_the_overview_of_100_000_frames_takes_less_than_a_tenth_of_a_second(
     engine, tmp_path, record_property
 ):
     fill(engine)
-    looking = Archive(open_read_only(tmp_path / "alfoscd.sqlite"), HandClock())
+    looking = Archive(open_read_only(tmp_path / "alfoscd.sqlite"), HandClock(START))
     times = []
     for _ in range(5):
         start = time.perf_counter()

@@ -22,22 +22,9 @@ from daemon.clock import SystemClock
 from daemon.memory.database import open_database, writing
 from daemon.memory.records import JobKind, JobRequest, JobState
 from daemon.work.jobs import JobQueue
+from tests.daemon.hand_clock import HandClock
 
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
-
-
-class HandClock:
-    def __init__(self):
-        self.time = START
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return (self.time - START).total_seconds()
-
-    def advance(self, seconds):
-        self.time += timedelta(seconds=seconds)
 
 
 def request(key="frame:1", *, kind=JobKind.REDUCE, **changes):
@@ -46,7 +33,7 @@ def request(key="frame:1", *, kind=JobKind.REDUCE, **changes):
 
 @pytest.fixture
 def clock():
-    return HandClock()
+    return HandClock(START)
 
 
 @pytest.fixture
@@ -375,7 +362,7 @@ def machine(tmp_path):
             super().__init__()
             with writing(engine) as session:
                 session.connection().exec_driver_sql("DELETE FROM job")
-            self.clock = HandClock()
+            self.clock = HandClock(START)
             self.queue = JobQueue(engine, self.clock)
             self.wanted = set()
             self.running = {}

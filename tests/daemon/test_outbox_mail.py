@@ -5,7 +5,6 @@ from __future__ import annotations
 import email
 import ssl
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from email.policy import default
 
 import pytest
@@ -13,18 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config import Config, Mail, Paths, Programme
-from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.messages import DeliveryState, Message, Topic
-from daemon.outbox.courier import Courier
 from daemon.outbox.harmless import one_line, slack_text, visible
 from daemon.outbox.mail import MailSink
 from daemon.outbox.mail_text import mail_of
 from daemon.outbox.sink import Letter, TryAgain
-from daemon.outbox.sinks import open_sinks
+from tests.daemon.hand_clock import START
+from tests.daemon.post_office import PostOffice
 from tests.daemon.smtp_server import mail_server
 
-START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 NIGHT = "2026-11-20"
 REPORT = Message(
     key="report:2026-11-20:1",
@@ -34,43 +30,6 @@ REPORT = Message(
     html="<p>All well.</p>",
     night=NIGHT,
 )
-
-
-class HandClock:
-    def __init__(self):
-        self.time = START
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return (self.time - START).total_seconds()
-
-
-class Post:
-    def __init__(self, root, config, secrets=None):
-        self.clock = HandClock()
-        self.engine = open_database(root / "alfoscd.sqlite")
-        self.archive = Archive(self.engine, self.clock)
-        self.secrets = secrets or {}
-        self.restart(config)
-
-    def restart(self, config):
-        self.config = config
-        sinks = open_sinks(config, self.secrets)
-        self.courier = Courier(config, self.archive, sinks, chance=lambda: 0.5)
-        self.courier.begin()
-
-    def run(self, hours=1.0, step_s=60.0):
-        until = self.clock.time + timedelta(hours=hours)
-        while self.clock.time < until:
-            self.courier.step()
-            if self.archive.next_delivery_at() is None:
-                return
-            self.clock.time += timedelta(seconds=step_s)
-
-    def states(self, key):
-        return [each.state.value for each in self.archive.deliveries_of(key)]
 
 
 @pytest.fixture
@@ -89,7 +48,7 @@ def post(tmp_path, server):
         recipients=("a@x.org", "b@x.org"),
         timeout_s=2.0,
     )
-    made = Post(tmp_path, Config(paths=Paths(root=tmp_path), mail=mail))
+    made = PostOffice(Config(paths=Paths(root=tmp_path), mail=mail))
     yield made
     made.engine.dispose()
 
@@ -215,7 +174,7 @@ def test_a_programme_gets_mail_about_its_own_frames_only(post, server):
 
 
 def test_without_a_server_mails_are_written_into_the_folder_of_the_night(tmp_path):
-    post = Post(tmp_path, Config(paths=Paths(root=tmp_path)))
+    post = PostOffice(Config(paths=Paths(root=tmp_path)))
     post.archive.queue_message(REPORT)
     post.run()
     folder = tmp_path / NIGHT / "report"

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from daemon.config import Config, Outbox, Paths, Programme, Slack
-from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.messages import DeliveryState, Message, Topic
 from daemon.outbox.courier import Courier
 from daemon.outbox.sinks import open_sinks
+from tests.daemon.post_office import PostOffice
 from tests.daemon.slack_server import serving
 
-START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 NIGHT = "2026-11-20"
 TOKEN = {"ALFOSCD_SLACK_TOKEN": "xoxb-test"}
-
-
-class HandClock:
-    def __init__(self):
-        self.time = START
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return (self.time - START).total_seconds()
 
 
 @pytest.fixture
@@ -37,41 +24,10 @@ def slack():
         yield server
 
 
-class Post:
-    """An outbox with a courier, on one database; a killed courier is replaced by a new one."""
-
-    def __init__(self, root, slack):
-        self.clock = HandClock()
-        self.engine = open_database(root / "alfoscd.sqlite")
-        self.archive = Archive(self.engine, self.clock)
-        self.config = Config(
-            paths=Paths(root=root),
-            slack=Slack(channel="C1", api_url=slack.url, timeout_s=0.3, pace_s=0.0),
-        )
-        self.restart()
-
-    def restart(self, **slack_settings):
-        self.config = replace(self.config, slack=replace(self.config.slack, **slack_settings))
-        sinks = open_sinks(self.config, TOKEN)
-        self.courier = Courier(self.config, self.archive, sinks, chance=lambda: 0.5)
-        self.courier.begin()
-
-    def run(self, hours=1.0, step_s=30.0):
-        """Let time pass until nothing is open any more, or it is over."""
-        until = self.clock.time + timedelta(hours=hours)
-        while self.clock.time < until:
-            self.courier.step()
-            if self.archive.next_delivery_at() is None:
-                return
-            self.clock.time += timedelta(seconds=step_s)
-
-    def states(self, key):
-        return [each.state.value for each in self.archive.deliveries_of(key)]
-
-
 @pytest.fixture
 def post(tmp_path, slack):
-    made = Post(tmp_path, slack)
+    settings = Slack(channel="C1", api_url=slack.url, timeout_s=0.3, pace_s=0.0)
+    made = PostOffice(Config(paths=Paths(root=tmp_path), slack=settings), TOKEN)
     yield made
     made.engine.dispose()
 

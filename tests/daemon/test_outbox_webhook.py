@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,8 +17,8 @@ from daemon.memory.database import open_database
 from daemon.memory.messages import Message, Topic
 from daemon.outbox.courier import Courier
 from daemon.outbox.sinks import open_sinks
+from tests.daemon.hand_clock import HandClock
 
-START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 ALERT = Message(
     key="alert:1",
     topic=Topic.ALERT,
@@ -26,17 +26,6 @@ ALERT = Message(
     payload={"ra_deg": 10.5},
     to=("webhook.broker",),
 )
-
-
-class HandClock:
-    def __init__(self):
-        self.time = START
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return (self.time - START).total_seconds()
 
 
 class Service(BaseHTTPRequestHandler):
