@@ -22,7 +22,9 @@ _ADVICE = (
     ("loop", "remove the link"),
     ("link", "mend or remove the link"),
     ("profile", "name the instrument's profile in [instrument] profiles"),
-    ("larger", "raise [watch] size_limit_mb if the file is meant"),
+    ("more than the limit", "raise [watch] size_limit_mb if the file is meant"),
+    ("never completed", "copy the file again from the instrument; it is then taken in by itself"),
+    ("not a regular file", "nothing, if nobody put it there as a frame; else remove it"),
 )
 
 

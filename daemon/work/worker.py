@@ -147,15 +147,28 @@ def settle(job: Job, queue: JobQueue, task: Task, attempts: int) -> bool:
         log.warning("job=%s paused: %s", job.key, error)
         queue.put_back(job, f"paused: {error}", PAUSE_S)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        full = _no_room_behind(error)
+        if full is not None:
             log.warning("job=%s paused: %s", job.key, error)
-            queue.put_back(job, f"paused: {error.strerror}", PAUSE_S)
+            queue.put_back(job, f"paused: {full.strerror}", PAUSE_S)
             return True
         log.exception("job=%s attempt=%d", job.key, job.attempts)
         queue.fail(job, _describe(error), _retry_in_s(job.attempts, attempts))
     else:
         queue.finish(job)
     return True
+
+
+def _no_room_behind(error: BaseException | None) -> OSError | None:
+    """Return the error of a storage without room that led to this one; None when none did.
+
+    Libraries raise their own in its place, without its number: astropy does when it writes FITS.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _describe(error: Exception) -> str:

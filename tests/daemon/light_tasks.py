@@ -62,6 +62,13 @@ def _full(job):
     raise OSError(28, "No space left on device")
 
 
+def _full_fits(job):
+    # What astropy raises, without a number, while it handles the error that has one.
+    error = OSError("Not enough space on disk: requested 60830, available 0.")
+    error.__context__ = OSError(28, "No space left on device")
+    raise error
+
+
 _ACTS = {
     "nothing": lambda job: None,
     "segfault": _segfault,
@@ -71,4 +78,5 @@ _ACTS = {
     "later": _later,
     "bug": _bug,
     "full": _full,
+    "full_fits": _full_fits,
 }

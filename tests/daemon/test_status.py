@@ -328,6 +328,21 @@ def test_every_trouble_has_advice(reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("600 MB, more than the limit of 100 MB", "size_limit_mb"),
+        ("never completed: 0 bytes, nothing is written yet", "copy the file again"),
+        ("not a regular file but a FIFO", "remove it"),
+        ("a loop of links", "remove the link"),
+        ("a link to nowhere", "mend or remove the link"),
+    ],
+)
+def test_reasons_of_the_intake_have_advice_of_their_own(reason: str, advice: str) -> None:
+    line = TroubleLine(path="x", state="quarantined", reason=reason, since=None)
+    assert advice in advice_on(line)
+
+
+@pytest.mark.parametrize(
     ("seconds", "said"), [(3, "3 s"), (240, "4 min"), (9000, "2.5 h"), (259200, "3.0 d")]
 )
 def test_times_are_said_as_people_do(seconds: float, said: str) -> None:

@@ -73,6 +73,14 @@ def test_every_way_a_task_may_end_becomes_a_state_of_its_job(config, queue, tmp_
     assert outcome(queue, "full").attempts == 0
 
 
+def test_a_full_disc_pauses_a_job_also_when_a_library_hides_its_number(config, queue, tmp_path):
+    submit(queue, tmp_path, "fits", act="full_fits")
+    run(config, queue, lambda: "paused" in outcome(queue, "fits").error)
+    found = outcome(queue, "fits")
+    assert (found.state, found.attempts) == (JobState.WAITING, 0)
+    assert found.error == "paused: No space left on device"
+
+
 def test_a_bug_is_tried_again_and_then_given_up_with_its_name(config, queue, tmp_path):
     config = replace(config, work=replace(config.work, attempts=2))
     submit(queue, tmp_path, "bug", act="bug")
