@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import threading
 import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemon import status_queries as ask
@@ -21,7 +23,6 @@ from daemon.status_words import WARNING, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from daemon.status_lines import WorkerLine
 
@@ -33,6 +34,8 @@ HELD_TOO_LONG = timedelta(minutes=10)
 BAD_NOTICES_FOR = timedelta(days=1)
 #: SQLite's words for a file that is not whole.
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+#: SQLite cannot write with less room than this.
+_FULL_BYTES = 1_000_000
 #: Counting the files of the watched tree may take so long.
 _COUNTING_LIMIT_S = 0.1
 
@@ -133,6 +136,7 @@ def _read(
         ask.bad_notices_since(reader, now - BAD_NOTICES_FOR),
         told.dead,
         canary_failed=canary is not None and bool(canary.problems),
+        silent_because=_why_silent(database, [w.pid for w in workers if w.who == "supervisor"]),
     )
     return Status(
         at=now,
@@ -180,6 +184,7 @@ def judge(
     undelivered: int = 0,
     *,
     canary_failed: bool = False,
+    silent_because: str = "see its log, restart it",
 ) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and every reason for it, the gravest first.
 
@@ -193,6 +198,8 @@ def judge(
         Messages that the outbox has given up.
     canary_failed
         Whether the last synthetic set did not come out as it should.
+    silent_because
+        What is said of a daemon that gave no sign of life, and what to do.
     """
     why = []
     chiefs = [worker for worker in workers if worker.who == "supervisor"]
@@ -201,7 +208,7 @@ def judge(
         why.append("the daemon is not running: start it with `alfoscd run DIR`")
     elif down:
         age = min(worker.age_s for worker in chiefs)
-        why.append(f"the daemon gave no sign of life for {duration(age)}: see its log, restart it")
+        why.append(f"the daemon gave no sign of life for {duration(age)}: {silent_because}")
     if jobs.get("failed"):
         why.append(f"{jobs['failed']} failed job{'s' * (jobs['failed'] > 1)}")
     for state, count in (("quarantined", files.get("quarantined", 0)), ("held", long_held)):
@@ -219,6 +226,23 @@ def judge(
     if silent and not down:
         why.append(f"silent: {', '.join(silent)}")
     return ("down" if down else "degraded" if why else "ok"), tuple(why)
+
+
+def _why_silent(database: Path, pids: Sequence[int]) -> str:
+    """Return why a daemon may give no sign of life, which it writes into its database."""
+    try:
+        free = shutil.disk_usage(database.parent).free
+    except OSError as error:
+        return f"its disc cannot be asked: {error.strerror}"
+    if free < _FULL_BYTES:
+        return f"the disc of {database.parent} is full; make room, and it goes on by itself"
+    there = [pid for pid in pids if Path(f"/proc/{pid}").is_dir()]
+    if there:
+        return (
+            f"its process {there[0]} is there and cannot write; does another program hold the "
+            "database? It goes on when that lets go; else see its log, restart it"
+        )
+    return "see its log, restart it"
 
 
 def _unread(error: sqlite3.Error, database: Path) -> str:

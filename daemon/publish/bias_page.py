@@ -30,6 +30,7 @@ from daemon.publish.page import (
     middle,
     note,
     percentiles,
+    plain,
     say,
     span,
     title,
@@ -132,7 +133,7 @@ def _draw_levels(axes: Axes, case: Evidence, frames: list[Frame]) -> dict[str, A
     low, high = percentiles(values, (0, 100))
     room = 0.15 * (high - low) + 0.1
     frame(axes, (0.5, number.size + 0.5), (low - room, high + room),
-          x_label=f"frame, {case.exposures[0].stem} to {case.exposures[-1].stem}",
+          x_label=plain(f"frame, {case.exposures[0].stem} to {case.exposures[-1].stem}", 60),
           y_label="adu from the mean", x_ticks=min(number.size, 11))  # fmt: skip
     return {"overscan_adu": overscan, "image_above_overscan_adu": image}
 

@@ -15,6 +15,7 @@ from daemon.publish.page import (
     Page,
     frame,
     percentiles,
+    plain,
     span,
     title,
 )
@@ -78,8 +79,8 @@ def _draw_image(axes: Axes, exposure: Exposure) -> dict[str, Any]:
         interpolation="nearest", vmin=low, vmax=max(high, low + 1),
         extent=(-0.5, plane.shape[0] - 0.5, -0.5, plane.shape[1] - 0.5),
     )  # fmt: skip
-    title(axes, f"{exposure.stem} as recorded, {exposure.identity.kind}: black {low:.0f} adu, "
-          f"white {high:.0f} adu")  # fmt: skip
+    name = f"{plain(exposure.stem, 40)} as recorded, {exposure.identity.kind}"
+    title(axes, f"{name}: black {low:.0f} adu, white {high:.0f} adu")
     frame(axes, (-0.5, plane.shape[0] - 0.5), (-0.5, plane.shape[1] - 0.5), x_ticks=0,
           y_label="column", y_ticks=2)  # fmt: skip
     return {"percentiles_1_99_adu": (low, high)}

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
-from daemon.publish.page import ORANGE
+from daemon.publish.page import ORANGE, plain
 from daemon.publish.sky_picture import grey_range
 from reducers.imaging.tangent_plane import onto_plane, sky_map
 
@@ -118,10 +118,12 @@ def finder_chart(
         axes.plot(x, y, "o", ms=16, mfc="none", mec=colour, mew=1.8)
         axes.text(x + circle, y + circle, star.label, color=colour, fontsize=12, weight="bold",
                   bbox=_WHITE)  # fmt: skip
-    figure.text(0.03, 0.965, name, fontsize=15, weight="bold", va="center")
+    figure.text(0.03, 0.965, plain(name, 60), fontsize=15, weight="bold", va="center",
+                parse_math=False)  # fmt: skip
     place_words = f"{_sexagesimal(ra_deg / 15, 2)}  {_sexagesimal(dec_deg, 1, signed=True)}  ICRS"
     figure.text(0.97, 0.965, place_words, fontsize=12, ha="right", va="center")
-    figure.text(0.03, 0.935, remark, fontsize=10, va="center", color="#444444")
+    figure.text(0.03, 0.935, plain(remark, 120), fontsize=10, va="center", color="#444444",
+                parse_math=False)  # fmt: skip
     lines = [_way(star) for star in stars] or ["no star in this field is fit to offset from"]
     for number, line in enumerate(lines):
         colour = _COLOURS[number] if stars else "#444444"
@@ -165,7 +167,8 @@ def stamps_picture(
         if number == 0:
             _compass(axes, width_arcsec, small=True)
     if name:
-        figure.text(0.5, 0.975, name, fontsize=10, ha="center", va="top", weight="bold")
+        figure.text(0.5, 0.975, plain(name, 80), fontsize=10, ha="center", va="top",
+                    weight="bold", parse_math=False)  # fmt: skip
     return _png(figure)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from daemon.publish.page import plain
 from reducers.julian_date import mjd_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def light_curve_picture(name: str, points: Sequence[LightRecord]) -> bytes:
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     axes.set_xlabel("MJD (UTC), middle of the exposure")
     axes.set_ylabel("magnitude")
-    axes.set_title(f"{name}: measured above 3 sigma, else the limit (triangles)", fontsize=11)
+    said = f"{plain(name, 60)}: measured above 3 sigma, else the limit (triangles)"
+    axes.set_title(said, fontsize=11, parse_math=False)
     axes.grid(alpha=0.25)
     if shown:
         axes.invert_yaxis()

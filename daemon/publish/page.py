@@ -202,7 +202,10 @@ def numbers_along_x(axes: Axes, ticks: Mapping[float, str], *, label: str = "") 
         axes.text(place, 0, number, transform=below, ha="center", va="top", fontsize=SMALL)
     if label:
         under = axes.transAxes + _shift(axes, 0, -15)
-        axes.text(0.5, 0, label, transform=under, ha="center", va="top", fontsize=NORMAL)
+        axes.text(
+            0.5, 0, label, transform=under, ha="center", va="top", fontsize=NORMAL,
+            parse_math=False,
+        )  # fmt: skip
 
 
 def numbers_along_y(axes: Axes, ticks: Mapping[float, str], *, label: str = "") -> None:

@@ -245,6 +245,13 @@ def test_masters_without_any_signal_are_drawn(fill: float) -> None:
         json.loads(page.finish().json)
 
 
+def test_a_page_is_drawn_whatever_bytes_the_name_of_a_file_holds() -> None:
+    odd = tuple(replace(each, stem="ALDc2100\udcff $\\frac{$") for each in bias().exposures)
+    page = master_page(replace(bias(), exposures=odd))
+    assert page.finish().png.startswith(b"\x89PNG")
+    assert failed(page) == []
+
+
 def test_an_arc_without_a_line_and_an_unknown_star_are_drawn() -> None:
     none = replace(arc().solution, line_used=np.zeros(5, bool), n_lines=0, rms_px=np.nan)
     lost = replace(standard().response, standard="nobody", wavelength=np.zeros(0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -104,6 +105,19 @@ def test_a_fresh_sign_of_life_makes_it_ok_and_an_old_one_down(database: Path) ->
     assert read_status(database, now=now).exit_code == 0
     late = now + timedelta(seconds=SILENT_AFTER_S + 5)
     assert read_status(database, now=late).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("pid", "words"), [(os.getpid(), "is there and cannot write"), (2**22 + 1, "restart it")]
+)
+def test_a_silent_daemon_whose_process_lives_is_not_called_dead(
+    database: Path, pid: int, words: str
+) -> None:
+    engine = open_database(database)
+    Archive(engine, SystemClock()).heartbeat("supervisor", pid, "watching")
+    engine.dispose()
+    late = datetime.now(UTC) + timedelta(seconds=SILENT_AFTER_S + 5)
+    assert words in read_status(database, now=late).why[0]
 
 
 def record_frames(database: Path, *frames: tuple[str, str, FrameKind]) -> None:
