@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daemon.work.blind_solver import BlindQuestion, BlindSolver, solve_blind
+from daemon.work.calibrations import read_image_calibrations
 from daemon.work.references import MARGIN_ARCSEC, references_for
 from reducers.imaging.recipe import image_scale_arcsec
 from reducers.imaging.second_place import (
@@ -21,9 +22,12 @@ from reducers.imaging.second_place import (
 from reducers.imaging.tangent_plane import onto_plane
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from calibration_store.policy import Selection
     from daemon.memory.records import FrameRecord
     from daemon.work.bench import Bench
-    from reducers.imaging.reduced_image import ImageCalibrations, ReducedImage
+    from reducers.imaging.reduced_image import ReducedImage
     from reducers.imaging.references import References
     from reducers.imaging.sky_map import SkyMap
     from reducers.reduced import Exposure
@@ -39,7 +43,7 @@ def placed_blind(
     frame: FrameRecord,
     exposure: Exposure,
     image: ReducedImage,
-    given: ImageCalibrations,
+    selections: Sequence[Selection],
     references: References,
 ) -> tuple[ReducedImage, References]:
     """Return the image with the place that the blind solver found, and the catalogues used there.
@@ -77,6 +81,7 @@ def placed_blind(
         log.info("%s: the map of %s has another scale", frame.stem, solver.program)
         return image, references
     known = _references_at(bench, frame, place, image.image.shape, references)
+    given = read_image_calibrations(bench, selections, frame.identity.setup)
     anew = placed_anew(image, exposure, place, given, known, instrument)
     if anew.astrometry is not None and anew.astrometry.solved:
         return anew, known

@@ -137,13 +137,19 @@ class MadeImage(MadeProduct):
         """Reduce the image, write every file and, with `draw`, its page."""
         bench, frame = self.bench, self.frame
         exposure = read_exposure(bench, frame)
-        given = read_image_calibrations(bench, selections, frame.identity.setup)
         instrument = bench.instrument(frame.identity.instrument)
         settings = image_settings(bench.config, how)
-        found = reduce_image(exposure, given, instrument, settings, self.references)
+        # Nobody else holds the masters: the recipe lets go of those that it has applied.
+        found = reduce_image(
+            exposure,
+            read_image_calibrations(bench, selections, frame.identity.setup),
+            instrument,
+            settings,
+            self.references,
+        )
         if settings.use_catalogues and settings.reaches("astrometry"):
             found, self.references = placed_blind(
-                bench, frame, exposure, found, given, self.references
+                bench, frame, exposure, found, selections, self.references
             )
         reduced = recovered(found, how)
         making = Making(
@@ -154,14 +160,18 @@ class MadeImage(MadeProduct):
             telescope=instrument.telescope,
             keep_intermediate=bench.config.image.keep_intermediate,
         )
-        files = image_products(reduced, exposure, making)
-        sign(files, how, found.quality)
-        self.write(files)
+        self._write(reduced, exposure, making, how)
         if draw is not None:
             page = partial(draw, reduced, exposure, self.references, notes_of(selections))
             self.show(target_of(frame), page)
         self._search(reduced, draw=draw is not None)
         return reduced
+
+    def _write(self, reduced: ReducedImage, exposure: Exposure, making: Making, how: Redo) -> None:
+        """Write every file; none of them stays in memory."""
+        files = image_products(reduced, exposure, making)
+        sign(files, how, reduced.quality)
+        self.write(files)
 
     def _search(self, reduced: ReducedImage, *, draw: bool) -> None:
         """Look for new sources; the files of the search are files of the product."""

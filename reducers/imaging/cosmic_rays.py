@@ -71,9 +71,7 @@ def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -
         return frame.after("cosmic rays: no pixel to search")
     level = np.median(frame.data[~unusable][::7])
     data = _mirrored(np.where(np.isfinite(frame.data), frame.data, level))
-    least = np.float32(read_noise_e**2)
-    variance = np.maximum(np.where(np.isfinite(frame.variance), frame.variance, 0), least)
-    planes = data, _mirrored(unusable), median_of_seven(_mirrored(variance))
+    planes = data, _mirrored(unusable), _smooth_variance(frame, read_noise_e)
     noise, smooth = np.sqrt(planes[2]), median_of_five(data)
     suspects = _suspects(data, smooth, noise, planes[1], sigma)
     if np.count_nonzero(suspects) > MOST_STEEP * data.size:
@@ -90,6 +88,12 @@ def find_cosmic_rays(frame: Frame, read_noise_e: float, *, sigma: float = 4.5) -
     mask[hits] |= np.uint16(Mask.COSMIC)
     done = f"cosmic rays: {int(hits.sum())} pixels masked at {sigma:g} sigma"
     return frame.after(done, mask=mask)
+
+
+def _smooth_variance(frame: Frame, read_noise_e: float) -> NDArray[np.float32]:
+    """Return the variance without hits, nowhere below that of the readout."""
+    known = np.where(np.isfinite(frame.variance), frame.variance, np.float32(0))
+    return median_of_seven(_mirrored(np.maximum(known, np.float32(read_noise_e**2))))
 
 
 def _all_masked(frame: Frame, suspects: NDArray[np.bool_]) -> Frame:
@@ -205,13 +209,7 @@ def _suspects(
     that L.A.Cosmic subtracts from it can only lower it. What is steep hangs together along a
     track, which is eaten from its ends.
     """
-    middle = 2 * data[1:-1, 1:-1]
-    steep = np.zeros_like(middle)
-    for along in (data[:-2, 1:-1], data[2:, 1:-1]):
-        for across in (data[1:-1, :-2], data[1:-1, 2:]):
-            steep += np.maximum(middle - along - across, 0)
-    steep = np.pad(steep / 8, 1)
-    steep /= noise
+    steep = _steepness(data, noise)
     candidates = steep > 0.97 * sigma
     candidates &= ~grown(unusable, rows=UNSEARCHED_PX, columns=UNSEARCHED_PX)
     rim = np.ones(data.shape, bool)
@@ -224,6 +222,19 @@ def _suspects(
     chosen = np.zeros(number + 1, bool)
     chosen[pieces[rows[sharp], columns[sharp]]] = True
     return np.asarray(candidates & chosen[pieces])
+
+
+def _steepness(data: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the Laplacian of an image of half pixels over the noise, negative values left out."""
+    middle = 2 * data[1:-1, 1:-1]
+    steep = np.zeros_like(data)
+    for along in (data[:-2, 1:-1], data[2:, 1:-1]):
+        for across in (data[1:-1, :-2], data[1:-1, 2:]):
+            beyond = middle - along
+            beyond -= across
+            steep[1:-1, 1:-1] += np.maximum(beyond, 0, out=beyond)
+    steep /= 8 * noise
+    return steep
 
 
 def _fine_structure(

@@ -78,6 +78,7 @@ def reduce_image(
     known = references if references is not None and how.use_catalogues else References()
     given = given if how.divide_flat else replace(given, flat=None, star_flat=None)
     image = in_electrons(exposure, given, instrument, how)
+    given = given.after_detector()
     if how.reaches("cosmics"):
         image = with_blemishes_masked(image, how)
     if how.reaches("sky"):

@@ -46,6 +46,10 @@ class ImageCalibrations:
     fringe: Frame | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
 
+    def after_detector(self) -> ImageCalibrations:
+        """Return what an image in electrons still needs: bias, dark and flat fill the memory."""
+        return replace(self, bias=None, dark=None, flat=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:
