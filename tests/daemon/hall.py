@@ -21,6 +21,7 @@ from daemon.work.worker import settle
 from reducers.profiles import load_instrument
 from reducers.simulate.frames import simulate
 from reducers.simulate.night import plan_night
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,8 @@ class Hall:
         config = Config(
             paths=Paths(raw=(self.raw,), root=folder / "out"), catalogues=Catalogues(online=False)
         )
-        self.bench = open_bench(replace(config, **sections), self.clock)
+        config = replace(config, **sections)
+        self.bench = open_bench(config, self.clock, engine=fresh_database(config.database))
         self.done: list[Job] = []
 
     @property

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.outbox.courier import Courier
 from daemon.outbox.sinks import open_sinks
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.hand_clock import HandClock
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class PostOffice:
 
     def __init__(self, config: Config, secrets: Mapping[str, str] | None = None) -> None:
         self.clock = HandClock()
-        self.engine = open_database(config.database)
+        self.engine = fresh_database(config.database)
         self.archive = Archive(self.engine, self.clock)
         self.secrets = secrets or {}
         self.restart(config)

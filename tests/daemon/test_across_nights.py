@@ -23,6 +23,7 @@ from daemon.work.observer_motion import velocity_km_s
 from daemon.work.outcomes import TryLater
 from reducers.identity import FrameKind, Identity, Setup
 from reducers.profiles import load_instrument
+from tests.daemon.fresh_database import fresh_database
 
 LINE = 6000.0
 SCIENCE = Identity(
@@ -38,7 +39,8 @@ NIGHTS = ("2026-01-10", "2026-03-01", "2026-05-10")
 
 @pytest.fixture
 def bench(tmp_path):
-    bench = open_bench(Config(paths=Paths(raw=(tmp_path / "raw",), root=tmp_path / "root")))
+    config = Config(paths=Paths(raw=(tmp_path / "raw",), root=tmp_path / "root"))
+    bench = open_bench(config, engine=fresh_database(config.database))
     yield bench
     bench.engine.dispose()
 

@@ -19,7 +19,7 @@ from sqlalchemy import insert
 from calibration_store.codec import from_json, to_json
 from calibration_store.tables import MasterRow
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database, open_read_only, writing
+from daemon.memory.database import open_read_only, writing
 from daemon.memory.messages import DeliveryState, Message, Topic
 from daemon.memory.records import (
     Choice,
@@ -35,6 +35,7 @@ from daemon.memory.records import (
 from daemon.memory.tables import FileRow, FrameRow, JobRow, ProductRow, RevisionRow
 from daemon.work.jobs import JobQueue
 from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.hand_clock import HandClock
 
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
@@ -53,7 +54,7 @@ def clock():
 
 @pytest.fixture
 def engine(tmp_path):
-    engine = open_database(tmp_path / "alfoscd.sqlite")
+    engine = fresh_database(tmp_path / "alfoscd.sqlite")
     yield engine
     engine.dispose()
 
@@ -338,7 +339,7 @@ def test_an_identity_survives_json_without_loss(identity):
 @given(identities)
 def test_an_identity_survives_the_database_without_loss(identity):
     with TemporaryDirectory() as folder:
-        engine = open_database(Path(folder) / "alfoscd.sqlite")
+        engine = fresh_database(Path(folder) / "alfoscd.sqlite")
         archive = Archive(engine, HandClock(START))
         frame, _, _ = record(archive, identity=identity)
         assert archive.frame(frame.id).identity == identity

@@ -11,10 +11,10 @@ import pytest
 from daemon.clock import SystemClock
 from daemon.config import Config, Paths, Slack
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.messages import DeliveryState, Message, Topic
 from daemon.outbox.secrets import credential, without_secrets
 from daemon.work.courier_keeper import CourierKeeper
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.slack_server import serving
 
 
@@ -33,7 +33,7 @@ def slack():
 
 @pytest.fixture
 def archive(tmp_path):
-    engine = open_database(tmp_path / "alfoscd.sqlite")
+    engine = fresh_database(tmp_path / "alfoscd.sqlite")
     yield Archive(engine, SystemClock())
     engine.dispose()
 

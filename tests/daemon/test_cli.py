@@ -21,6 +21,7 @@ from daemon.memory.records import JobState
 from daemon.work.jobs import JobQueue
 from daemon.work.redo import redo_from
 from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.fresh_database import fresh_database
 
 NIGHT = "2026-11-20"
 
@@ -38,7 +39,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a root whose archive knows a spectrum and a bias."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ALFOSCD_CONFIG", raising=False)
-    engine = open_database(tmp_path / "reduced" / "alfoscd.sqlite")
+    engine = fresh_database(tmp_path / "reduced" / "alfoscd.sqlite")
     archive = Archive(engine, SystemClock())
     now = datetime.now(UTC)
     for stem, kind in (("ALDc200205", FrameKind.SPEC_OBJECT), ("ALDc200206", FrameKind.BIAS)):

@@ -38,6 +38,7 @@ from daemon.work.groups import (
 from daemon.work.outcomes import TryLater
 from daemon.work.plan import reduce_request
 from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.fresh_database import fresh_database
 from tests.reducers.supernovae import observed, write_templates
 
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
@@ -68,7 +69,7 @@ class HandClock:
 @pytest.fixture
 def bench(tmp_path):
     config = Config(paths=Paths(raw=(tmp_path / "raw",), root=tmp_path / "root"))
-    bench = open_bench(config, HandClock())
+    bench = open_bench(config, HandClock(), engine=fresh_database(config.database))
     yield bench
     bench.engine.dispose()
 
@@ -177,7 +178,8 @@ def test_one_spectrum_alone_asks_for_nothing(bench) -> None:
 
 def test_the_combination_is_the_same_whatever_order_the_spectra_come_in(bench, tmp_path) -> None:
     def outcome(order, root):
-        own = open_bench(Config(paths=Paths(raw=(tmp_path,), root=root)), HandClock())
+        config = Config(paths=Paths(raw=(tmp_path,), root=root))
+        own = open_bench(config, HandClock(), engine=fresh_database(config.database))
         for number in order:
             reduced(own, take(own, number), factor=1 - 0.2 * (number == 2))
             run(own)
@@ -379,7 +381,7 @@ def test_a_combination_is_classified_too_and_says_so_everywhere(tmp_path) -> Non
         paths=Paths(raw=(tmp_path / "raw",), root=tmp_path / "root"),
         classification=Classification(templates=templates, snid=""),
     )
-    bench = open_bench(config, HandClock())
+    bench = open_bench(config, HandClock(), engine=fresh_database(config.database))
     for number in (1, 2):
         reduced(bench, take(bench, number), seen=observed("Ia-norm", 0.04, seed=number))
     run(bench)

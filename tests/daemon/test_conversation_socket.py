@@ -9,9 +9,9 @@ from daemon.config import Config, Paths, Slack
 from daemon.conversation.keeper import Ears
 from daemon.conversation.socket_mode import Listener
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.messages import DeliveryState, Message, Topic
 from daemon.outbox.gathering import OPENING
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.slack_server import serving
 from tests.daemon.web_socket import WebSocketServer
 
@@ -30,7 +30,7 @@ def config(tmp_path, slack):
 
 @pytest.fixture
 def archive(config):
-    engine = open_database(config.database)
+    engine = fresh_database(config.database)
     yield Archive(engine, SystemClock())
     engine.dispose()
 

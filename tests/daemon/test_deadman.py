@@ -14,9 +14,9 @@ import pytest
 from daemon import deadman
 from daemon.memory.archive import Archive
 from daemon.memory.archive_canaries import CanaryRecord
-from daemon.memory.database import open_database
 from daemon.memory.messages import Message, Topic
 from daemon.memory.records import FileRecord, FileState
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.smtp_server import mail_server
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Place:
         self.settings = {"paths": {"raw": ["raw"], "root": "out"}}
         (folder / "out").mkdir()
         self.clock = Clock()
-        self.engine = open_database(folder / "out" / "alfoscd.sqlite")
+        self.engine = fresh_database(folder / "out" / "alfoscd.sqlite")
         self.archive = Archive(self.engine, self.clock)
         self.clock.at = NOW - timedelta(days=9)
         self.archive.note_occasion("begin", "", self.clock.at)

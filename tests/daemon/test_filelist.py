@@ -11,6 +11,7 @@ from daemon.config import Watch
 from daemon.memory.archive_files import FileArchive
 from daemon.memory.database import open_database
 from daemon.memory.records import FileRecord, FileState
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.test_reconcile import FakeClock
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def taken_in(raw: Path, database: Path, names: RawNames, *, lenient: bool = False) -> list[str]:
     """Return the names of the files that a minute of watching submits."""
-    engine, clock = open_database(database), FakeClock()
+    engine, clock = fresh_database(database), FakeClock()
     requests: list[JobRequest] = []
     intake = Intake(
         [raw],

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from daemon.arrival.ingest import Outcome, Reception, ingest, stem_of
 from daemon.arrival.sighting import Sighting
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.records import FileState, FrameRecord
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ class Desk:
         self.raw = folder / "raw"
         self.raw.mkdir()
         self.clock = FakeClock()
-        self.engine = open_database(folder / "db" / "a.sqlite")
+        self.engine = fresh_database(folder / "db" / "a.sqlite")
         self.archive = Archive(self.engine, self.clock)
         self.followed: list[FrameRecord] = []
         self.reception = Reception(

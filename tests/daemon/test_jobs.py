@@ -19,9 +19,10 @@ from hypothesis.stateful import (
 )
 
 from daemon.clock import SystemClock
-from daemon.memory.database import open_database, writing
+from daemon.memory.database import writing
 from daemon.memory.records import JobKind, JobRequest, JobState
 from daemon.work.jobs import JobQueue
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.hand_clock import HandClock
 
 START = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
@@ -38,7 +39,7 @@ def clock():
 
 @pytest.fixture
 def engine(tmp_path):
-    engine = open_database(tmp_path / "alfoscd.sqlite")
+    engine = fresh_database(tmp_path / "alfoscd.sqlite")
     yield engine
     engine.dispose()
 
@@ -355,7 +356,7 @@ KEYS = st.sampled_from(["a", "b"])
 
 @pytest.fixture
 def machine(tmp_path):
-    engine = open_database(tmp_path / "model.sqlite")
+    engine = fresh_database(tmp_path / "model.sqlite")
 
     class Model(RuleBasedStateMachine):
         def __init__(self):

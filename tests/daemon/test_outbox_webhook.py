@@ -13,10 +13,10 @@ import pytest
 
 from daemon.config import Config, Outbox, Paths, Webhook
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.messages import Message, Topic
 from daemon.outbox.courier import Courier
 from daemon.outbox.sinks import open_sinks
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.hand_clock import HandClock
 
 ALERT = Message(
@@ -74,7 +74,7 @@ def post(root, service, **hook):
         webhook={"broker": broker},
         outbox=Outbox(journal=root / "journal.jsonl"),
     )
-    engine, clock = open_database(root / "alfoscd.sqlite"), HandClock()
+    engine, clock = fresh_database(root / "alfoscd.sqlite"), HandClock()
     archive = Archive(engine, clock)
     sinks = open_sinks(config, {"ALFOSCD_WEBHOOK_BROKER": "secret"})
 

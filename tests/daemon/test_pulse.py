@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from daemon.clock import SystemClock
 from daemon.memory.archive_heartbeats import HeartbeatArchive
-from daemon.memory.database import open_database
 from daemon.work.pulse import Pulse
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_signs_of_life_are_rare_and_every_job_is_counted(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "a.sqlite")
+    engine = fresh_database(tmp_path / "a.sqlite")
     archive = HeartbeatArchive(engine, SystemClock())
     wall = [0.0]
     pulse = Pulse(archive, "7-1", seconds=lambda: wall[0])

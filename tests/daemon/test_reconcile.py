@@ -19,8 +19,8 @@ from daemon.arrival.sighting import RawNames, Stamp
 from daemon.arrival.watch import Watcher
 from daemon.config import Watch
 from daemon.memory.archive_files import FileArchive
-from daemon.memory.database import open_database
 from daemon.memory.records import FileState, JobRequest
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def raw(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_database(tmp_path / "db" / "a.sqlite")
+    opened = fresh_database(tmp_path / "db" / "a.sqlite")
     yield opened
     opened.dispose()
 

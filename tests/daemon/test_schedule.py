@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from daemon.clock import observing_night, twilights
 from daemon.memory.archive import Archive
-from daemon.memory.database import open_database
 from daemon.memory.records import JobKind, JobState
 from daemon.schedule.occasions import occasions_of
 from daemon.schedule.timetable import Timetable
@@ -23,6 +22,7 @@ from daemon.work.backup import BackupDamaged, copy_database
 from daemon.work.jobs import JobQueue
 from reducers.earth_rotation import tables_at_hand
 from reducers.profiles import load_instrument
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ class Desk:
     """A database, a clock, and a daemon that is restarted whenever it is asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self.engine, self.clock = open_database(folder / "d.sqlite"), Clock()
+        self.engine, self.clock = fresh_database(folder / "d.sqlite"), Clock()
 
     def timetable(self) -> Timetable:
         archive = Archive(self.engine, self.clock)

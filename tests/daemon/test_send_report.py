@@ -35,6 +35,7 @@ from daemon.report.verdict import subject_of
 from daemon.work.bench import open_bench
 from daemon.work.outcomes import TryLater
 from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,9 @@ class Morning:
             paths=Paths(raw=(folder / "raw",), root=folder / "out"),
             catalogues=Catalogues(online=False),
         )
-        self.bench: Bench = open_bench(replace(config, **sections), self.clock)
+        config = replace(config, **sections)
+        engine = fresh_database(config.database)
+        self.bench: Bench = open_bench(config, self.clock, engine=engine)
 
     def take(self, stem: str, night: str = NIGHT, **changed: object) -> FrameRecord:
         identity = Identity(

@@ -34,6 +34,7 @@ from daemon.status_lines import (
 )
 from daemon.status_words import advice_on, completeness, duration
 from reducers.identity import FrameKind, Identity, Setup
+from tests.daemon.fresh_database import fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def status(**changed: object) -> Status:
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "alfoscd.sqlite"
-    open_database(path).dispose()
+    fresh_database(path).dispose()
     return path
 
 
@@ -372,7 +373,7 @@ def test_a_table_keeps_its_width_and_columns() -> None:
 
 def test_what_could_not_be_delivered_is_named_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "alfoscd.sqlite"
-    engine = open_database(path)
+    engine = fresh_database(path)
     archive = Archive(engine, SystemClock())
     archive.queue_notice("k", "hint", "Take an arc")
     archive.route_notice(archive.notices()[0].id, [("slack", "C1", "")])
@@ -391,7 +392,7 @@ def test_what_could_not_be_delivered_is_named_with_what_to_do(tmp_path: Path) ->
 def test_the_outbox_is_listed_and_revived_from_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = open_database(tmp_path / "alfoscd.sqlite")
+    engine = fresh_database(tmp_path / "alfoscd.sqlite")
     archive = Archive(engine, SystemClock())
     archive.queue_notice("k", "hint", "Take an arc")
     archive.route_notice(archive.notices()[0].id, [("slack", "C1", "")])

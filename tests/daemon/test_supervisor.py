@@ -23,6 +23,7 @@ from daemon.work.batch import run_until_idle
 from daemon.work.jobs import JobQueue
 from daemon.work.notify_systemd import SystemdNotifier
 from daemon.work.supervisor import AlreadyRunning, lock_path, single_instance
+from tests.daemon.fresh_database import fresh_database
 
 TASKS = "light_tasks:open_tasks"
 HERE = Path(__file__).parent
@@ -74,7 +75,7 @@ def daemons():
 
 @pytest.fixture
 def memory(config):
-    engine = open_database(config.database)
+    engine = fresh_database(config.database)
     yield JobQueue(engine, SystemClock()), Archive(engine, SystemClock())
     engine.dispose()
 
@@ -205,9 +206,9 @@ def test_when_its_database_is_taken_away_it_leaves_and_the_next_one_takes_all_in
     assert first.wait(60) != 0
     assert b"moved, replaced or deleted" in first.stderr.read()
     second = daemons(config)
-    eventually(lambda: second.poll() is not None or config.database.is_file(), within_s=60)
+    eventually(lambda: second.poll() is not None or config.database.is_file())
     again = open_database(config.database)
-    eventually(lambda: Archive(again, SystemClock()).files(), within_s=60)
+    eventually(lambda: Archive(again, SystemClock()).files())
     again.dispose()
 
 

@@ -16,6 +16,7 @@ from daemon.memory import sqlite
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database, writing
 from daemon.memory.records import Choice, Decision, ProductRecord, ProductState, Verdict
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.test_archive import product, record
 from tests.daemon.test_database import MIGRATIONS
 
@@ -28,7 +29,7 @@ WHEN = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[Archive]:
-    engine = open_database(tmp_path / "alfoscd.sqlite")
+    engine = fresh_database(tmp_path / "alfoscd.sqlite")
     yield Archive(engine, SystemClock())
     engine.dispose()
 

@@ -21,6 +21,7 @@ from reducers.quality import judge, load_limits
 from reducers.simulate.minor_planets import MinorPlanet, mpcorb_lines
 from reducers.transients.candidate import Candidate, Standing
 from reducers.transients.search_image import SearchImage, SourceTable
+from tests.daemon.fresh_database import fresh_database
 from tests.daemon.test_archive import product, record
 
 MIDDLE = datetime(2026, 6, 19, 1, 0, tzinfo=UTC)
@@ -45,7 +46,8 @@ def bench(tmp_path):
         f'[paths]\nroot = "{tmp_path / "products"}"\n'
         f'[catalogues]\nfolder = "{tmp_path / "catalogues"}"\nonline = false\n'
     )
-    bench = open_bench(load_config(config))
+    loaded = load_config(config)
+    bench = open_bench(loaded, engine=fresh_database(loaded.database))
     yield bench
     bench.engine.dispose()
 

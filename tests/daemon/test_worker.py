@@ -12,10 +12,10 @@ import pytest
 
 from daemon.clock import SystemClock
 from daemon.config import Config, Paths, Work
-from daemon.memory.database import open_database
 from daemon.memory.records import JobKind, JobRequest, JobState
 from daemon.work.crew import Crew, attempts_limit, death_of
 from daemon.work.jobs import JobQueue
+from tests.daemon.fresh_database import fresh_database
 
 TASKS = "light_tasks:open_tasks"
 
@@ -29,7 +29,7 @@ def config(tmp_path, monkeypatch):
 
 @pytest.fixture
 def queue(config):
-    engine = open_database(config.database)
+    engine = fresh_database(config.database)
     yield JobQueue(engine, SystemClock())
     engine.dispose()
 
