@@ -68,6 +68,12 @@ class SkyCamera:
         self._flats: dict[str, ImageCalibrations] = {}
         self.catalogues = Catalogues(folder / "catalogues")
 
+    def copy(self) -> SkyCamera:
+        """Return a camera with the same masters, which counts its exposures for itself."""
+        copied = SkyCamera(self.folder, window=self.window, binning=self.binning)
+        copied._number, copied._bias, copied._flats = self._number, self._bias, {**self._flats}
+        return copied
+
     def plan(self, band: str = "r_SDSS", **changes: Any) -> PlannedExposure:
         """Return a sound image of the field, with what `changes` say."""
         self._number += 1

@@ -65,18 +65,22 @@ def test_the_air_moves_stars_and_the_solution_says_how_far(camera) -> None:
 
 
 def test_centroids_scatter_as_their_errors_say(camera) -> None:
-    shot = camera.image()
-    result = camera.reduce(shot, settings=TO_THE_PLACE)
-    found, frame = result.detections, result.image
-    x, y = frame.geometry.on_detector(found.y, found.x)
-    near = np.hypot(x[:, None] - shot.truth.x, y[:, None] - shot.truth.y)
-    star, distance = near.argmin(axis=1), near.min(axis=1)
-    lonely = np.sort(np.hypot(x[:, None] - x, y[:, None] - y), axis=1)[:, 1] > 25
-    chosen = lonely & (distance < 2) & (found.mask_bits == 0) & (found.flux > 30 * found.flux_error)
-    assert chosen.sum() > 20
-    dx = (x - shot.truth.x[star])[chosen] / np.hypot(found.x_error, 0.01)[chosen]
-    dy = (y - shot.truth.y[star])[chosen] / np.hypot(found.y_error, 0.01)[chosen]
-    for pull in (dx, dy):
+    pulls = []
+    for _ in range(3):
+        shot = camera.image()
+        result = camera.reduce(shot, settings=TO_THE_PLACE)
+        found, frame = result.detections, result.image
+        x, y = frame.geometry.on_detector(found.y, found.x)
+        near = np.hypot(x[:, None] - shot.truth.x, y[:, None] - shot.truth.y)
+        star, distance = near.argmin(axis=1), near.min(axis=1)
+        lonely = np.sort(np.hypot(x[:, None] - x, y[:, None] - y), axis=1)[:, 1] > 25
+        bright = found.flux > 30 * found.flux_error
+        chosen = lonely & (distance < 2) & (found.mask_bits == 0) & bright
+        assert chosen.sum() > 20
+        dx = (x - shot.truth.x[star])[chosen] / np.hypot(found.x_error, 0.01)[chosen]
+        dy = (y - shot.truth.y[star])[chosen] / np.hypot(found.y_error, 0.01)[chosen]
+        pulls.append((dx, dy))
+    for pull in np.concatenate(pulls, axis=1):
         assert np.median(np.abs(pull)) * 1.4826 == pytest.approx(1.0, abs=0.45)
 
 
