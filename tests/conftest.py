@@ -26,3 +26,9 @@ def realdata() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real frames at {folder} (set ALFOSCD_REALDATA)")
     return folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Stay in one process where what tests print is to be read (-s)."""
+    return 0 if config.option.capture == "no" else None

@@ -158,7 +158,7 @@ def test_a_changed_lock_is_installed(project: Project) -> None:
 
 def test_an_interrupted_setup_is_repaired(project: Project) -> None:
     venv = project.root / ".venv"
-    (venv / "alfoscd-lock.sha256").unlink()
+    (venv / "alfoscd-packages.sha256").unlink()
     (venv / "pyvenv.cfg").unlink()
     shutil.rmtree(venv / "home", ignore_errors=True)
     shutil.rmtree(venv / "lib")
