@@ -20,7 +20,7 @@ needs_systemd = pytest.mark.skipif(_ANALYZE is None, reason="systemd-analyze is 
 
 def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(_ANALYZE), *arguments], capture_output=True, text=True, timeout=60, check=False
+        [str(_ANALYZE), *arguments], capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def fail(self, fault):
         if fault == "hang":
-            self.server.released.wait(5)
+            self.server.released.wait(60)
             self.close_connection = True
         elif fault == "reset":
             linger = struct.pack("ii", 1, 0)

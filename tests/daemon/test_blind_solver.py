@@ -56,7 +56,7 @@ def writes(cards: dict[str, object]) -> str:
 
 
 def ask(
-    lists: Lists, program: str, *, references: References | None = None, deadline_s: float = 20.0
+    lists: Lists, program: str, *, references: References | None = None, deadline_s: float = 120.0
 ) -> BlindAnswer:
     question = BlindQuestion(
         detections=lists.detections, shape=SHAPE, scale_arcsec=0.2138, near_deg=(150.0, 30.0)
@@ -119,8 +119,8 @@ def test_a_tool_that_hangs_is_stopped_with_what_it_started(lists: Lists, tmp_pat
         "time.sleep(600)"
     )  # fmt: skip
     began = time.monotonic()
-    answer = ask(lists, stand_in(tmp_path, body), deadline_s=2.0)
-    assert time.monotonic() - began < 10
+    answer = ask(lists, stand_in(tmp_path, body), deadline_s=4.0)
+    assert time.monotonic() - began < 60
     assert "stopped" in answer.why
     state = Path("/proc", child.read_text(), "stat")
     assert not state.exists() or state.read_text().split()[2] == "Z", "the child still runs"

@@ -41,13 +41,13 @@ def archive(tmp_path):
 @pytest.fixture
 def keeper(tmp_path, slack, monkeypatch):
     monkeypatch.setenv("ALFOSCD_SLACK_TOKEN", "xoxb-test")
-    channel = Slack(channel="C1", api_url=slack.url, timeout_s=10, pace_s=0)
+    channel = Slack(channel="C1", api_url=slack.url, timeout_s=60, pace_s=0)
     made = CourierKeeper(Config(paths=Paths(root=tmp_path), slack=channel), FastClock())
     yield made
     made.stop()
 
 
-def eventually(condition, tend, within_s=30.0):
+def eventually(condition, tend, within_s=120.0):
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -75,7 +75,7 @@ def test_leaving_does_not_wait_for_a_connection_that_hangs(archive, keeper, slac
     eventually(lambda: slack.calls, keeper.tend)
     began = time.monotonic()
     keeper.stop()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_secrets_come_from_the_credentials_or_the_environment_and_reach_no_worker(tmp_path):

@@ -95,7 +95,7 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channel]:
         settings = Slack(
             channel="C1",
             api_url=slack.url,
-            timeout_s=1.0,
+            timeout_s=30.0,
             pace_s=0.0,
             users=("U1EVA", "U2BOB"),
             interaction="socket",

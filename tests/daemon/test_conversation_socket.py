@@ -64,7 +64,7 @@ def test_what_comes_over_the_socket_is_answered_and_acknowledged(config, archive
         assert listener.is_connected
         for number, user in ((0, "U1EVA"), (1, "U9STRANGER"), (1, "U9STRANGER")):
             server.say(envelope(user, number))
-            assert server.heard.get(timeout=10)["envelope_id"] == f"e{number}"
+            assert server.heard.get(timeout=60)["envelope_id"] == f"e{number}"
     finally:
         listener.close()
         server.close()

@@ -243,7 +243,7 @@ def test_a_writer_that_read_first_waits_its_turn_instead_of_failing(engine):
     order = []
 
     def second():
-        inside.wait(10)
+        inside.wait(60)
         with writing(engine) as session:
             order.append(session.scalar(COUNT))
             session.execute(NOTICE, {"key": "b", "text": ""})
@@ -256,7 +256,7 @@ def test_a_writer_that_read_first_waits_its_turn_instead_of_failing(engine):
         thread.join(0.1)
         assert thread.is_alive()
         session.execute(NOTICE, {"key": "a", "text": ""})
-    thread.join(10)
+    thread.join(60)
     assert order == [1]
     assert count(engine) == 2
 

@@ -11,7 +11,7 @@ from daemon.arrival.errand import Errand
 
 def test_an_answer_is_handed_over() -> None:
     errand = Errand(lambda: 7, "a question")
-    assert errand.is_back(5)
+    assert errand.is_back(60)
     assert errand.result() == 7
 
 
@@ -20,7 +20,7 @@ def test_what_the_storage_refuses_is_raised_where_it_was_asked_for() -> None:
         raise PermissionError("no")
 
     errand = Errand(refuse, "a question")
-    assert errand.is_back(5)
+    assert errand.is_back(60)
     with pytest.raises(PermissionError):
         errand.result()
 
@@ -31,5 +31,5 @@ def test_an_errand_that_hangs_holds_nobody_up() -> None:
     assert not errand.is_back(0.01)
     assert errand.age_s >= 0.01
     answer.set()
-    assert errand.is_back(5)
+    assert errand.is_back(60)
     assert errand.result()

@@ -54,7 +54,7 @@ def test_snid_gets_the_spectrum_in_air_and_its_best_good_match_is_told(tmp_path:
     program = stand_in(tmp_path, "\n".join([keep, said, writes(ANSWER)]))
     (tmp_path / "templist").write_text("sn1994D\n")
     spectrum = observed("Ia-norm", 0.03)
-    answer = ask_snid(spectrum, program, tmp_path, 20.0)
+    answer = ask_snid(spectrum, program, tmp_path, 120.0)
     assert answer is not None
     assert (answer.subtype, answer.template, answer.rlap) == ("Ia-norm", "sn1994D", 12.3)
     assert (answer.redshift, answer.phase_days, answer.fraction) == (0.0310, 4.2, 0.9)
@@ -81,7 +81,7 @@ def test_snid_gets_the_spectrum_in_air_and_its_best_good_match_is_told(tmp_path:
 def test_a_snid_that_fails_gives_a_reason_and_no_exception(
     tmp_path: Path, body: str, why: str
 ) -> None:
-    answer = ask_snid(observed("Ia-norm", 0.03), stand_in(tmp_path, body), tmp_path, 20.0)
+    answer = ask_snid(observed("Ia-norm", 0.03), stand_in(tmp_path, body), tmp_path, 120.0)
     assert answer is not None
     assert not answer.subtype
     assert why in answer.words
@@ -91,7 +91,7 @@ def test_a_snid_that_hangs_is_stopped(tmp_path: Path) -> None:
     began = time.monotonic()
     program = stand_in(tmp_path, "time.sleep(600)")
     answer = ask_snid(observed("Ia-norm", 0.03), program, tmp_path, 1.0)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert answer is not None
     assert "stopped" in answer.words
 

@@ -46,7 +46,7 @@ def post(tmp_path, server):
         security="none",
         sender="alfoscd@not.iac.es",
         recipients=("a@x.org", "b@x.org"),
-        timeout_s=2.0,
+        timeout_s=30.0,
     )
     made = PostOffice(Config(paths=Paths(root=tmp_path), mail=mail))
     yield made

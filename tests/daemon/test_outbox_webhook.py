@@ -68,7 +68,7 @@ def service():
 @contextlib.contextmanager
 def post(root, service, **hook):
     url = f"http://127.0.0.1:{service.server_port}"
-    broker = Webhook(url=f"{url}/in", timeout_s=2, **hook)
+    broker = Webhook(url=f"{url}/in", timeout_s=30, **hook)
     config = Config(
         paths=Paths(root=root),
         webhook={"broker": broker},

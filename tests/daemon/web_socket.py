@@ -30,7 +30,7 @@ class WebSocketServer:
 
     def say(self, content):
         """Send JSON to the client that is connected, or will be."""
-        client = self.clients.get(timeout=10)
+        client = self.clients.get(timeout=60)
         client.sendall(frame(_TEXT, json.dumps(content).encode()))
         self.clients.put(client)
 
