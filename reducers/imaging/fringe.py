@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,14 @@ import numpy as np
 from reducers.detector.combine import combine
 from reducers.detector.correct import require_same_pixels
 from reducers.frame import Mask
-from reducers.imaging.background import NO_SKY, estimate_background
+from reducers.imaging.background import (
+    BLOCK_PX,
+    FRINGED_SIGMA,
+    NO_SKY,
+    SOURCE_SIGMA,
+    blocks_above,
+    estimate_background,
+)
 from reducers.imaging.fringe_scale import (
     FringeScale,
     find_scale,
@@ -57,6 +65,45 @@ def sky_structure(frame: Frame, background: Background) -> Frame:
         mask=mask,
         unit="",
     )
+
+
+def sky_structure_beside_sources(frame: Frame, pattern: Frame | None = None) -> Frame:
+    """Return the small structure of an exposure's sky; its sources are marked.
+
+    Parameters
+    ----------
+    pattern
+        A first pattern. Without its crests faint stars stand out: what an exposure leaves of a star
+        in the pattern of N exposures, it loses from that star by one part in N.
+    """
+    sky = estimate_background(frame, source_sigma=FRINGED_SIGMA)
+    if pattern is None:
+        return sky_structure(frame, _broad_sky(frame, sky.sources))
+    rest = subtract_fringe(frame, sky, pattern)[0]
+    sky = estimate_background(rest)
+    return sky_structure(frame, _broad_sky(rest, sky.sources | _faint_sources(rest, sky)))
+
+
+def _broad_sky(frame: Frame, sources: NDArray[np.bool_]) -> Background:
+    """Return a sky that no fringe bends, with the sources that a finer mesh told."""
+    broad = estimate_background(frame, mesh_px=PATTERN_MESH_PX, source_sigma=FRINGED_SIGMA)
+    return replace(broad, sources=sources)
+
+
+def _faint_sources(frame: Frame, sky: Background) -> NDArray[np.bool_]:
+    """Return what stands above the sky in blocks that begin anywhere.
+
+    Of a star that falls on the corner of four blocks none holds more than a quarter.
+    """
+    blank = (frame.mask & NO_SKY) != 0
+    above = np.where(blank, np.float32(0), frame.data - sky.level)
+    limit = SOURCE_SIGMA * float(np.median(sky.rms)) / BLOCK_PX
+    found = np.zeros(frame.shape, bool)
+    for down in (0, BLOCK_PX // 2):
+        for right in (0, BLOCK_PX // 2):
+            if down or right:
+                found[down:, right:] |= blocks_above(above[down:, right:], limit)
+    return np.asarray(found & ~blank)
 
 
 def fringe_pattern(structures: Sequence[Frame]) -> tuple[Frame, dict[str, float], str]:

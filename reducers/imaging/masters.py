@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +11,11 @@ from reducers.detector.combine import combine, gain_of
 from reducers.detector.correct import estimate_variance
 from reducers.errors import NotEnoughFrames
 from reducers.identity import FrameKind
-from reducers.imaging.background import FRINGED_SIGMA, estimate_background
 from reducers.imaging.fringe import (
     FEWEST_EXPOSURES,
     LEAST_DITHER_ARCSEC,
-    PATTERN_MESH_PX,
     fringe_pattern,
-    sky_structure,
-    subtract_fringe,
+    sky_structure_beside_sources,
 )
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.sky_flat import (
@@ -37,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reducers.frame import Frame
-    from reducers.imaging.background import Background
     from reducers.imaging.reduced_image import ImageCalibrations
     from reducers.instrument import Instrument
     from reducers.reduced import Exposure
@@ -208,17 +203,7 @@ def _structure(
 ) -> Frame:
     """Return the small structure of one sky; a first pattern tells its sources from the crests."""
     frame, _ = image_electrons(exposure, given, instrument)
-    sky = estimate_background(frame, source_sigma=FRINGED_SIGMA)
-    if pattern is None:
-        return sky_structure(frame, _broad_sky(frame, sky))
-    rest = subtract_fringe(frame, sky, pattern)[0]
-    return sky_structure(frame, _broad_sky(rest, estimate_background(rest)))
-
-
-def _broad_sky(frame: Frame, sky: Background) -> Background:
-    """Return a sky that no fringe bends, with the sources that the finer mesh told."""
-    broad = estimate_background(frame, mesh_px=PATTERN_MESH_PX, source_sigma=FRINGED_SIGMA)
-    return replace(broad, sources=sky.sources)
+    return sky_structure_beside_sources(frame, pattern)
 
 
 def spread_over(exposures: Sequence[Exposure], most: int) -> list[Exposure]:

@@ -7,7 +7,12 @@ import pytest
 
 from reducers.frame import Frame
 from reducers.imaging.background import FRINGED_SIGMA, estimate_background
-from reducers.imaging.fringe import fit_amplitude, fringe_pattern, subtract_fringe
+from reducers.imaging.fringe import (
+    fit_amplitude,
+    fringe_pattern,
+    sky_structure_beside_sources,
+    subtract_fringe,
+)
 from reducers.imaging.fringe_scale import find_scale, smoothed, smoothed_variance
 
 SHAPE = (360, 400)
@@ -99,3 +104,37 @@ def in_apertures(data, side=11):
     rows, columns = (n // side for n in SHAPE)
     cut = data[: rows * side, : columns * side].reshape(rows, side, columns, side)
     return np.std(cut.sum(axis=(1, 3)))
+
+
+def dithered(star_snr, count=4, width=1.1):
+    """Return exposures of one field of faint stars under fringes, and where the stars stand."""
+    places = np.mgrid[30:330:25, 30:370:25].reshape(2, -1).T
+    places = places + np.random.default_rng(3).uniform(-4, 4, places.shape)
+    total = star_snr * NOISE_E * np.sqrt(4 * np.pi) * width
+    exposures = []
+    for k, step in enumerate([(0, 0), (9, 5), (-7, 11), (12, -8)][:count]):
+        light = SKY_E * (1 + 0.02 * NARROW)
+        for y, x in places + step:
+            near = np.s_[int(y) - 8 : int(y) + 9, int(x) - 8 : int(x) + 9]
+            away2 = (Y[near] - y) ** 2 + (X[near] - x) ** 2
+            light[near] += total / (2 * np.pi * width**2) * np.exp(-away2 / (2 * width**2))
+        exposures.append((plain(light + noise(50 + k, NOISE_E), NOISE_E), places + step))
+    return exposures, total
+
+
+@pytest.mark.parametrize(("star_snr", "most_lost"), [(5.0, 0.045), (8.0, 0.02)])
+def test_stars_too_faint_for_one_exposure_hardly_lose_light_to_the_pattern(
+    star_snr: float, most_lost: float
+) -> None:
+    exposures, total = dithered(star_snr)
+    first, _, _ = fringe_pattern([sky_structure_beside_sources(e) for e, _ in exposures])
+    again, measured, _ = fringe_pattern(
+        [sky_structure_beside_sources(e, first) for e, _ in exposures]
+    )
+    lost = []
+    for _, places in exposures:
+        for y, x in np.rint(places).astype(int):
+            near = np.s_[y - 3 : y + 4, x - 3 : x + 4]
+            false = again.data[near] * measured["amplitude"] - 0.02 * NARROW[near]
+            lost.append(false.sum() * SKY_E / total)
+    assert np.mean(lost) < most_lost
