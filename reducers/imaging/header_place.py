@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: The cards are not believed where scale or orthogonality differ by more than this.
 _SCALE_TOLERANCE = 0.05
-#: Nor where the reference position is further than this from the pointing.
+#: Nor where they put the optical centre further than this from the pointing.
 _POINTING_TOLERANCE_DEG = 0.5
 
 
@@ -98,12 +98,13 @@ def _from_cards(
     matrix = np.array(cd).reshape(2, 2)
     if not -90 <= dec <= 90 or not _has_scale(matrix, geometry, instrument):
         return None
+    offset = np.array(centre_px) - _in_image(x - 1, y - 1, identity, geometry)
+    place = moved_tangent((ra, dec), matrix, (float(offset[0]), float(offset[1])))
     if identity.ra_deg is not None and identity.dec_deg is not None:
-        away = np.hypot(*onto_plane(ra, dec, (identity.ra_deg, identity.dec_deg))) / 3600
+        away = np.hypot(*onto_plane(*place[0], (identity.ra_deg, identity.dec_deg))) / 3600
         if not away < _POINTING_TOLERANCE_DEG:
             return None
-    offset = np.array(centre_px) - _in_image(x - 1, y - 1, identity, geometry)
-    return moved_tangent((ra, dec), matrix, (float(offset[0]), float(offset[1])))
+    return place
 
 
 def _has_scale(matrix: NDArray[np.float64], geometry: Geometry, instrument: Instrument) -> bool:

@@ -115,7 +115,15 @@ def test_sane_cards_are_used_with_window_and_trimming():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"CD1_1": -1.0}, {"CRVAL2": -20.0}, {"CTYPE1": "X"}, {"CRPIX1": "?"}, {"CD1_2": 5e-5}]
+    "wrong",
+    [
+        {"CD1_1": -1.0},
+        {"CRVAL2": -20.0},
+        {"CTYPE1": "X"},
+        {"CRPIX1": "?"},
+        {"CRPIX1": 99999.0},  # the position is the pointing's, but ascribed to a place far off
+        {"CD1_2": 5e-5},
+    ],
 )
 def test_cards_that_cannot_be_are_passed_over(wrong: dict[str, Any]):
     cards = _cards()
