@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 LEAST_SNR, SURE_SNR = 5.0, 8.0
 #: Lines of one galaxy agree within this share of the resolution.
 _AGREE = 0.4
+#: Beyond this H-alpha leaves for the red: fewer lines are left, among more of the night sky's, and
+#: three of them have to agree.
+_FAR, _FAR_LINES = 0.5, 3
+#: [O III] 5007 over 4959 (Storey & Zeippen 2000, MNRAS 312, 813), and how far noise may take it.
+_DOUBLET, _DOUBLET_FACTOR = 2.98, 2.0
 #: The next best redshift must fall below this share of the best one's score.
 _UNRIVALLED = 0.75
 _MOST_SNR = 20.0
@@ -90,9 +95,9 @@ def galaxy_lines() -> tuple[GalaxyLine, ...]:
 def host_redshift(
     spectrum: Spectrum,
     resolution_angstrom: float,
-    redshifts: tuple[float, float] = (-0.005, 0.5),
+    redshifts: tuple[float, float] = (-0.005, 1.6),
 ) -> HostRedshift:
-    """Return the redshift on which at least two narrow emission lines agree.
+    """Return the redshift on which narrow emission lines agree: two, and three beyond 0.5.
 
     Parameters
     ----------
@@ -103,7 +108,8 @@ def host_redshift(
     -----
     Every pair of a peak and a line of the table proposes a redshift; its score is the sum of the
     signal-to-noise of all lines found there. Two strong lines are asked for, one of them sure,
-    and no rival. One line alone is never given a redshift.
+    and no rival. One line alone is never given a redshift. Beyond 0.5 three lines are asked for, a
+    strong and sure one among them, and [O III] 4959 must be a third of 5007 where both are seen.
     """
     places, snr = narrow_peaks(spectrum, resolution_angstrom)
     table = galaxy_lines()
@@ -114,7 +120,8 @@ def host_redshift(
         for number in range(places.size)
     ]
     within = [item for item in tried if redshifts[0] <= item[1] <= redshifts[1]]
-    proven = [item for item in within if _is_proven(item[2], snr)]
+    seen = _Covered(spectrum.wavelength, usable_for_lines(spectrum))
+    proven = [item for item in within if _is_proven(item, snr, seen)]
     if not proven:
         return HostRedshift()
     score, redshift, matched = max(proven, key=lambda item: item[0])
@@ -145,9 +152,47 @@ def _at(redshifts: Vector, number: int, places: Vector, snr: Vector, resolution:
     return sum(min(float(snr[peak]), _MOST_SNR) for _, peak in matched), redshift, matched
 
 
-def _is_proven(matched: list[tuple[GalaxyLine, int]], snr: Vector) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Covered:
+    """Which wavelengths a spectrum shows."""
+
+    wavelength: Vector
+    usable: NDArray[np.bool_]
+
+    def at(self, vacuum_angstrom: float) -> bool:
+        if not self.wavelength[0] < vacuum_angstrom < self.wavelength[-1]:
+            return False
+        return bool(self.usable[int(np.abs(self.wavelength - vacuum_angstrom).argmin())])
+
+
+def _is_proven(found: _Found, snr: Vector, seen: _Covered) -> bool:
+    _, redshift, matched = found
     strong = [float(snr[peak]) for line, peak in matched if line.strong]
-    return len(strong) >= 2 and max(strong) >= SURE_SNR
+    if max(strong, default=0.0) < SURE_SNR:
+        return False
+    if redshift <= _FAR:
+        return len(strong) >= 2
+    return len(matched) >= _FAR_LINES and _is_doublet(found, snr, seen)
+
+
+def _is_doublet(found: _Found, snr: Vector, seen: _Covered) -> bool:
+    """Tell whether [O III] 4959 and 5007 are as strong as each other allows."""
+    _, redshift, matched = found
+    own = {line.name: float(snr[peak]) for line, peak in matched}
+    faint, strong = own.get("[O III] 4959", 0.0), own.get("[O III] 5007", 0.0)
+    places = [
+        line.vacuum_angstrom * (1 + redshift)
+        for line in galaxy_lines()
+        if line.name.startswith("[O III]")
+    ]
+    if not (faint or strong) or not all(seen.at(place) for place in places):
+        return True
+    # A line below the threshold has any strength below it.
+    least = max(faint, LEAST_SNR) if strong else 0.0
+    ratio = strong / _DOUBLET
+    return faint * _DOUBLET <= max(strong, LEAST_SNR) * _DOUBLET_FACTOR and (
+        ratio <= least * _DOUBLET_FACTOR
+    )
 
 
 def narrow_peaks(spectrum: Spectrum, resolution_angstrom: float) -> tuple[Vector, Vector]:

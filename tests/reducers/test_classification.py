@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from reducers.spectrum import Spectrum
+
 
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> TemplateSet:
@@ -161,6 +163,36 @@ def test_a_single_line_gives_no_redshift() -> None:
     spectrum = observed("Ia-norm", 0.03, snr=30)
     line = 1e-16 * np.exp(-0.5 * ((spectrum.wavelength - 7000) / 6.8) ** 2)
     assert not host_redshift(replace(spectrum, flux=spectrum.flux + line), 16.0).known
+
+
+def far_galaxy(redshift: float, **heights: float) -> Spectrum:
+    """Return a blue continuum of signal-to-noise 10 with narrow lines, heights over their noise."""
+    at = {"oii": 3728.48, "neiii": 3869.86, "hbeta": 4862.68, "oiii_a": 4960.30, "oiii_b": 5008.24}
+    spectrum = observed("Ia-norm", 0.03, seed=9)
+    wave, error = spectrum.wavelength, np.full(spectrum.wavelength.size, 1e-17)
+    rng = np.random.default_rng(17)
+    flux = 1e-16 + error * rng.normal(size=wave.size)
+    for name, height in heights.items():
+        place = at[name] * (1 + redshift)
+        flux += 1e-17 * height * np.exp(-0.5 * ((wave - place) / 6.8) ** 2)
+    return replace(spectrum, flux=flux, error=error)
+
+
+@pytest.mark.parametrize("redshift", [0.56, 0.7, 0.78])
+def test_lines_of_a_far_galaxy_give_its_redshift(redshift: float) -> None:
+    found = host_redshift(far_galaxy(redshift, oii=8, hbeta=5, oiii_a=5, oiii_b=15), 16.0)
+    assert found.redshift == pytest.approx(redshift, abs=0.001)
+    assert {"[O II] 3727", "[O III] 5007"} <= set(found.lines)
+
+
+def test_two_lines_are_not_enough_for_a_far_galaxy() -> None:
+    assert not host_redshift(far_galaxy(0.7, oii=8, oiii_b=9), 16.0).known
+    assert not host_redshift(far_galaxy(1.2, oii=20, neiii=6), 16.0).known
+
+
+def test_lines_that_oxygen_cannot_give_are_no_far_galaxy() -> None:
+    assert host_redshift(far_galaxy(0.7, oii=8, hbeta=6, oiii_a=4, oiii_b=12), 16.0).known
+    assert not host_redshift(far_galaxy(0.7, oii=8, hbeta=6, oiii_a=12, oiii_b=4), 16.0).known
 
 
 def test_noise_gives_no_host_redshift() -> None:
