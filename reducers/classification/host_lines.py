@@ -10,13 +10,12 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from reducers.frame import Mask, Vector
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from reducers.spectrum import Spectrum
 
 #: A line is believed above this signal-to-noise; one of a redshift must reach the higher one.

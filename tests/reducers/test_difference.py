@@ -173,6 +173,18 @@ def test_the_rim_of_a_bright_star_that_the_template_shows_half_is_no_new_light()
     assert np.median(difference.sigma[far]) == pytest.approx(whole, rel=0.05)
 
 
+def test_what_a_bled_column_does_to_the_difference_does_not_misshape_new_stars():
+    old = template(hosts=HOSTS, fwhm=6.5)
+    data, mask = old.frame.data.copy(), old.frame.mask.copy()
+    data[60:300, 240:243], mask[60:300, 240:243] = 3e5, Mask.SATURATED
+    old = replace(old, frame=replace(old.frame, data=data, mask=mask))
+    new = [(x, y, 60.0) for x, y in PLACES if 40 < abs(x - 241) < 80]
+    found = find_changes(made(expose(new=new, hosts=HOSTS, fwhm=6.0, seed=23), old))
+    bright = [each for each in found if each.snr > 16]
+    assert len(bright) >= 6
+    assert all(each.is_clean for each in bright)
+
+
 def test_pixels_without_a_number_are_left_out_and_hurt_nothing_else():
     science = expose(new=NEW, hosts=HOSTS)
     data = science.frame.data.copy()

@@ -170,18 +170,22 @@ def _measured(
     radius = np.hypot(gx - x, gy - y)
     noise = np.sqrt(np.maximum(frame.variance[cut], 1e-20))
     usable = (mask & np.uint16(UNUSABLE)) == 0
+    unrest = _unrest(light / noise, usable & (radius > 1.5 * width))
     near = usable & (radius < 1.5 * width)
-    plus = light[near & (light > 2 * noise)].sum()
-    minus = -light[near & (light < -2 * noise)].sum()
+    plus = light[near & (light > 2 * unrest * noise)].sum()
+    minus = -light[near & (light < -2 * unrest * noise)].sum()
     own = float(difference.own_light[row, column]) * difference.total
     model = _on_pixels(psf, flux / difference.total, x, y, gx, gy)
     host = difference.measurements["difference_light_error"] * own * model / max(flux, 1e-9)
-    variance = noise**2 + (SHAPE_ERROR * model) ** 2 + host**2
+    doubt = (SHAPE_ERROR * model) ** 2 + host**2
     core = usable & (radius < 0.9 * width)
     freedom = max(int(core.sum()) - 3, 1)
-    chi2 = float(np.sum(np.where(core, (light - model) ** 2 / variance, 0)) / freedom)
+    chi2, faint_chi2 = (
+        float(np.sum(((light - model) ** 2 / ((factor * noise) ** 2 + doubt))[core])) / freedom
+        for factor in (unrest, 1.0)
+    )
     # Chi square of n degrees of freedom scatters by sqrt(2 n).
-    misfit = (chi2 - 1) * float(np.sqrt(freedom / 2))
+    misfit = (faint_chi2 - 1) * float(np.sqrt(freedom / 2))
     hit = _nearest(radius, (mask & np.uint16(Mask.COSMIC)) != 0)
     return {
         "difference_snr": snr,
@@ -193,6 +197,17 @@ def _measured(
         "edge_distance_px": _edge_distance(difference, radius, mask, x, y),
         "snr_by_cosmic": snr if hit < width else float("nan"),
     }
+
+
+def _unrest(pulls: NDArray[np.float64], around: NDArray[np.bool_]) -> float:
+    """Return the scatter of the difference about a place over its noise, no less than 1.
+
+    Whitened differences ring far from bleeding columns: the shape of a bright source is held
+    against that. What is faint there cannot be told from a cosmic ray.
+    """
+    if around.sum() < 50:
+        return 1.0
+    return max(1.0, 1.4826 * float(np.median(np.abs(pulls[around]))))
 
 
 def _on_pixels(
