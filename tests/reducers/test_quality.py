@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reducers.profiles import load_instrument
-from reducers.quality import Rule, flag_bits, judge, load_limits
+from reducers.quality import Limits, Rule, flag_bits, judge, load_limits
 
 LIMITS = load_limits()
+OF_IMAGES = load_limits("images")
 
 
 def test_nothing_measured_raises_nothing() -> None:
@@ -37,24 +38,35 @@ def test_a_fifth_of_negative_flux_is_still_accepted() -> None:
     assert judge({"negative_fraction": 0.20}, LIMITS)[1] == 0
 
 
-def test_every_flag_has_its_own_bit_and_name() -> None:
-    assert len({rule.bit for rule in LIMITS.rules}) == len(LIMITS.rules)
-    assert len({rule.name for rule in LIMITS.rules}) == len(LIMITS.rules)
+@pytest.mark.parametrize("limits", [LIMITS, OF_IMAGES], ids=["spectra", "images"])
+def test_every_flag_has_its_own_bit_and_name(limits: Limits) -> None:
+    assert len({rule.bit for rule in limits.rules}) == len(limits.rules)
+    assert len({rule.name for rule in limits.rules}) == len(limits.rules)
 
 
-def test_every_flag_says_what_it_means_and_what_to_do() -> None:
-    for rule in LIMITS.rules:
+@pytest.mark.parametrize("limits", [LIMITS, OF_IMAGES], ids=["spectra", "images"])
+def test_every_flag_says_what_it_means_and_what_to_do(limits: Limits) -> None:
+    for rule in limits.rules:
         for text in (rule.sentence, rule.cause, rule.advice):
             assert text.endswith(".")
             assert 14 <= len(text) <= 110
 
 
-@pytest.mark.parametrize("rule", LIMITS.rules, ids=lambda rule: rule.name)
-def test_every_level_of_every_flag_is_reached_by_its_measurement(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        pytest.param(limits, rule, id=f"{of}-{rule.name}")
+        for of, limits in (("spectra", LIMITS), ("images", OF_IMAGES))
+        for rule in limits.rules
+    ],
+)
+def test_every_level_of_every_flag_is_reached_by_its_measurement(
+    limits: Limits, rule: Rule
+) -> None:
     for level in rule.levels:
         step = -1e-6 if level.below is not None else 1e-6
         name = level.measurement or rule.measurement
-        flags, quality = judge({name: level.threshold() + step}, LIMITS)
+        flags, quality = judge({name: level.threshold() + step}, limits)
         assert (rule.name, level.quality) in {(flag.name, flag.quality) for flag in flags}
         assert quality >= level.quality
         assert flag_bits(flags) & (1 << rule.bit)
