@@ -119,19 +119,18 @@ class _Gathering:
         account = self.one("COMPLETENESS", lambda: self._account(verify=verify))
         failed = self.many("ERRORS", lambda: self.bench.queue.jobs(JobState.FAILED, _ALL))
         failed = tuple(job for job in failed if job.kind is not JobKind.INGEST)
-        mine = [job for job in failed if self._is_mine(job, frames)]
+        stems = {frame.id: frame.stem for frame in frames}
+        begin, end = span = self._span(frames)
+        mine = [job for job in failed if self._is_mine(job, stems, span)]
         made = {product.frame_id for product in products}
         troubles = self.many("FILES", self._troubles)
-        begin, end = self._span(frames)
         own = [t for t in troubles if t.since is not None and begin <= t.since <= end]
         return replace(
             report,
             account=account,
             lost=_lost(frames, account),
             failures=tuple(
-                self._failure(job, frames)
-                for job in mine
-                if job.payload.get("frame_id") not in made
+                self._failure(job, stems) for job in mine if job.payload.get("frame_id") not in made
             ),
             other_failures=len(failed) - len(mine),
             troubles=tuple(own),
@@ -232,16 +231,14 @@ class _Gathering:
             for each in found
         ]
 
-    def _is_mine(self, job: Job, frames: Sequence[FrameRecord]) -> bool:
+    def _is_mine(self, job: Job, stems: Mapping[int, str], span: tuple[datetime, datetime]) -> bool:
         if "frame_id" in job.payload:
-            return job.payload["frame_id"] in {frame.id for frame in frames}
+            return job.payload["frame_id"] in stems
         if "night" in job.payload:
             return bool(job.payload["night"] == self.night)
-        begin, end = self._span(frames)
-        return begin <= job.submitted_at <= end
+        return span[0] <= job.submitted_at <= span[1]
 
-    def _failure(self, job: Job, frames: Sequence[FrameRecord]) -> Failure:
-        stems = {frame.id: frame.stem for frame in frames}
+    def _failure(self, job: Job, stems: Mapping[int, str]) -> Failure:
         name = stems.get(job.payload.get("frame_id", -1), "") or job.key
         about = name
         if "role" in job.payload:
