@@ -62,6 +62,13 @@ class ProductArchive(ArchiveWing):
         query = _current().where(ProductRow.frame_id == frame_id)
         return self._first_product(query, within)
 
+    def current_products(
+        self, frame_ids: Collection[int], within: Session | None = None
+    ) -> dict[int, ProductRecord]:
+        """Return the products that count of several exposures, by exposure."""
+        query = _current().where(ProductRow.frame_id.in_(frame_ids))
+        return {product.frame_id: product for product in self._products(query, within)}
+
     def product_by_key(self, key: str, within: Session | None = None) -> ProductRecord | None:
         """Return the last generation with this key, superseded or not."""
         query = select(ProductRow).where(ProductRow.key == key)

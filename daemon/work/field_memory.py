@@ -73,26 +73,26 @@ def limits_before(
     instrument = bench.instrument(own.instrument)
     field = Cone(own.ra_deg, own.dec_deg, radius_deg(own, instrument))
     low, high = field.dec_deg - field.radius_deg, field.dec_deg + field.radius_deg
-    found = []
+    there = []
     for one in bench.archive.frames_of_zone(own.kind, own.instrument, low, high):
-        there = one.identity
-        if there.setup.filter != own.setup.filter or there.observed_at is None:
+        other = one.identity
+        if other.setup.filter != own.setup.filter or other.observed_at is None:
             continue
-        when = there.observed_at + timedelta(seconds=there.exposure_s / 2)
-        if there.ra_deg is None or there.dec_deg is None or middle - when <= SAME_VISIT:
+        when = other.observed_at + timedelta(seconds=other.exposure_s / 2)
+        if other.ra_deg is None or other.dec_deg is None or middle - when <= SAME_VISIT:
             continue
-        if float(field.margin_deg(there.ra_deg, there.dec_deg)) < 0:
-            continue
-        limit = searched_to(bench.archive.current_product(one.id))
-        reach = inner_radius_deg(there, instrument)
-        if math.isfinite(limit) and reach > 0:
-            found.append(
-                Earlier(
-                    mjd=mjd_of(when), band=band, limit_mag=limit, image=one.stem,
-                    centre_ra_deg=there.ra_deg, centre_dec_deg=there.dec_deg, radius_deg=reach,
-                )
-            )  # fmt: skip
-    return tuple(found)
+        reach = inner_radius_deg(other, instrument)
+        if reach > 0 and float(field.margin_deg(other.ra_deg, other.dec_deg)) >= 0:
+            there.append((one, when, other.ra_deg, other.dec_deg, reach))
+    products = bench.archive.current_products([one.id for one, *_ in there])
+    return tuple(
+        Earlier(
+            mjd=mjd_of(when), band=band, limit_mag=limit, image=one.stem,
+            centre_ra_deg=ra_deg, centre_dec_deg=dec_deg, radius_deg=reach,
+        )
+        for one, when, ra_deg, dec_deg, reach in there
+        if math.isfinite(limit := searched_to(products.get(one.id)))
+    )  # fmt: skip
 
 
 def searched_to(product: ProductRecord | None) -> float:

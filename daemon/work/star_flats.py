@@ -63,9 +63,10 @@ def with_magnitudes(
 ) -> tuple[FrameRecord, ...]:
     """Return the frames whose product has a zero point and the sky flat that is chosen now."""
     flat = _flat_of(selections)
+    products = bench.archive.current_products([frame.id for frame in group])
     found = []
     for frame in group:
-        product = bench.archive.current_product(frame.id)
+        product = products.get(frame.id)
         if product is None or flat is None or not _tells_stars(product):
             continue
         applied = {choice.role: choice.master_key for choice in product.choices}

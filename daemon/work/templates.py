@@ -83,17 +83,20 @@ def image_offer(bench: Bench, frame: FrameRecord, product: ProductRecord) -> Off
 
 def _images(bench: Bench, frame: FrameRecord, own: Offer, within: Session | None) -> list[Offer]:
     """Return the earlier images near an image, those of other filters left out."""
-    found = []
-    for kind in sorted(IMAGED):
-        for other in bench.archive.current_frames(kind, None, own.instrument, within=within):
-            if other.id == frame.id or other.identity.setup.filter != own.filter:
-                continue
-            if not _near(own, other):
-                continue
-            product = bench.archive.current_product(other.id, within=within)
-            if product is not None and "image" in product.paths:
-                found.append(image_offer(bench, other, product))
-    return found
+    reach_deg = NEAR_ARCSEC / 3600
+    low_deg, high_deg = own.dec_deg - reach_deg, own.dec_deg + reach_deg
+    near = [
+        other
+        for kind in sorted(IMAGED)
+        for other in bench.archive.frames_of_zone(kind, own.instrument, low_deg, high_deg, within)
+        if other.id != frame.id and other.identity.setup.filter == own.filter and _near(own, other)
+    ]
+    products = bench.archive.current_products([other.id for other in near], within)
+    return [
+        image_offer(bench, other, product)
+        for other in near
+        if (product := products.get(other.id)) is not None and "image" in product.paths
+    ]
 
 
 def _near(own: Offer, other: FrameRecord) -> bool:

@@ -260,7 +260,7 @@ def test_frames_of_a_time_come_with_those_whose_time_is_unknown(archive):
     assert sorted(stems(found)) == ["a", "b", "d"]
 
 
-def test_only_a_product_that_counts_and_lacks_nothing_is_final(archive):
+def test_the_products_of_several_exposures_are_those_that_count(archive):
     frames = [record(archive, stem, stem)[0] for stem in ("a", "b", "c")]
     archive.record_product(product(frames[0], "one"))
     archive.record_product(product(frames[1], "two", state=ProductState.PROVISIONAL))
@@ -268,6 +268,11 @@ def test_only_a_product_that_counts_and_lacks_nothing_is_final(archive):
     archive.record_product(product(frames[2], "new", state=ProductState.PROVISIONAL))
     assert archive.final_among([frame.id for frame in frames]) == {frames[0].id}
     assert archive.final_among([]) == frozenset()
+    counting = archive.current_products([frame.id for frame in frames[1:]])
+    assert {id_: each.key for id_, each in counting.items()} == {
+        frames[1].id: "two",
+        frames[2].id: "new",
+    }
 
 
 def test_members_of_a_set_are_its_current_revisions_of_that_night(archive):
