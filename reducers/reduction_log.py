@@ -104,6 +104,7 @@ def _heading(
         "set-up": f"{optics or 'nothing in the beam'}, binning "
         f"{setup.x_binning}x{setup.y_binning}, window [{x1}:{x2}, {y1}:{y2}]",
         "kind": "; ".join((str(identity.kind), *identity.reasons)),
+        "header": f"lacks {', '.join(identity.missing)}" if identity.missing else "complete",
         "quality": f"{reduced.quality} "
         f"({', '.join(flag.name for flag in reduced.flags) or 'all checks passed'})",
         "wavelength": "none: the axis is the detector's pixels"

@@ -87,6 +87,7 @@ def _heading(reduced: ReducedImage, exposure: Exposure) -> list[str]:
         "set-up": f"filter {setup.filter or 'none'}, binning "
         f"{setup.x_binning}x{setup.y_binning}, window [{x1}:{x2}, {y1}:{y2}]",
         "kind": "; ".join((str(identity.kind), *identity.reasons)),
+        "header": f"lacks {', '.join(identity.missing)}" if identity.missing else "complete",
         "quality": f"{reduced.quality} "
         f"({', '.join(flag.name for flag in reduced.flags) or 'all checks passed'})",
         "place": _place(reduced),

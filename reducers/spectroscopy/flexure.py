@@ -137,8 +137,8 @@ def measure_flexure(
     if not strays:
         return UNKNOWN
     far = _combined(bins.seen(lines, WIDE_PX), nominal=False)
-    agree = np.std([line.shift_px for line in far.lines]) < CONFIRMED_PX
-    if far.n_lines >= WIDE_LINES and agree:
+    shifts = [line.shift_px for line in far.lines]
+    if len(shifts) >= WIDE_LINES and np.std(shifts) < CONFIRMED_PX:
         return far
     return replace(UNKNOWN, strays=strays)
 

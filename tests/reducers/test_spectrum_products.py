@@ -97,6 +97,7 @@ def made(name: str = "AT2026abc", objects: int = 2) -> dict[str, fits.HDUList | 
         instrument="ALFOSC", kind=FrameKind.SPEC_OBJECT, setup=setup, target=name,
         observed_at=datetime(2026, 11, 20, 3, 14, 22, 500, tzinfo=UTC), exposure_s=1800.0,
         airmass=1.31, reasons=("IMAGETYP is OBJECT and a grism is in the beam",),
+        missing=("SHSTAT", "AIRMASS"),
     )  # fmt: skip
     raw = RawExposure(data=np.zeros((2, 2), np.float32), header={}, wrapped_pixels=0)
     inputs = (
@@ -281,7 +282,7 @@ def test_the_log_tells_every_step_calibration_warning_and_what_to_do() -> None:
     for said in (
         "AT2026abc, OBJ1 of 2", "extraction: optimal", "on the object, slit unmoved, 0.6 h away",
         "FLAT none: no flat of this slit within 30 days", "centroid_px 512.0", "sky_chi2 unknown",
-        "vacuum", f"sha256 {'a' * 64}", "IMAGETYP is OBJECT",
+        "vacuum", f"sha256 {'a' * 64}", "IMAGETYP is OBJECT", "header lacks SHSTAT, AIRMASS",
     ):  # fmt: skip
         assert said in flat
     assert max(map(len, log.splitlines())) <= WIDTH
