@@ -250,6 +250,9 @@ def _unread(error: sqlite3.Error, database: Path) -> str:
         return "an earlier version wrote the database: start the daemon once, it mends that"
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
         return f"the database is damaged ({error}). {rescue(database)}"
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        mend = "after a crash only the daemon's user can: sudo -u alfoscd alfoscd status"
+        return f"the database cannot be read ({error}); {mend}"
     return f"the database cannot be read: {error}"
 
 

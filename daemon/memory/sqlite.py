@@ -26,7 +26,7 @@ _PAUSING = {
     sqlite3.SQLITE_LOCKED: "it stayed locked",
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_IOERR: "the disk gives input/output errors (full, or a quota?)",
-    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_READONLY: "it is read-only (the daemon's user may write: sudo -u alfoscd ...)",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     sqlite3.SQLITE_NOMEM: "memory is exhausted",
 }
