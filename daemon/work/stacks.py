@@ -150,16 +150,13 @@ def _stars(bench: Bench, stacked: Stacked, used: Sequence[_Candidate]) -> StackS
 def _frames(bench: Bench, wanted: WantedStack) -> list[FrameRecord]:
     """Return the images of the one filter that is wanted."""
     found: dict[tuple[str, str], list[FrameRecord]] = {}
-    known = set()
-    for kind in sorted(IMAGED):
-        for frame in bench.archive.current_frames(kind):
-            name, band = target_of(frame), frame.identity.setup.filter
-            known.add(name)
-            if _plain(wanted.target) != _plain(name) or not _same_filter(wanted.filter, band):
-                continue
-            if not wanted.nights or frame.night in wanted.nights:
-                found.setdefault((frame.identity.instrument, band), []).append(frame)
+    for frame in _images(bench, sorted(set(wanted.nights)) or [None]):
+        band = frame.identity.setup.filter
+        same_target = _plain(wanted.target) == _plain(target_of(frame))
+        if same_target and _same_filter(wanted.filter, band):
+            found.setdefault((frame.identity.instrument, band), []).append(frame)
     if not found:
+        known = {target_of(frame) for frame in _images(bench, (None,))}
         said = ", ".join(sorted(known)[:8]) or "none yet"
         raise NothingToStack(f"no image fits; targets with images: {said}")
     if len(found) > 1:
@@ -167,6 +164,16 @@ def _frames(bench: Bench, wanted: WantedStack) -> list[FrameRecord]:
         raise NothingToStack(f"images in several filters fit: {said}. Add --filter")
     (frames,) = found.values()
     return sorted(frames, key=lambda frame: (frame.night, frame.stem))
+
+
+def _images(bench: Bench, nights: Sequence[str | None]) -> list[FrameRecord]:
+    """Return the images of some nights; None stands for every night."""
+    return [
+        frame
+        for kind in sorted(IMAGED)
+        for night in nights
+        for frame in bench.archive.current_frames(kind, night)
+    ]
 
 
 def _same_filter(asked: str, own: str) -> bool:
