@@ -74,10 +74,13 @@ def _listed(image: SearchImage, catalogue: ReferenceCatalogue) -> Listed:
         np.nan_to_num(catalogue.position_error_mas[entry], nan=100.0) / 1000,
     )
     radius = np.minimum(np.maximum(least, rule["sigmas"] * error), rule["farthest_arcsec"])
-    at_place = away <= radius
     fainter, most = fainter_than(image, catalogue, source, entry)
+    # Far off by its error a star is more likely another one, unless it is as bright.
+    far = ~extended & (away > least)
+    far_most = most - (rule["fainter_mag"] - rule["far_fainter_mag"])
     with np.errstate(invalid="ignore"):
         outshone = fainter > most
+        at_place = (away <= radius) & ~(far & (fainter > far_most))
     hit = at_place & ~outshone
     brightened = np.full(len(sources), np.nan)
     hosted = np.flatnonzero(at_place & outshone)

@@ -51,20 +51,21 @@ def test_nothing_is_new_where_all_is_listed() -> None:
 
 
 def test_an_entry_of_unknown_motion_is_the_source_within_its_larger_error() -> None:
-    def off(error_mas: float) -> int:
+    def off(error_mas: float, magnitude_of_entry: float = 18.9) -> int:
         entries = catalogue(FIELD, leaving_out=())
         dec = entries.dec_deg.copy()
         dec[0] += 1.2 / 3600
         error = entries.position_error_mas.copy()
         error[0] = error_mas
-        # Fainter: it is not the whole light of the source that stands alone.
         magnitude = entries.magnitudes["r"].copy()
-        magnitude[0] = 19.5
+        magnitude[0] = magnitude_of_entry
         moved = replace(entries, dec_deg=dec, position_error_mas=error, magnitudes={"r": magnitude})
         return len(find_new_sources(FIELD, twice(moved)).candidates)
 
     assert off(20.0) == 1
     assert off(450.0) == 0
+    # Two magnitudes fainter it is another star.
+    assert off(450.0, magnitude_of_entry=20.0) == 1
 
 
 def test_two_stars_that_seeing_has_merged_are_no_new_source() -> None:
