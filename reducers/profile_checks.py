@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Header values that are texts, by our name.
 TEXTS = (
     "instrument",
+    "detector_name",
     "started",
     "object",
     "target",
