@@ -314,3 +314,9 @@ class Instrument:
     dark_sky_rate: float = 0.0
     unverified: tuple[str, ...] = ()
     digest: str = ""
+
+
+def shows_fringes(filter_name: str, instrument: Instrument) -> bool:
+    """Tell whether the profile knows fringes in this filter."""
+    parts = filter_name.split("+")
+    return any(instrument.filters.get(part, {}).get("fringes", False) for part in parts)

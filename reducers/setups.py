@@ -147,9 +147,3 @@ def _contradictions(
 
 def _named(where: Any) -> str:
     return where if isinstance(where, str) else " ".join(str(key) for key in where.values())
-
-
-def shows_fringes(filter_name: str, instrument: Instrument) -> bool:
-    """Tell whether the profile knows fringes in this filter."""
-    parts = filter_name.split("+")
-    return any(instrument.filters.get(part, {}).get("fringes", False) for part in parts)

@@ -11,11 +11,11 @@ from daemon.memory.database import open_read_only
 from daemon.publish.image_page import image_picture
 from daemon.publish.words import clean
 from daemon.work.bench import file_sha256, open_bench
-from daemon.work.calibrations import select_masters
 from daemon.work.images import MadeImage, image_settings
 from daemon.work.reductions import MadeSpectrum
 from daemon.work.references import references_for
 from daemon.work.roles import product_of
+from daemon.work.selecting import select_masters
 from daemon.work.tasks import draw_plot
 from reducers.errors import ReductionError
 from reducers.imaging.references import References

@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
 def _lines(bench: Bench, frame: FrameRecord, args: argparse.Namespace) -> list[str]:
     from daemon.cli.why import names_of_masters
     from daemon.publish.explanation import difference_lines, selection_lines
-    from daemon.work.calibrations import select_masters
     from daemon.work.redo_request import request_of
     from daemon.work.roles import product_of
+    from daemon.work.selecting import select_masters
 
     product = product_of(frame.identity)
     if not product:

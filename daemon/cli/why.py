@@ -86,9 +86,9 @@ def _rules() -> Mapping[str, Any]:
 def _would_change(bench: Bench, frame: FrameRecord, names: Mapping[str, str]) -> list[str]:
     """Return what would be chosen now where that differs from what was."""
     from daemon.publish.explanation import difference_lines
-    from daemon.work.calibrations import select_masters
     from daemon.work.redo import carried_over
     from daemon.work.roles import product_of
+    from daemon.work.selecting import select_masters
 
     product = bench.archive.current_product(frame.id)
     kind = product_of(frame.identity)

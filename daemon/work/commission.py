@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from daemon.memory.records import FrameRecord, ProductRecord
-from daemon.work.calibrations import wants_it_at_once
 from daemon.work.product_files import is_settled, is_whole
 from daemon.work.redo import Redo, asked_by, carried_over
 from daemon.work.roles import product_of
+from daemon.work.selecting import wants_it_at_once
 from daemon.work.upgrades import Upgrade, offer_upgrade, upgrade_of
 
 if TYPE_CHECKING:

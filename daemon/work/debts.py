@@ -10,9 +10,9 @@ from daemon.clock import twilights
 from daemon.memory.messages import Message, Topic
 from daemon.memory.records import PRIORITY_LOOK, JobKind, JobRequest
 from daemon.publish.debt_text import debt_post
-from daemon.work.calibrations import select_masters
 from daemon.work.plan import Step, is_of_tonight
 from daemon.work.roles import PROVIDED_FOR, product_of
+from daemon.work.selecting import select_masters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,13 +12,7 @@ from daemon.memory.records import FrameRecord, ProductState
 from daemon.work.announce import announce
 from daemon.work.bench import Bench, digest_of
 from daemon.work.blind_place import placed_blind
-from daemon.work.calibrations import (
-    provenance_of,
-    read_exposure,
-    read_image_calibrations,
-    select_masters,
-    wait_for_masters,
-)
+from daemon.work.calibrations import provenance_of, read_exposure, read_image_calibrations
 from daemon.work.commission import commission_of
 from daemon.work.differences import after_calibrated
 from daemon.work.flux_ties import after_calibration
@@ -26,9 +20,11 @@ from daemon.work.made_product import MadeProduct
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of
 from daemon.work.plan import Step, fetch_request
 from daemon.work.product_files import next_version, state_of, target_of
-from daemon.work.redo import Redo, carried_over, recovered, sign
+from daemon.work.redo import Redo, carried_over
+from daemon.work.redo_results import recovered, sign
 from daemon.work.references import digest_of_references, references_for
 from daemon.work.roles import IMAGED
+from daemon.work.selecting import select_masters, wait_for_masters
 from daemon.work.stack_groups import WAIT_S, after_image
 from daemon.work.star_flats import after_magnitudes
 from daemon.work.transients import Search, record_search, search_for_new

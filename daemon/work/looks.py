@@ -7,16 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from daemon.layout import write_fits_atomically
-from daemon.work.calibrations import (
-    provenance_of,
-    read_exposure,
-    read_image_calibrations,
-    select_masters,
-)
+from daemon.work.calibrations import provenance_of, read_exposure, read_image_calibrations
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, save_picture
 from daemon.work.product_files import target_of
 from daemon.work.references import references_for
 from daemon.work.roles import SHOWN
+from daemon.work.selecting import select_masters
 from reducers.errors import ReductionError
 from reducers.imaging.quick_look import quick_look
 from reducers.imaging.quick_products import quick_hdus

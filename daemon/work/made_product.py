@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from daemon.memory.records import FrameRecord, ProductRecord
 from daemon.work.bench import Bench, file_sha256
-from daemon.work.calibrations import choices_of
 from daemon.work.pictures import save_picture
 from daemon.work.product_files import flag_records, last_generation, target_of, write_files
+from daemon.work.selecting import choices_of
 from reducers.quality import flag_bits
 from reducers.recipes import RECIPE_VERSION
 

@@ -16,17 +16,13 @@ from daemon.memory.database import writing
 from daemon.publish.evidence import Evidence
 from daemon.publish.failure_page import Failure
 from daemon.work.bench import digest_of, file_sha256
-from daemon.work.calibrations import (
-    provenance_of,
-    read_exposure,
-    select_masters,
-    wait_for_masters,
-)
+from daemon.work.calibrations import provenance_of, read_exposure
 from daemon.work.master_recipes import applied, given_for, label_of, run_recipe, where_taken
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of, remove_picture, save_picture
 from daemon.work.plan import after_master, groups_of, members_of
 from daemon.work.refused_arcs import spectra_look_again
 from daemon.work.roles import KIND_OF, MEASURED, NEEDS, rule_of
+from daemon.work.selecting import select_masters, wait_for_masters
 from daemon.work.star_flats import with_magnitudes
 from reducers.errors import ReductionError, UnreadableFile
 from reducers.imaging.star_flat import StarFlatMaterial

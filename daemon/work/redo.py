@@ -1,26 +1,13 @@
-"""What a person asks for when a frame is reduced again, and how it shows in the products."""
+"""What a person asks for when a frame is reduced again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from astropy.io.fits import HDUList
-
-from reducers.products import add_card
-from reducers.reduced import SpectrumSettings
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daemon.memory.records import Job, ProductRecord
-    from daemon.sections import Spectrum
-    from reducers.imaging.reduced_image import ReducedImage
-    from reducers.reduced import ReducedSpectrum
-
-    Reduced = TypeVar("Reduced", ReducedSpectrum, ReducedImage)
-
-#: Quality of what a person has looked at and found usable.
-RECOVERED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,36 +75,6 @@ def redo_from(values: Mapping[str, Any]) -> Redo:
     known["exclude"] = tuple(known.get("exclude", ()))
     known["settings"] = {name: _tuples(value) for name, value in known.get("settings", {}).items()}
     return Redo(**known)
-
-
-def settings_of(configured: Spectrum, redo: Redo) -> SpectrumSettings:
-    """Return the settings in force for one reduction."""
-    return SpectrumSettings(**{**asdict(configured), **redo.settings})
-
-
-def recovered(reduced: Reduced, redo: Redo) -> Reduced:
-    """Return the reduction with the quality that a person gave it, if one did."""
-    if not redo.recover or reduced.quality <= RECOVERED:
-        return reduced
-    measurements = {**reduced.measurements, "quality_auto": float(reduced.quality)}
-    return replace(reduced, quality=RECOVERED, measurements=measurements)
-
-
-def sign(products: Mapping[str, HDUList | str], redo: Redo, quality_auto: int) -> None:
-    """Write into every FITS header who asked for the product, when and for what."""
-    if not redo.user:
-        return
-    cards = [
-        ("REDOUSER", redo.user, "who asked for this version"),
-        ("REDODATE", redo.at, "when"),
-        ("QUALAUTO", quality_auto, "quality by the limits alone"),
-    ]
-    for hdus in products.values():
-        if isinstance(hdus, HDUList):
-            header = hdus[0].header
-            for keyword, value, comment in cards:
-                add_card(header, keyword, value, comment)
-            header.add_history(f"redo: {redo.in_words}")
 
 
 def _tuples(value: Any) -> Any:

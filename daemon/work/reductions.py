@@ -11,14 +11,7 @@ from daemon.memory.database import writing
 from daemon.work.acquisitions import acquired
 from daemon.work.announce import announce
 from daemon.work.bench import Bench, digest_of
-from daemon.work.calibrations import (
-    partner_of,
-    provenance_of,
-    read_calibrations,
-    read_exposure,
-    select_masters,
-    wait_for_masters,
-)
+from daemon.work.calibrations import partner_of, provenance_of, read_calibrations, read_exposure
 from daemon.work.classification import classified
 from daemon.work.commission import commission_of
 from daemon.work.flux_ties import digest_of_magnitudes, target_magnitudes, wait_for_images
@@ -27,8 +20,10 @@ from daemon.work.made_product import MadeProduct
 from daemon.work.pictures import SAFE_MODE_ATTEMPT, notes_of
 from daemon.work.plan import Step
 from daemon.work.product_files import next_version, state_of, target_of
-from daemon.work.redo import Redo, carried_over, recovered, settings_of, sign
+from daemon.work.redo import Redo, carried_over
+from daemon.work.redo_results import recovered, settings_of, sign
 from daemon.work.roles import REDUCED
+from daemon.work.selecting import select_masters, wait_for_masters
 from daemon.work.upgrades import Trial, changes, hold, tell_change
 from reducers.recipes import RECIPE_VERSION, reduce_spectrum
 from reducers.reduced import TargetMagnitude

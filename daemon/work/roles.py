@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reducers.identity import FrameKind
-from reducers.instrument import SetRule
-from reducers.setups import shows_fringes
+from reducers.instrument import SetRule, shows_fringes
 
 if TYPE_CHECKING:
     from reducers.identity import Identity, Setup

@@ -17,8 +17,8 @@ from daemon.memory.records import FrameRecord, ProductRecord
 from daemon.outbox.routing import is_heard
 from daemon.publish.upgrade_text import change_text, effect_text, held_text, offer_text
 from daemon.work.bench import digest_of, file_sha256
-from daemon.work.calibrations import select_masters, wait_for_masters
 from daemon.work.redo import carried_over
+from daemon.work.selecting import select_masters, wait_for_masters
 from reducers.combined_products import StoredSpectrum, read_spectrum
 from reducers.errors import ReductionError, UnreadableFile
 from reducers.imaging.stack_products import StoredImage, read_image

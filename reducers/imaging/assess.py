@@ -12,7 +12,7 @@ from reducers.imaging.astrometry_cards import SkyStatus, sky_status
 from reducers.imaging.background import NO_SKY
 from reducers.imaging.focus import clear_stars, common_ellipticity, donut_fraction
 from reducers.imaging.sources import NO_STAR
-from reducers.setups import shows_fringes
+from reducers.instrument import shows_fringes
 from reducers.spectroscopy.circumstances import measure_circumstances
 
 if TYPE_CHECKING:

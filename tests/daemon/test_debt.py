@@ -14,8 +14,8 @@ from daemon.config import Hints
 from daemon.memory.messages import Topic
 from daemon.memory.records import JobKind
 from daemon.publish.debt_text import board_lines, debt_post, owed_lines
-from daemon.work.calibrations import select_masters
 from daemon.work.debts import debts_of_night, post_debt
+from daemon.work.selecting import select_masters
 from tests.daemon.hall import ALFOSC, ARC, BIASES, NOON, SCIENCE, Hall, simulated
 
 if TYPE_CHECKING:

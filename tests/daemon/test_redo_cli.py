@@ -12,7 +12,8 @@ from daemon.cli.pick import Picker, profile_along_slit
 from daemon.config import Spectrum
 from daemon.layout import version_of
 from daemon.memory.records import Decision, JobState
-from daemon.work.redo import redo_from, settings_of
+from daemon.work.redo import redo_from
+from daemon.work.redo_results import settings_of
 from tests.daemon.hall import ARC, BIASES, SCIENCE, Hall, simulated
 
 if TYPE_CHECKING:

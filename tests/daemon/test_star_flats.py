@@ -14,7 +14,7 @@ from daemon.memory.database import writing
 from daemon.memory.records import JobKind, ProductRecord, ProductState
 from daemon.publish.evidence import Evidence
 from daemon.publish.master_pages import master_page
-from daemon.work.calibrations import choices_of, select_masters
+from daemon.work.selecting import choices_of, select_masters
 from daemon.work.star_flats import after_magnitudes
 from reducers.identity import FrameKind
 from reducers.imaging.reduced_image import ImageCalibrations

@@ -15,8 +15,8 @@ from reducers.imaging.masters import build_dark, build_fringe, build_sky_flat
 from reducers.imaging.preparation import image_electrons
 from reducers.imaging.recipe import reduce_image
 from reducers.imaging.reduced_image import ImageCalibrations
+from reducers.instrument import shows_fringes
 from reducers.recipes import build_bias
-from reducers.setups import shows_fringes
 from tests.reducers.imaging.small_camera import ALFOSC, RESPONSE, SETUP, SHAPE, expose, stars
 
 LIT = (slice(0, 262), slice(None))
