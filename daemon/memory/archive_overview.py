@@ -11,13 +11,12 @@ from daemon.memory.archive_deliveries import DeliveryArchive
 from daemon.memory.archive_files import FileArchive, file_record
 from daemon.memory.archive_heartbeats import HeartbeatArchive
 from daemon.memory.job_record import job_record
+from daemon.memory.overview import Overview, ProductLine
 from daemon.memory.records import (
     FileRecord,
     FileState,
     JobKind,
     JobState,
-    Overview,
-    ProductLine,
     ProductState,
 )
 from daemon.memory.tables import FileRow, JobRow, ProductRow, RevisionRow

@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from daemon.memory.messages import Delivery, DeliveryState
 from reducers.identity import Identity
 
 
@@ -354,51 +353,3 @@ class Heartbeat:
     at: datetime
     state: str
     progress: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductLine:
-    """One current product as a line of a table."""
-
-    stem: str
-    night: str
-    target: str
-    state: ProductState
-    quality: int
-    flag_bits: int
-    created_at: datetime
-    latency_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """What `status` shows, from one state of the database.
-
-    Attributes
-    ----------
-    frames, products
-        Current frames by kind, current products by (state, quality), of `night`.
-    troubles
-        Files held or quarantined, newest first.
-    broken
-        Failed jobs, newest first.
-    latest
-        Current products, newest first.
-    undelivered
-        What the outbox gave up or cannot place, newest first.
-    """
-
-    night: str
-    files: Mapping[FileState, int]
-    frames_total: int
-    frames: Mapping[str, int]
-    products: Mapping[tuple[ProductState, int], int]
-    jobs: Mapping[tuple[JobKind, JobState], int]
-    masters: Mapping[tuple[str, str], int]
-    deliveries: Mapping[DeliveryState, int]
-    undelivered: tuple[Delivery, ...]
-    heartbeats: tuple[Heartbeat, ...]
-    troubles: tuple[FileRecord, ...]
-    broken: tuple[Job, ...]
-    latest: tuple[ProductLine, ...]
-    last_arrival: datetime | None
