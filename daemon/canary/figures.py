@@ -79,7 +79,7 @@ def true_wavelength(truth: Truth, detector_y: Array, detector_x: float) -> Array
 def _flux(path: Path, truth: Truth) -> float:
     with fits.open(path) as hdus:
         table: Any = hdus["SPECTRUM"].data
-        if "FLUX" not in table.names:
+        if "FLUX" not in table.names or table.columns["FLUX"].unit == "count":
             return float("nan")
         wavelength, flux = np.asarray(table["WAVE"]), np.asarray(table["FLUX"])
         good = (np.asarray(table["MASK"]) == 0) & np.isfinite(flux)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from daemon.canary.figures import Figures, figures_of
 from daemon.canary.known_set import canary_set, star_of
+from daemon.canary.light_tasks import LIGHT_TASKS
 from daemon.clock import SystemClock
 from daemon.config import Calibration, Catalogues, Config, Disc, Instruments, Outbox, Paths
 from daemon.delivery import Style, deliver
@@ -25,6 +26,7 @@ from daemon.memory.database import open_database
 from daemon.memory.records import FileState, JobState, ProductState
 from daemon.outbox.courier import Courier
 from daemon.outbox.sinks import open_sinks
+from daemon.selection import Only
 from daemon.work.batch import run_until_idle
 from daemon.work.jobs import JobQueue
 from daemon.work.supervisor import single_instance
@@ -104,7 +106,9 @@ def configuration_of(config: Config, home: Path) -> Config:
 def _flown(
     config: Config, home: Path, plan: tuple[PlannedExposure, ...], limit_s: float
 ) -> tuple[list[str], Figures]:
-    own = configuration_of(config, home)
+    star = star_of(plan)
+    # The standard becomes a response; a product of its own would show nothing more.
+    own = replace(configuration_of(config, home), only=Only(target=star.target))
     for old in ("raw", "out", "staging"):
         shutil.rmtree(home / old, ignore_errors=True)
     (home / "posts.jsonl").unlink(missing_ok=True)
@@ -114,14 +118,13 @@ def _flown(
     failures: list[OSError] = []
     writer = threading.Thread(target=_write, args=(frames, home, failures), daemon=True)
     writer.start()
-    outcome = run_until_idle(own, limit_s=limit_s, more_to_come=writer.is_alive)
+    outcome = run_until_idle(own, tasks=LIGHT_TASKS, limit_s=limit_s, more_to_come=writer.is_alive)
     if failures:
         raise failures[0]
     engine = open_database(own.database)
     try:
         archive = Archive(engine, SystemClock())
         problems = _unfinished(archive, len(frames), limit_s if not outcome.finished else None)
-        star = star_of(plan)
         product = _product(archive, star.stem)
         if product is None:
             return [*problems, f"{star.object_name} has no product"], NOWHERE
