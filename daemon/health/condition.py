@@ -110,7 +110,10 @@ def scatter_within(series: Series) -> float:
 def condition_of(series: Series, night: str) -> Condition:
     """Return how a series stands on a night."""
     values = [value for value in nightly(series) if value.night <= night]
-    course = follow(values, floor=series.rule.least, least_nights=series.rule.least_nights)
+    rule = series.rule
+    course = follow(
+        values, floor=rule.least, least_nights=rule.least_nights, clouds=rule.cloud_side
+    )
     return Condition(series=series, night=night, course=course)
 
 

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from daemon.health.bands import Floor
 
@@ -31,6 +31,8 @@ class Rule:
         'median', 'highest' or 'lowest' of the readings of a night.
     least_nights
         Fewer nights never show a change.
+    clouds
+        'below' or 'above' where clouds put a night on that side of its level; '' for neither.
     flexure_model
         What rotator and altitude explain is taken out first.
     alarm
@@ -55,9 +57,15 @@ class Rule:
     floor_relative: float = 0.0
     of_night: str = "median"
     least_nights: int = 2
+    clouds: Literal["", "below", "above"] = ""
     flexure_model: bool = False
     alarm: bool = True
     form: str = ".3g"
+
+    @property
+    def cloud_side(self) -> int:
+        """On which side of its level clouds put a night: -1, +1 or 0."""
+        return {"below": -1, "above": 1}.get(self.clouds, 0)
 
     @property
     def least(self) -> Floor:

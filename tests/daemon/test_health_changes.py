@@ -60,7 +60,16 @@ def test_most_steps_of_three_sigma_are_told_within_three_nights() -> None:
         values = noise(1000 + seed, 43)
         values[40:] += 3
         found += any(change.told >= name(40) for change in follow(nights(values)).changes)
-    assert found >= 65
+    assert found >= 70
+
+
+def test_most_steps_of_three_sigma_are_told_though_the_history_is_short() -> None:
+    found = 0
+    for seed in range(100):
+        values = noise(2000 + seed, 25)
+        values[15:] += 3
+        found += any(change.told >= name(15) for change in follow(nights(values)).changes)
+    assert found >= 75
 
 
 @pytest.mark.parametrize(("drift", "most"), [(0.0, 1.0), (0.01, 1.0), (0.03, 1.5)])
@@ -137,6 +146,34 @@ def test_a_band_of_few_nights_is_as_often_passed_as_one_of_many() -> None:
         bands = [(band_of(nights(row[:-1])), row[-1]) for row in rows]
         passed[count] = np.mean([abs(band.sigmas(last)) > 3 for band, last in bands if band])
     assert all(0.0005 < share < 0.006 for share in passed.values())
+
+
+def zero_points(seed: int, count: int, clouded: float) -> np.ndarray:
+    """Return nights of 0.02 mag, so many of them under clouds of 0.3 mag in the mean."""
+    random = np.random.default_rng(seed)
+    clouds = np.where(random.random(count) < clouded, random.exponential(0.3, count), 0.0)
+    return 0.02 * random.normal(size=count) - clouds
+
+
+CLOUDED = {"least_nights": 3, "clouds": -1, "floor": Floor(absolute=0.02)}
+
+
+@pytest.mark.parametrize("clouded", [0.1, 0.25, 0.4])
+def test_clouds_make_no_more_than_one_false_change_a_year(clouded: float) -> None:
+    runs = [zero_points(seed, 365, clouded) for seed in range(12)]
+    assert np.mean([len(follow(nights(run), **CLOUDED).changes) for run in runs]) <= 1.0
+
+
+def test_a_mirror_that_lost_light_is_told_from_clouds_within_ten_nights() -> None:
+    found, size = 0, []
+    for seed in range(40):
+        values = zero_points(seed, 50, clouded=0.25)
+        values[40:] -= 0.15
+        told = [each for each in follow(nights(values), **CLOUDED).changes if each.told >= name(40)]
+        found += bool(told)
+        size += [each.after - each.before for each in told[:1]]
+    assert found >= 30
+    assert np.median(size) == pytest.approx(-0.15, abs=0.02)
 
 
 def test_two_cloudy_nights_are_no_change_where_five_are_asked_for() -> None:

@@ -154,7 +154,7 @@ def test_the_lines_of_a_night_begin_with_what_has_changed() -> None:
     lines = trend_lines(tonight)
     assert lines[0].startswith("  read noise D-8-200 1x1")
     assert "ERROR" in lines[0]
-    assert "! read noise D-8-200 1x1 changed: 31.78 -> 38.47 ADU since" in lines[1]
+    assert "! read noise D-8-200 1x1 changed: 31.77 -> 38.47 ADU since" in lines[1]
     assert lines[2].startswith("  bias level")
     assert all(len(line) <= 90 for line in lines)
     # The night after, the same change is not told again.
