@@ -58,7 +58,7 @@ def start_frame(counts: Image, setup: Setup, detector: Detector) -> Frame:
     if full.any():
         mask[full] |= np.uint16(Mask.SATURATED)
         mask[spilled(full)] |= np.uint16(Mask.NEIGHBOUR)
-    mask[counts < 0] |= np.uint16(Mask.BAD)
+    mask[~(counts >= 0)] |= np.uint16(Mask.BAD)  # also what is no number, in edited files
     return Frame(
         data=counts,
         variance=np.zeros_like(counts),

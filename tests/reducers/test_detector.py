@@ -57,6 +57,13 @@ def test_a_frame_cannot_be_changed_in_place() -> None:
         frame(1.0).data[0, 0] = 2.0
 
 
+def test_counts_that_are_negative_or_no_number_are_bad_pixels() -> None:
+    raw = raw_window()
+    raw[3, 4], raw[5, 6] = -1.0, np.nan
+    started = start_frame(raw, WINDOW, load_instrument("alfosc").detector)
+    assert np.argwhere(started.mask & np.uint16(Mask.BAD)).tolist() == [[3, 4], [5, 6]]
+
+
 def test_planes_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         Frame(
