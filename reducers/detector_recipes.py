@@ -46,19 +46,13 @@ def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
     NotEnoughFrames, SetupMismatch, NoOverscan
     """
     detector = instrument.detector
-    raw = [start_frame(e.raw.data, e.identity.setup, detector) for e in exposures]
-    frames = [levelled(e, instrument) for e in exposures]
-    if all(has_overscan(frame, detector) for frame in raw):
-        levels = [float(np.median(find_level(frame, detector).adu)) for frame in raw]
-    else:
+    frames, levels = map(list, zip(*(_levelled(e, instrument) for e in exposures), strict=True))
+    if not np.isfinite(levels).all():
         levels = [float(np.median(frame.data)) for frame in frames]
         frames = _at_median_level(frames, levels)
     members = sound_members(frames, [e.stem for e in exposures], levels)
     noise = members.measurements["read_noise_adu"]
-    master = combine(
-        [f.after("read noise", variance=f.variance + np.float32(noise**2)) for f in members.frames],
-        at_least=3,
-    )
+    master = combine(members.frames, at_least=3, read_noise=noise)
     bad = hot_pixels(master, noise) | unstable_pixels(members.frames, noise)
     master, condemned = with_bad_pixels(master, bad, "hot or unstable")
     measurements = {
@@ -79,6 +73,15 @@ def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
         measurements=measurements,
         verdict=verdict,
     )
+
+
+def _levelled(exposure: Exposure, instrument: Instrument) -> tuple[Frame, float]:
+    """Return one bias above its overscan and the level of that; NaN where it has none."""
+    detector = instrument.detector
+    raw = start_frame(exposure.raw.data, exposure.identity.setup, detector)
+    known = has_overscan(raw, detector)
+    level = float(np.median(find_level(raw, detector).adu)) if known else math.nan
+    return levelled(exposure, instrument, started=raw), level
 
 
 def _at_median_level(frames: Sequence[Frame], levels: Sequence[float]) -> list[Frame]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,7 @@ def unstable_pixels(frames: Sequence[Frame], read_noise: float) -> NDArray[np.bo
     count = len(frames)
     if count < 5:
         return np.zeros(frames[0].shape, bool)
-    middle = np.mean([frame.data for frame in frames], axis=0, dtype=np.float32)
+    middle = functools.reduce(np.add, (frame.data for frame in frames)) / np.float32(count)
     squares, largest = np.zeros_like(middle), np.zeros_like(middle)
     for frame in frames:
         deviation = frame.data - middle

@@ -23,7 +23,13 @@ BLOCK_ROWS = 256
 PIXELS_FOR_NOISE = 100_000
 
 
-def combine(frames: Sequence[Frame], *, clip_sigma: float = 4.0, at_least: int = 1) -> Frame:
+def combine(
+    frames: Sequence[Frame],
+    *,
+    clip_sigma: float = 4.0,
+    at_least: int = 1,
+    read_noise: float = 0.0,
+) -> Frame:
     """Average frames pixel by pixel, leaving out values far from the median.
 
     Parameters
@@ -34,6 +40,8 @@ def combine(frames: Sequence[Frame], *, clip_sigma: float = 4.0, at_least: int =
         Distance from the median, in units of the median scatter over the image.
     at_least
         Fewest frames accepted.
+    read_noise
+        Noise of a pixel, in the frames' unit, that is not in their variance yet.
 
     Returns
     -------
@@ -57,6 +65,7 @@ def combine(frames: Sequence[Frame], *, clip_sigma: float = 4.0, at_least: int =
     mask = np.where(count == 0, np.uint16(Mask.BAD), np.uint16(0))
     typical = np.median(scatter[count > 1]) if (count > 1).any() else 0.0
     declared = sum((f.variance for f in frames[1:]), frames[0].variance) / np.float32(len(frames))
+    declared = declared + np.float32(read_noise**2)
     variance = np.where(declared > 0, declared, typical) / np.maximum(count, 1)
     return frames[0].after(
         f"combine: mean of {len(frames)} frames, clipped at {clip_sigma:g} sigma",
