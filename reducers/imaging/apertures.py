@@ -94,7 +94,7 @@ def measure_apertures(
     everything = np.arange(len(fit))
     tiles = clean_tiles(plane, psf, fit, everything, half)
     flux, error = np.empty((len(fit), len(radii))), np.empty((len(fit), len(radii)))
-    sky, photons = finite_sky(plane), np.where(plane.good, plane.source_variance, 0)
+    sky, photons = finite_sky(plane), plane.source_variance
     for index, radius in enumerate(radii):
         flux[:, index] = circles(tiles.light, tiles.x, tiles.y, radius, subpix=0)
         sky_noise = circles(sky, fit.x, fit.y, radius)
@@ -206,7 +206,7 @@ def _ellipse_error(
         return np.empty(0)
     ellipse = (fit.x, fit.y, semimajor, semimajor * axis_ratio, theta, 1.0)
     sky = sep.sum_ellipse(finite_sky(plane), *ellipse, subpix=5)[0]
-    photons = sep.sum_ellipse(np.where(plane.good, plane.source_variance, 0), *ellipse, subpix=5)[0]
+    photons = sep.sum_ellipse(plane.source_variance, *ellipse, subpix=5)[0]
     factor = np.interp(semimajor * np.sqrt(axis_ratio), empty.radii_px, empty.factor)
     area = np.pi * semimajor**2 * axis_ratio
     variance = factor**2 * sky + np.maximum(photons, 0) + (fit.sky_error * area) ** 2

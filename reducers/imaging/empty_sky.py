@@ -147,6 +147,8 @@ def _pulls_of_nothing(plane: Plane, psf: PointSpread, light: NDArray[np.float32]
 def finite_sky(plane: Plane) -> NDArray[np.float32]:
     """Return the sky's variance with its median where it is not known."""
     known = np.isfinite(plane.sky_variance)
+    if known.all():
+        return plane.sky_variance
     typical = np.median(plane.sky_variance[::9, ::9][known[::9, ::9]]) if known.any() else 1.0
     return np.where(known, plane.sky_variance, typical).astype(np.float32)
 

@@ -31,7 +31,7 @@ class LocalSky:
 
 def local_sky(
     plane: Plane,
-    residual: NDArray[np.float32],
+    model: NDArray[np.float32],
     x: Vector,
     y: Vector,
     fwhm_px: float,
@@ -45,8 +45,8 @@ def local_sky(
 
     Parameters
     ----------
-    residual : (ny, nx)
-        The image without its stars.
+    model : (ny, nx)
+        The light of the stars.
     occupied : (ny, nx) bool, optional
         Pixels that belong to a source and say nothing of the sky.
     """
@@ -56,7 +56,7 @@ def local_sky(
     usable = inside & plane.good[rows, columns]
     if occupied is not None:
         usable &= ~occupied[rows, columns]
-    values = np.where(usable, residual[rows, columns], np.inf)
+    values = np.where(usable, plane.light[rows, columns] - model[rows, columns], np.inf)
     count = usable.sum(axis=1)
     level = _median(values, count)
     noise = np.sqrt(_median(np.where(usable, plane.sky_variance[rows, columns], np.inf), count))

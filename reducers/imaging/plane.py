@@ -22,7 +22,8 @@ class Plane:
     sky_variance : (ny, nx) float32
         Variance of the sky alone.
     source_variance : (ny, nx) float32
-        The frame's variance less that of the sky: the photon noise of the sources.
+        The frame's variance less that of the sky: the photon noise of the sources; 0 where not
+        usable.
     good : (ny, nx) bool
         Pixels that may be used.
     mask : (ny, nx) uint16

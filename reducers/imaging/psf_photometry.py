@@ -145,8 +145,7 @@ def psf_photometry(
     for step in range(ROUNDS):
         last = step == ROUNDS - 1
         if occupied is not None and step in (1, ROUNDS - 1):
-            left = plane.light - state.model
-            below = local_sky(plane, left, state.x, state.y, psf.fwhm_px, occupied)
+            below = local_sky(plane, state.model, state.x, state.y, psf.fwhm_px, occupied)
         fit = _linearised(plane, psf, state, half, below.level)
         weak = state.flux < MOVING_SNR * fit.flux_noise
         solved = fit.solved(held | weak | last)
