@@ -46,8 +46,10 @@ def test_systemd_accepts_every_line_of_the_unit(tmp_path: Path) -> None:
 
 
 @needs_systemd
-def test_exposure_of_the_service_is_at_most_two() -> None:
-    verdict = _analyze("security", "--offline=yes", "--threshold=20", str(_UNIT))
+@pytest.mark.parametrize("name", ["alfoscd.service", "alfoscd-deadman.service"])
+def test_exposure_of_a_service_is_at_most_two(name: str) -> None:
+    unit = str(_UNIT.with_name(name))
+    verdict = _analyze("security", "--offline=yes", "--threshold=20", unit)
     assert verdict.returncode == 0, verdict.stdout[-300:]
 
 
