@@ -57,7 +57,6 @@ def build_bias(exposures: Sequence[Exposure], instrument: Instrument) -> Built:
     master, condemned = with_bad_pixels(master, bad, "hot or unstable")
     measurements = {
         "frames": float(len(members.frames)),
-        "overscan_adu": float(np.mean(levels)),
         "level_adu": float(np.median(master.data)),
         "scatter_adu": float(1.4826 * np.median(np.abs(master.data - np.median(master.data)))),
         **members.measurements,

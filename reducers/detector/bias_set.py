@@ -37,8 +37,8 @@ class BiasSet:
         The others, each with its reason.
     measurements : dict
         'read_noise_adu' per pixel; 'row_noise_adu', what the pixels of a row share;
-        'drift_adu', how far the overscan level wandered; 'first_offset_adu', how far the first
-        member's level stood from the others'; 'left_out'.
+        'overscan_adu', the mean level of the members; 'drift_adu', how far it wandered;
+        'first_offset_adu', how far the first one's stood from the others'; 'left_out'.
     """
 
     frames: tuple[Frame, ...]
@@ -69,7 +69,7 @@ def sound_members(
     some = slice(None, None, max(1, frames[0].data.size // PIXELS_FOR_NOISE))
     cube = np.stack([frame.data[some] for frame in frames])
     differences = cube - np.median(cube, axis=0)
-    kept, left_out, rows = [], [], []
+    kept, left_out, rows, sound = [], [], [], []
     noises = [_pixel_noise(difference) for difference in differences]
     usual = float(np.median(noises)) or 1.0  # 0 where the same frame was copied
     for index, (frame, name) in enumerate(zip(frames, names, strict=True)):
@@ -79,8 +79,10 @@ def sound_members(
             left_out.append(f"{name}: {reason}")
         else:
             kept.append(frame)
+            sound.append(overscan_adu[index])
             rows.append(_row_noise(difference))
-    levels = np.asarray(overscan_adu)
+    # Light spills into the overscan: the level of what was left out is not the detector's.
+    levels = np.asarray(sound or overscan_adu)
     first = float(levels[0] - np.median(levels[1:])) if levels.size > 1 else 0.0
     return BiasSet(
         frames=tuple(kept),
@@ -88,6 +90,7 @@ def sound_members(
         measurements={
             "read_noise_adu": read_noise_of(kept) if len(kept) > 1 else noise,
             "row_noise_adu": float(np.median(rows)) if rows else float("nan"),
+            "overscan_adu": float(np.mean(levels)),
             "drift_adu": float(np.ptp(levels)),
             "first_offset_adu": first,
             "left_out": float(len(left_out)),

@@ -59,6 +59,14 @@ def test_light_on_a_part_of_a_bias_is_seen() -> None:
     assert "light or a transient" in chosen.left_out[0]
 
 
+def test_the_level_of_the_night_is_that_of_the_biases_that_were_kept() -> None:
+    lit = bias(9, level=900.0)
+    levels = [11600.0, 11590.0, 11580.0, 11580.0, 11580.0, 11580.0, 15550.0]
+    chosen = judged([*(bias(n) for n in range(6)), lit], levels)
+    assert chosen.measurements["overscan_adu"] == pytest.approx(11585.0)
+    assert chosen.measurements["drift_adu"] == 20.0
+
+
 def test_interference_on_one_bias_is_seen() -> None:
     chosen = judged([*(bias(n) for n in range(6)), bias(6, noise=1.4 * NOISE)])
     assert "times as noisy as the others: interference" in chosen.left_out[0]
