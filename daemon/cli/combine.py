@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli.options import add_config, configuration
+from daemon.cli.asked import existing_database
+from daemon.cli.options import add_config, nights_of
 from daemon.cli.redo import refuse
 from daemon.publish.words import clean
 
@@ -26,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("target", metavar="TARGET", help="name of the target as status shows it")
     parser.add_argument(
-        "--nights", metavar="A,B", default="",
+        "--nights", metavar="A,B", type=nights_of, default=(),
         help="these nights, as 2026-11-20,2026-11-23 (default: every night)",
     )  # fmt: skip
     parser.add_argument("--grism", metavar="G", default="", help="which grism, as 4 or Grism_#4")
@@ -41,16 +42,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Combine, and say what came of it."""
-    config = configuration(args)
-    if not config.database.is_file():
-        return refuse(f"no database at {config.database}: give --config or --root of the daemon")
+    config = existing_database(args)
     from daemon.work.across_nights import NothingToCombine, Wanted, combine_nights
     from daemon.work.bench import open_bench
     from daemon.work.outcomes import TryLater
 
     wanted = Wanted(
         target=args.target,
-        nights=tuple(night for night in args.nights.replace(" ", "").split(",") if night),
+        nights=args.nights,
         grism=args.grism,
         slit=args.slit,
     )

@@ -37,6 +37,11 @@ def add_config(parser: argparse.ArgumentParser, *, root: bool = True) -> None:
         )
 
 
+def nights_of(text: str) -> tuple[str, ...]:
+    """Return 'A,B' as nights."""
+    return tuple(night for night in text.replace(" ", "").split(",") if night)
+
+
 def config_file(args: argparse.Namespace) -> Path | None:
     """Return the configuration file to read; None when there is none."""
     if args.config is not None:

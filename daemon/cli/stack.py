@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemon.cli.options import add_config, configuration
+from daemon.cli.asked import existing_database
+from daemon.cli.options import add_config, nights_of
 from daemon.cli.redo import refuse
 from daemon.publish.words import clean
 
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("target", metavar="TARGET", help="name of the target as status shows it")
     parser.add_argument("--filter", metavar="F", default="", help="which filter, as r or r_SDSS")
     parser.add_argument(
-        "--nights", metavar="A,B", default="",
+        "--nights", metavar="A,B", type=nights_of, default=(),
         help="these nights, as 2026-11-20,2026-11-23 (default: every night)",
     )  # fmt: skip
     parser.add_argument(
@@ -66,9 +67,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Stack, and say what came of it."""
-    config = configuration(args)
-    if not config.database.is_file():
-        return refuse(f"no database at {config.database}: give --config or --root of the daemon")
+    config = existing_database(args)
     from daemon.work.bench import open_bench
     from daemon.work.stacks import NothingToStack, WantedStack, stack_target
     from reducers.errors import BadStackList
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = WantedStack(
         target=args.target,
         filter=args.filter,
-        nights=tuple(night for night in args.nights.replace(" ", "").split(",") if night),
+        nights=args.nights,
         listed=listed,
         settings=StackSettings(method=args.method, weights=args.weights, clip_sigma=args.clip),
         grid=_grid(args),
