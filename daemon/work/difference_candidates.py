@@ -13,9 +13,8 @@ import numpy as np
 from daemon.layout import slug, write_atomically
 from daemon.publish.finder_chart import finder_chart, offset_stars, stamps_picture
 from daemon.publish.page import DRAWING_ERRORS
-from daemon.triggers.matching import localisations_for
 from daemon.work.alerts import Finding, announce
-from daemon.work.references import radius_deg
+from daemon.work.circles import circles_of
 from daemon.work.witnesses import witnesses_of
 from reducers.frame import Mask
 from reducers.quality import judge, load_limits
@@ -62,19 +61,9 @@ def vetted_changes(
     if not candidates:
         return ()
     image = read_search_image(product.paths["image"], product.paths["phot"])
-    circles = _circles(bench, frame)
+    circles = circles_of(bench, frame)
     told = heard(candidates, image, witnesses_of(bench, frame))
     return tuple(_judged(each, circles, template) for each in told)
-
-
-def _circles(bench: Bench, frame: FrameRecord) -> tuple[Localisation, ...]:
-    own = frame.identity
-    if own.ra_deg is None or own.dec_deg is None:
-        return ()
-    reach = radius_deg(own, bench.instrument(own.instrument))
-    when = own.observed_at or frame.arrived_at
-    place = (own.ra_deg, own.dec_deg)
-    return localisations_for(bench.archive, place, reach, when, bench.config.triggers)
 
 
 def _judged(candidate: Candidate, circles: Sequence[Localisation], template: str) -> Candidate:
@@ -177,7 +166,7 @@ def hand_over(
         return
     finding = Finding(
         candidates=new,
-        localisations=_circles(bench, frame),
+        localisations=circles_of(bench, frame),
         limit_mag=limit_mag,
         pictures=pictures,
     )

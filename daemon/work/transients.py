@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 from daemon.layout import write_atomically
 from daemon.publish.new_sources_page import new_sources_picture
 from daemon.publish.page import DRAWING_ERRORS
-from daemon.triggers.matching import localisations_for
 from daemon.work.alerts import Finding, announce, take_back_movers
+from daemon.work.circles import circles_of
 from daemon.work.pictures import save_picture
 from daemon.work.product_files import target_of
-from daemon.work.references import radius_deg
 from daemon.work.witnesses import witnesses_of
 from reducers.transients.candidate import Standing
 from reducers.transients.from_reduced import search_image_of
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from daemon.work.bench import Bench
     from reducers.imaging.reduced_image import ReducedImage
     from reducers.imaging.references import References
-    from reducers.transients.localisation import Localisation
 
 log = logging.getLogger(__name__)
 
@@ -109,17 +107,6 @@ def search_for_new(
         if save_picture(plot, partial(new_sources_picture, found, image, references)):
             paths |= {"new_sources_plot": plot, "new_sources_facts": plot.with_suffix(".json")}
     return Search(found=found, image=image, paths=paths)
-
-
-def circles_of(bench: Bench, frame: FrameRecord) -> tuple[Localisation, ...]:
-    """Return the circles of satellites' notices that an image may show."""
-    own = frame.identity
-    if own.ra_deg is None or own.dec_deg is None:
-        return ()
-    reach = radius_deg(own, bench.instrument(own.instrument))
-    when = own.observed_at or frame.arrived_at
-    place = (own.ra_deg, own.dec_deg)
-    return localisations_for(bench.archive, place, reach, when, bench.config.triggers)
 
 
 def record_search(
