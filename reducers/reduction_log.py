@@ -77,9 +77,7 @@ def reduction_log(
         *fact_lines(dict(versions or {})),
         "",
         "RAW FRAMES",
-        *fact_lines(
-            {item.file: f"sha256 {item.sha256}" for item in provenance if item.role == "RAW"}
-        ),
+        *raw_lines(provenance),
     ]
     return "\n".join(folded for line in lines for folded in fold(line)) + "\n"
 

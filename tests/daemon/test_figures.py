@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import itertools
 import json
 import time
 import weakref
@@ -31,6 +30,7 @@ from reducers.profiles import load_instrument
 from reducers.quality import Flag, load_limits
 from reducers.spectroscopy.nominal import nominal_solution, pixel_scale
 from reducers.spectrum import Spectrum
+from tests.daemon.page_text import colliding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,24 +159,6 @@ def all_flags() -> tuple[Flag, ...]:
         )
         for r in load_limits().rules
     )  # fmt: skip
-
-
-def colliding(page: Page) -> list[tuple[str, str]]:
-    """Return pairs of texts that lie on each other, and texts that leave the page."""
-    canvas = FigureCanvasAgg(page.figure)
-    canvas.draw()
-    texts = [*page.figure.texts, *(t for axes in page.figure.axes for t in axes.texts)]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text().strip()]
-    outside = [
-        (text, "outside the page")
-        for text, box in boxes
-        if box.x0 < 0 or box.y0 < 0 or box.x1 > WIDTH_PX or box.y1 > HEIGHT_PX
-    ]
-    return outside + [
-        (one, other)
-        for (one, a), (other, b) in itertools.combinations(boxes, 2)
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
 
 
 PANELS = {

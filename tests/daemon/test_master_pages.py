@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from daemon.publish.evidence import Evidence, row_scale
 from daemon.publish.failure_page import Failure
 from daemon.publish.master_pages import master_page, master_picture
-from daemon.publish.page import HEIGHT_PX, WIDTH_PX, Page
 from reducers.fits import RawExposure
 from reducers.frame import Frame
 from reducers.identity import FrameKind, Identity, Setup
@@ -25,6 +23,10 @@ from reducers.reduced import Built, Exposure, SpectrumCalibrations
 from reducers.spectroscopy.nominal import nominal_solution
 from reducers.spectroscopy.reference import reference_magnitude, reference_wavelengths
 from reducers.spectroscopy.response import Response
+from tests.daemon.page_text import colliding
+
+if TYPE_CHECKING:
+    from daemon.publish.page import Page
 
 ALFOSC = load_instrument("alfosc")
 GRISM = ALFOSC.grisms["Grism_#4"]
@@ -128,23 +130,6 @@ CASES = {"bias": bias, "flat": flat, "arc": arc, "standard": standard}
 def failed(page: Page) -> list[str]:
     return [f"{name}: {panel['failed']}" for name, panel in page.facts["panels"].items()
             if "failed" in panel]  # fmt: skip
-
-
-def colliding(page: Page) -> list[tuple[str, str]]:
-    """Return pairs of texts that lie on each other, and texts that leave the page."""
-    FigureCanvasAgg(page.figure).draw()
-    texts = [*page.figure.texts, *(t for axes in page.figure.axes for t in axes.texts)]
-    boxes = [(t.get_text(), t.get_window_extent()) for t in texts if t.get_text().strip()]
-    outside = [
-        (text, "outside the page")
-        for text, box in boxes
-        if box.x0 < 0 or box.y0 < 0 or box.x1 > WIDTH_PX or box.y1 > HEIGHT_PX
-    ]
-    return outside + [
-        (one, other)
-        for (one, a), (other, b) in itertools.combinations(boxes, 2)
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
-    ]
 
 
 @pytest.mark.parametrize("kind", CASES)
