@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 TIMES_SIDE, SIGMA = 1.5, 5.0
 #: Rows below that in which a bled column goes on.
 GAP_PX = 3
+#: Rows that are looked at first: most groups end within them.
+FIRST_ROWS = 32
+#: Groups that are followed at most, the largest first: more are hot pixels, which do not bleed.
+MOST_GROUPS = 2000
 
 
 def mask_bleeding(frame: Frame) -> Frame:
@@ -38,8 +42,10 @@ def mask_bleeding(frame: Frame) -> Frame:
     groups, _ = label(saturated, np.ones((3, 3), bool))
     bled = saturated.copy()
     sky = float(np.median(frame.data[::7, ::7]))
-    for number, box in enumerate(find_objects(groups), start=1):
-        _grow(bled, frame, groups[box] == number, box, sky)
+    boxes, sizes = find_objects(groups), np.bincount(groups.ravel())[1:]
+    for index in np.argsort(-sizes, kind="stable")[:MOST_GROUPS]:
+        box = boxes[index]
+        _grow(bled, frame, groups[box] == index + 1, box, sky)
     mask = frame.mask.copy()
     mask[bled] |= np.uint16(Mask.SATURATED)
     mask[grown(bled, rows=1, columns=1) & ~bled] |= np.uint16(Mask.NEIGHBOUR)
@@ -68,8 +74,19 @@ def _grow(
         upward = np.arange(top, frame.shape[0])
         downward = np.arange(bottom, -1, -1)
         for rows in (upward, downward):
-            brighter = _brighter_than_the_side(frame, rows, x, (row, column), sky)
-            bled[rows[: _run(brighter)], x] = True
+            bled[rows[: _bled_rows(frame, rows, x, (row, column), sky)], x] = True
+
+
+def _bled_rows(
+    frame: Frame, rows: NDArray[np.intp], x: int, centre: tuple[int, int], sky: float
+) -> int:
+    """Return how many rows of a column are bled, from the first one on."""
+    looked_at = FIRST_ROWS
+    while True:
+        run = _run(_brighter_than_the_side(frame, rows[:looked_at], x, centre, sky))
+        if run + GAP_PX < looked_at or looked_at >= rows.size:
+            return run
+        looked_at *= 4
 
 
 def _brighter_than_the_side(

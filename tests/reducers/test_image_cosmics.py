@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter
 
 from reducers.frame import Frame, Mask
-from reducers.imaging.bleeding import mask_bleeding
+from reducers.imaging.bleeding import MOST_GROUPS, mask_bleeding
 from reducers.imaging.cosmic_rays import find_cosmic_rays
 from tests.reducers.star_images import FULL_E, READ_NOISE_E, exposed, field, random_stars
 
@@ -154,6 +156,16 @@ def test_a_saturated_star_that_did_not_bleed_does_not_grow() -> None:
     after = (mask_bleeding(frame).mask & Mask.SATURATED) != 0
     assert before.sum() > 20
     assert after.sum() <= before.sum() + 4
+
+
+def test_a_bled_star_is_followed_among_thousands_of_saturated_pixels() -> None:
+    frame = bled_star(40)
+    hot = np.random.default_rng(10).random(SHAPE) < 0.03
+    hot[60:250, 150:250] = False
+    masked = mask_bleeding(replace(frame, mask=frame.mask | np.where(hot, Mask.SATURATED, 0))).mask
+    assert np.count_nonzero(hot) > 2 * MOST_GROUPS
+    assert ((masked[110:201, 200] & Mask.SATURATED) != 0).all()
+    assert not (masked[203:250, 200] & Mask.SATURATED).any()
 
 
 def test_a_detector_full_of_hot_pixels_is_masked_where_it_is_steep() -> None:
