@@ -150,6 +150,22 @@ def test_what_a_cosmic_ray_leaves_is_no_new_light():
         assert not [each for each in near if each.is_clean]
 
 
+def test_what_is_missing_on_the_template_is_no_new_light():
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    data = TEMPLATE.frame.data.astype(float)
+    empty = empty_places(3, seed=33, away_px=25)
+    for column, row in empty:
+        at = TEMPLATE.sky_map.pixels(*HOME.sky(column, row))
+        data -= 330 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 1.95**2))
+    dark = replace(TEMPLATE, frame=replace(TEMPLATE.frame, data=data.astype(np.float32)))
+    found = find_changes(made(expose(hosts=HOSTS, fwhm=4.2, seed=24), dark))
+    for column, row in empty:
+        (one,) = [e for e in found if np.hypot(e.x_px - column, e.y_px - row) < 2]
+        assert one.snr > 7
+        assert "DIFFERENCE_DARK_TEMPLATE" in {flag.name for flag in one.vetoes}
+        assert not one.is_clean
+
+
 def test_faint_new_stars_have_the_shape_of_one():
     new = [(x, y, 18.0) for x, y in PLACES]
     found = find_changes(made(expose(new=new, fwhm=3.6, seed=22)))

@@ -192,6 +192,8 @@ def _measured(
         "difference_chi2": chi2,
         "difference_negative": float(minus / plus) if plus > 0 else 0.0,
         "difference_of_source": flux / own if own > 0 else float("inf"),
+        # New light is on the image itself; what is not is missing on the template.
+        "difference_missing": snr * (1 - own / flux) if flux > 0 else float("nan"),
         "difference_faint_misfit": misfit if snr < FAINT_SNR else float("nan"),
         "full_distance_px": _nearest(radius, (mask & np.uint16(Mask.SATURATED)) != 0),
         "edge_distance_px": _edge_distance(difference, radius, mask, x, y),
