@@ -181,7 +181,10 @@ def _state_of_frame(reader: Reader, row: sqlite3.Row) -> str:
     if said:
         return str(said)
     calibration = row["kind"] in ("BIAS", "ARC", "SPEC_FLAT", "IMG_FLAT", "DARK")
-    return "waiting for its set" if calibration else "recorded"
+    if calibration:
+        return "waiting for its set"
+    why = _object(row["identity"]).get("reasons") or [""]
+    return f"recorded: {why[0]}" if why[0] else "recorded"
 
 
 def masters(reader: Reader, night: str) -> tuple[MasterLine, ...]:

@@ -185,11 +185,10 @@ def print_products(config: Config) -> int:
     now = datetime.now(UTC)
     shown = paint()
     latest = read_status(config.database, now=now, recent=_ALL)
-    products = [
-        line
-        for night in latest.nights
-        for line in read_status(config.database, now=now, night=night, recent=_ALL).products[::-1]
+    nights = [
+        read_status(config.database, now=now, night=night, recent=_ALL) for night in latest.nights
     ]
+    products = [line for night in nights for line in night.products[::-1]]
     rows = [_row(line) for line in spectra_of(products)]
     head = ("frame", "object", "S/N", "rms A", "5577 A", "Q", "sec", "spectrum")
     print(shown("SPECTRA", "bold"))
@@ -202,6 +201,9 @@ def print_products(config: Config) -> int:
     for line in products:
         for name, said in line.flags:
             print(f"  {line.stem}  {name}: {clean(said)}")
+    for frame in (line for night in nights for line in night.last_frames[::-1]):
+        if frame.state.startswith("recorded"):
+            print(f"  {frame.stem}  {frame.kind}, {clean(frame.state)}")
     refused = [line for line in latest.troubles]
     for trouble in refused:
         print(f"  {trouble.state}: {clean(trouble.path)}: {clean(trouble.reason)}")

@@ -127,8 +127,9 @@ def record_frames(database: Path, *frames: tuple[str, str, FrameKind]) -> None:
     setup = Setup(x_binning=1, y_binning=1, window=(1, 500, 1, 2102), readout="D-8-200")
     for stem, night, kind in frames:
         identity = Identity(
-            instrument="ALFOSC", kind=kind, setup=setup, observed_at=NOW, exposure_s=60.0
-        )
+            instrument="ALFOSC", kind=kind, setup=setup, observed_at=NOW, exposure_s=60.0,
+            reasons=("the header says so",),
+        )  # fmt: skip
         archive.record_frame(
             stem=stem, night=night, sha256=stem, path=Path("/raw") / stem, size=1,
             identity=identity, arrived_at=NOW, set_keys=(),
@@ -159,6 +160,12 @@ def test_in_the_afternoon_the_night_with_science_is_shown_and_the_new_one_named(
 def test_without_any_science_the_newest_night_is_shown(database: Path) -> None:
     record_frames(database, ("ALDc200001", "2026-11-20", FrameKind.BIAS))
     assert read_status(database, now=NOW).night == "2026-11-20"
+
+
+def test_what_is_not_reduced_says_why(database: Path) -> None:
+    record_frames(database, ("ALDc200614", "2026-11-20", FrameKind.POLARIMETRY))
+    (frame,) = read_status(database, now=NOW, night="2026-11-20").last_frames
+    assert frame.state == "recorded: the header says so"
 
 
 def test_an_unknown_night_is_answered_with_the_known_ones(database: Path) -> None:
