@@ -57,11 +57,11 @@ def combine(
         raise NotEnoughFrames(f"{len(frames)} frames, {at_least} needed")
     for frame in frames[1:]:
         require_same_pixels(frames[0], frame, "a member of the set")
-    blocks = [
-        _combine_rows([(f.data[rows], f.mask[rows]) for f in frames], clip_sigma)
-        for rows in _row_blocks(frames[0].shape[0])
-    ]
-    data, scatter, count = (np.concatenate([b[i] for b in blocks]) for i in range(3))
+    shape = frames[0].shape
+    data, scatter, count = (np.empty(shape, kind) for kind in (np.float32, np.float32, np.int32))
+    for rows in _row_blocks(shape[0]):
+        members = [(frame.data[rows], frame.mask[rows]) for frame in frames]
+        data[rows], scatter[rows], count[rows] = _combine_rows(members, clip_sigma)
     mask = np.where(count == 0, np.uint16(Mask.BAD), np.uint16(0))
     typical = np.median(scatter[count > 1]) if (count > 1).any() else 0.0
     declared = sum((f.variance for f in frames[1:]), frames[0].variance) / np.float32(len(frames))
