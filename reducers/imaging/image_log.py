@@ -103,7 +103,7 @@ def _place(reduced: ReducedImage) -> str:
         return found.why if found.method == "blind" else f"as the header has it: {found.why}"
     return (
         f"from {found.matched} stars ({found.method}), scatter {found.ra_rms_mas:.0f} x "
-        f"{found.dec_rms_mas:.0f} mas"
+        f"{found.dec_rms_mas:.0f} mas, the map good to {found.systematic_mas:.0f} mas"
     )
 
 
