@@ -198,10 +198,15 @@ def _missing(
 def _missing_of_the_sky(
     facts: Mapping[str, Fact], kind: FrameKind, instrument: Instrument
 ) -> tuple[str, ...]:
-    """Return what exposures of the sky need beside; other values stand in for it."""
+    """Return what exposures of the sky need beside, or have no sense in; others stand in for it."""
     if kind not in _OF_THE_SKY:
         return ()
-    unknown = {"shutter": "shutter" not in facts, "airmass": _told_airmass(facts) is None}
+    unknown = {
+        "shutter": "shutter" not in facts,
+        "airmass": _told_airmass(facts) is None,
+        "ra": "ra" in facts and _right_ascension(facts) is None,
+        "dec": "dec" in facts and _declination(facts) is None,
+    }
     known = instrument.header
     return tuple(_shown(known[name]) for name, lacks in unknown.items() if lacks and name in known)
 
@@ -235,8 +240,16 @@ def _shown(where: Any) -> str:
     return str(where[0]) if isinstance(where, list) else " ".join(map(str, where.values()))
 
 
+def _right_ascension(facts: Mapping[str, Fact]) -> float | None:
+    return _within(_number(facts, "ra"), 0.0, 360.0)
+
+
+def _declination(facts: Mapping[str, Fact]) -> float | None:
+    return _within(_number(facts, "dec"), -90.0, 90.0)
+
+
 def _position(facts: Mapping[str, Fact]) -> tuple[float, float] | None:
-    ra, dec = _within(_number(facts, "ra"), 0.0, 360.0), _within(_number(facts, "dec"), -90.0, 90.0)
+    ra, dec = _right_ascension(facts), _declination(facts)
     if ra is None or dec is None:
         return None
     equinox = _within(_number(facts, "equinox"), 1900.0, 2100.0) or 2000.0

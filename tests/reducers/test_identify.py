@@ -101,6 +101,16 @@ def test_what_a_spectrum_lacks_is_named_while_another_value_stands_in(
     assert identify(alfosc_header("arc", AIRMASS=None), ALFOSC).missing == ()
 
 
+@pytest.mark.parametrize(("key", "value"), [("RA", 400.0), ("RA", "N/A"), ("DEC", -95.0)])
+def test_a_position_that_cannot_be_is_named_as_missing(
+    alfosc_header: Build, key: str, value: Any
+) -> None:
+    cards: dict[str, Any] = {key: value}
+    identity = identify(alfosc_header("science", **cards), ALFOSC)
+    assert identity.missing == (key,)
+    assert identity.ra_deg is None
+
+
 def test_an_airmass_that_is_not_written_is_that_of_the_altitude_or_of_the_place(
     alfosc_header: Build,
 ) -> None:
