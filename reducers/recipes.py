@@ -51,7 +51,7 @@ from reducers.spectroscopy.standard_place import place_by_star
 from reducers.spectroscopy.telluric import with_telluric
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from reducers.frame import Frame
     from reducers.identity import Identity
@@ -253,9 +253,7 @@ def reduce_spectrum(
         "human_choice": float(partner is not None or not HUMAN_SETTINGS.isdisjoint(by_hand)),
         "unverified_facts": float(grism.status not in (*SEEN, IN_PIXELS)),
     }
-    by_lines = measurements["found_by_lines"] > 0
-    # A median signal says nothing of an object that only shows lines.
-    measurements["snr_unless_lines"] = math.nan if by_lines else measurements["snr_resolution"]
+    measurements["snr_unless_lines"] = _snr_unless_lines(measurements)
     flags, quality = judge(
         measurements,
         load_limits(),
@@ -274,3 +272,9 @@ def reduce_spectrum(
         solution=slit.solution,
         response=given.response,
     )
+
+
+def _snr_unless_lines(measurements: Mapping[str, float]) -> float:
+    """Return the signal-to-noise; a median says nothing of an object that only shows lines."""
+    by_lines = measurements["found_by_lines"] > 0
+    return math.nan if by_lines else measurements["snr_resolution"]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reducers.frame import Geometry
     from reducers.instrument import Grism
     from reducers.reduced import SpectrumSettings
+    from reducers.spectroscopy.objects import Extracted
     from reducers.spectroscopy.sources import Source
 
 
@@ -116,12 +117,7 @@ def measure_slit(
     traces = trace_objects(scene, sources, seeing_px, expected)
     seen = extract_objects(scene, traces, aperture_px=how.aperture_px, star=expected.star)
     traces = seen.traces
-    extractions = tuple(
-        with_sky_error(found, trace, profile, fit, how.aperture_px)
-        for found, trace, profile in zip(seen.extractions, traces, seen.profiles, strict=True)
-    )
-    if how.mask_angstrom and not solution.grism.in_pixels:
-        extractions = _left_out(traces, extractions, solution, frame.geometry, how.mask_angstrom)
+    extractions = _with_sky_errors(seen, fit, solution, frame.geometry, how)
     own = [t for t in traces if not t.forced][: -1 if seen.host_fraction > 0 else None]
     measurements = {
         **_sky_measurements(scene, fit, coordinate),
@@ -237,6 +233,23 @@ def _sky(
             free |= (columns >= low) & (columns <= high)
     use = scene.good & free[None, :]
     return fit_sky(data, use, spline_for(coordinate, free), scene.floor, before=before)
+
+
+def _with_sky_errors(
+    seen: Extracted,
+    fit: SkyFit,
+    solution: WavelengthSolution,
+    geometry: Geometry,
+    how: SpectrumSettings,
+) -> tuple[Extraction, ...]:
+    """Return the extractions with the error of the sky, without what a person leaves out."""
+    extractions = tuple(
+        with_sky_error(found, trace, profile, fit, how.aperture_px)
+        for found, trace, profile in zip(seen.extractions, seen.traces, seen.profiles, strict=True)
+    )
+    if how.mask_angstrom and not solution.grism.in_pixels:
+        return _left_out(seen.traces, extractions, solution, geometry, how.mask_angstrom)
+    return extractions
 
 
 def _left_out(
