@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.cli.asked import existing_database
 from daemon.cli.main import complain
 from daemon.cli.options import add_config
-from daemon.publish.words import clean, last_line
+from daemon.publish.words import argument, clean, last_line
 from daemon.status_lines import TroubleLine
 from daemon.status_words import advice_on
 
@@ -100,7 +100,7 @@ def _list(archive: Archive, found: GivenUp) -> list[str]:
         lines += [
             f"{job.kind:<12} {clean(about, 120)}",
             f"  {clean(last_line(job.error), 200)}",
-            f"  do: look at `alfoscd why {clean(about, 60)}`; alfoscd quarantine retry "
-            f"{clean(about, 60)}",
+            f"  do: look at `alfoscd why {argument(about)}`; alfoscd quarantine retry "
+            f"{argument(about)}",
         ]
     return lines or ["nothing was given up"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.cli.asked import Unusable, existing_database, one_frame
 from daemon.cli.main import complain
 from daemon.cli.options import add_config
+from daemon.publish.words import argument
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         lines += ["", *product_lines(product)]
     current = archive.current_product(frame.id)
     if current is None:
-        lines += ["", f"no product counts now: `alfoscd why {frame.stem}` says why"]
+        lines += ["", f"no product counts now: `alfoscd why {argument(frame.stem)}` says why"]
     else:
         lines += ["", *file_lines(current), "", *measurement_lines(current.measurements)]
     print("\n".join(lines))

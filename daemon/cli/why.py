@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.cli.asked import Unusable, existing_database, one_frame
 from daemon.cli.main import complain
 from daemon.cli.options import add_config
-from daemon.publish.words import clean, last_line
+from daemon.publish.words import argument, clean, last_line
 
 if TYPE_CHECKING:
     import argparse
@@ -130,7 +130,11 @@ def _why_no_product(bench: Bench, frame: FrameRecord) -> list[str]:
         for job in bench.queue.jobs(state, 10_000):
             if job.key == key:
                 said = clean(last_line(job.error), 200) if job.error else "nothing went wrong yet"
-                todo = f"; alfoscd quarantine retry {frame.stem}" if state == "failed" else ""
+                todo = (
+                    f"; alfoscd quarantine retry {argument(frame.stem)}"
+                    if state == "failed"
+                    else ""
+                )
                 return [f"NO PRODUCT: its reduction is {state} ({said}){todo}"]
     return ["NO PRODUCT: its reduction gave none; the log of the daemon says why"]
 

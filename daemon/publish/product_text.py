@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.layout import version_of
-from daemon.publish.words import clean, number
+from daemon.publish.words import argument, clean, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,14 +37,14 @@ def product_text(
     if product.verdict is not None and not product.is_accepted:
         lines.append(
             f"rejected by {clean(product.verdict.user, 40)} as the version before; if it is good "
-            f"now: alfoscd redo {clean(product.stem, 40)} --accept"
+            f"now: alfoscd redo {argument(product.stem)} --accept"
         )
     for flag in product.flags[:_MOST_FLAGS]:
         lines.append(f"• {flag.name}: {clean(flag.sentence, 200)}")
     if len(product.flags) > _MOST_FLAGS:
         lines.append(f"• and {len(product.flags) - _MOST_FLAGS} more flags: see the log beside it")
     if product.quality >= 3:
-        lines.append(f"to mend it: alfoscd redo {clean(product.stem, 40)} --help")
+        lines.append(f"to mend it: alfoscd redo {argument(product.stem)} --help")
     return "\n".join(lines)
 
 

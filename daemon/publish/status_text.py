@@ -9,6 +9,7 @@ from daemon.publish.image_lines import image_row, images_of, new_source_line, sp
 from daemon.publish.words import (
     VERDICT_COLOURS,
     Paint,
+    argument,
     clean,
     clock,
     counted,
@@ -168,7 +169,7 @@ def _jobs(status: Status, width: int) -> list[str]:
         lines.append(f"  failed after {job.attempts}: {job.kind} {clean(job.about, 60)}")
         lines.append(f"    why: {clean(last_line(job.error), width - 10)}")
         if job.kind == "reduce_frame":
-            lines.append(f"    do:  alfoscd redo {clean(job.about, 60)}")
+            lines.append(f"    do:  alfoscd redo {argument(job.about)}")
     return lines or ["  nothing running, nothing failed"]
 
 

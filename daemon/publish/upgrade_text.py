@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from daemon.layout import version_of
-from daemon.publish.words import clean
+from daemon.publish.words import argument, clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,7 +119,7 @@ def offer_text(product: ProductRecord, other: Others, effect: str) -> str:
 def redo_command(stem: str, redo: Mapping[str, Any]) -> str:
     """Return the command that makes a frame's product again as a person once asked for it."""
     settings: Mapping[str, object] = redo.get("settings", {})
-    words = [f"alfoscd redo {clean(stem, 40)}"]
+    words = [f"alfoscd redo {argument(stem)}"]
     for name, value in settings.items():
         if name in _OPTIONS:
             words.append(f"{_OPTIONS[name]} {_typed(value)}")

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from daemon.layout import version_of
-from daemon.publish.words import clean, clock, number, table
+from daemon.publish.words import argument, clean, clock, number, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,5 +90,5 @@ def verify_page(cards: Sequence[tuple[FrameRecord, ProductRecord]], night: str) 
 
 
 def _commands(frame: FrameRecord) -> str:
-    name = f"alfoscd redo {frame.stem} --night {frame.night}"
+    name = f"alfoscd redo {argument(frame.stem)} --night {frame.night}"
     return f"{name} --accept\n{name} --reject\n{name} --center PX"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def clean(text: object, limit: int = 200) -> str:
     """Return text on one line without anything a terminal would obey, cut to the limit."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
     return line if len(line) <= limit else line[: max(limit - 1, 0)] + "…"
+
+
+def argument(text: object, limit: int = 80) -> str:
+    """Return text as one word of a command that people copy into a shell; '' stays visible."""
+    return shlex.quote(clean(text, limit))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], width: int = 100) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from daemon.health.bands import BAD_SIGMA
-from daemon.publish.words import clean, last_line
+from daemon.publish.words import argument, clean, last_line
 from daemon.report.night_report import WORST_GOOD
 from daemon.status_words import advice_on
 
@@ -187,9 +187,9 @@ def _of_frames(report: NightReport) -> Iterator[Action]:
             continue
         who = _who([(each.stem, each.target) for each in frames])
         stems = [each.stem for each in frames]
-        again = f"quarantine retry {' '.join(stems[:_NAMED])}"
+        again = f"quarantine retry {' '.join(map(argument, stems[:_NAMED]))}"
         if outcome != "failed":
-            again = f"why {stems[0]}"
+            again = f"why {argument(stems[0])}"
         yield Action(what=f"{who}: {reason}", command=f"alfoscd {again}")
     groups: dict[str, list[ProductSummary]] = {}
     poor = [line for line in (*report.spectra, *report.images) if line.quality > WORST_GOOD]
@@ -199,7 +199,7 @@ def _of_frames(report: NightReport) -> Iterator[Action]:
         who = _who([(line.stem, line.target) for line in lines])
         said = clean(lines[0].flags[0][1]) if lines[0].flags else "no reason recorded"
         todo = report.advice.get(name) or "Judge it by eye."
-        each = f"alfoscd redo {lines[0].stem}" + (", and so on" if len(lines) > 1 else "")
+        each = f"alfoscd redo {argument(lines[0].stem)}" + (", and so on" if len(lines) > 1 else "")
         yield Action(what=f"{who}: {said}", command=f"{todo} ({each}){_plot_of(lines[0])}")
 
 
@@ -234,7 +234,7 @@ def _of_rest(report: NightReport) -> Iterator[Action]:
     for job in _jobs(report):
         yield Action(
             what=f"{job.kind} {clean(job.about, 60)}: {clean(last_line(job.error), 160)}",
-            command=f"alfoscd quarantine retry {clean(job.name, 80)}",
+            command=f"alfoscd quarantine retry {argument(job.name)}",
         )
     for trend in report.trends:
         for said in trend.alarms:

@@ -15,6 +15,7 @@ import numpy as np
 
 from daemon.layout import slug
 from daemon.memory.records import Decision, FrameRecord
+from daemon.publish.words import argument
 from daemon.work.bench import file_sha256
 from daemon.work.product_files import target_of, write_files
 from daemon.work.references import references_for
@@ -117,7 +118,8 @@ def stack_target(bench: Bench, wanted: WantedStack, into: Path | None = None) ->
         Provenance(file=one.path.name, sha256=one.sha256, role="IMAGE", reason="stacked")
         for one in used
     ]
-    again = f"{wanted.target} --filter {used[0].frame.identity.setup.filter}"
+    optics = used[0].frame.identity.setup.filter
+    again = f"{argument(wanted.target)} --filter {argument(optics)}"
     headers = [one.image.header for one in used]
     stars = _stars(bench, stacked, used)
     files = stack_products(stacked, choices, headers, provenance, again=again, stars=stars)

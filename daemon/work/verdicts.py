@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from daemon.layout import version_of
 from daemon.memory.database import writing
 from daemon.memory.records import Decision, Verdict
+from daemon.publish.words import argument
 from daemon.work.asked import Unusable
 from daemon.work.groups import after_product
 from daemon.work.jobs import JobQueue
@@ -94,7 +95,7 @@ def _go_back(
         archive.make_current(earlier, session)
         return f"version {_version(earlier)} counts again"
     hint = "--skip-cr" if wanted.recipe == "image" else "--center PX"
-    return f"try `alfoscd redo {frame.stem} {hint}`, or leave it rejected"
+    return f"try `alfoscd redo {argument(frame.stem)} {hint}`, or leave it rejected"
 
 
 def _last_good(history: list[ProductRecord], rejected: ProductRecord) -> ProductRecord | None:

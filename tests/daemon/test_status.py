@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -325,6 +326,15 @@ def test_silence_is_worse_than_failure_is_worse_than_nothing() -> None:
 
 def test_flags_are_said_in_words() -> None:
     assert "No object was found on the slit" in render(status(products=(product(3),)))
+
+
+def test_the_name_of_a_file_never_becomes_a_command_of_its_own() -> None:
+    name = "ALDc200205; rm -rf $HOME"
+    job = JobLine(
+        kind="reduce_frame", about=name, state="failed", attempts=3, error="a", at=NOW
+    )  # fmt: skip
+    (told,) = [line for line in render(status(failed=(job,))).splitlines() if " redo " in line]
+    assert shlex.split(told)[-3:] == ["alfoscd", "redo", name]
 
 
 def test_a_failed_reduction_comes_with_the_command_that_repeats_it() -> None:
