@@ -79,7 +79,7 @@ HUMAN_SETTINGS = frozenset(
     {"centroid_px", "region_px", "background_px", "mask_angstrom", "aperture_px", "method"}
 )
 #: Enters every product key: raise it whenever numbers change.
-RECIPE_VERSION = "4"
+RECIPE_VERSION = "5"
 
 
 def build_arc(
