@@ -106,10 +106,7 @@ def _candidates(
     plane: Plane, psf: PointSpread, fit: PsfPhotometry, threshold: float
 ) -> tuple[Vector, Vector, Vector]:
     """Return places and fluxes of what stands out of the image without its sources."""
-    model = np.where(plane.good, plane.light - fit.residual, 0)
-    variance = plane.sky_variance + plane.photon_gain * np.maximum(model, 0)
-    variance += np.square(max(psf.model_error, LEFT_OVER) * model)
-    noise = np.where(np.isfinite(variance), np.sqrt(variance), 1e15).astype(np.float32)
+    noise = _noise_left(plane, psf, fit)
     kernel = gaussian_kernel(psf.fwhm_px)
     unit = float(np.sqrt(np.sum(kernel**2)))
     box = int(np.clip(HALO_BOX_FWHM * psf.fwhm_px, 16, 64))
@@ -130,6 +127,14 @@ def _candidates(
     return x, y, np.maximum(flux, 1.0)
 
 
+def _noise_left(plane: Plane, psf: PointSpread, fit: PsfPhotometry) -> NDArray[np.float32]:
+    """Return the sigma of every pixel of the residual, that of what was subtracted included."""
+    model = np.where(plane.good, plane.light - fit.residual, 0)
+    variance = plane.sky_variance + plane.photon_gain * np.maximum(model, 0)
+    variance += np.square(max(psf.model_error, LEFT_OVER) * model)
+    return np.where(np.isfinite(variance), np.sqrt(variance), 1e15).astype(np.float32)
+
+
 def _near(fit: PsfPhotometry, x: Vector, y: Vector, radius: float) -> NDArray[np.intp]:
     """Return the sources near any of the places, whole blends together."""
     tree = cKDTree(np.column_stack([x, y]))
@@ -147,8 +152,9 @@ def _fitted(
     occupied: NDArray[np.bool_],
 ) -> PsfPhotometry:
     """Return the fit of candidates and neighbours, all other sources taken away."""
-    own = draw_sources(plane, psf, fit.x[near], fit.y[near], fit.drawn_flux[near], fit.half_px)
-    light = np.where(plane.good, fit.residual + own, 0).astype(np.float32)
+    light = draw_sources(plane, psf, fit.x[near], fit.y[near], fit.drawn_flux[near], fit.half_px)
+    light += fit.residual
+    light[~plane.good] = 0
     x, y, flux = (
         np.concatenate([old, added])
         for old, added in zip((fit.x[near], fit.y[near], fit.drawn_flux[near]), new, strict=True)
