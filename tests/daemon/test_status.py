@@ -110,7 +110,9 @@ def test_a_fresh_sign_of_life_makes_it_ok_and_an_old_one_down(database: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("pid", "words"), [(os.getpid(), "is there and cannot write"), (2**22 + 1, "restart it")]
+    ("pid", "words"),
+    [(os.getpid(), "is there and cannot write"), (2**22 + 1, "restart it")],
+    ids=["lives", "gone"],  # a number would differ between the processes of one run
 )
 def test_a_silent_daemon_whose_process_lives_is_not_called_dead(
     database: Path, pid: int, words: str
