@@ -100,7 +100,8 @@ def service_of(
         verdict_after_s=statistics.median(waits) if waits else None,
         accepted=accepted,
         rejected=len(verdicts) - accepted,
-        redone=sum(bool(item.redo.get("user")) for item in every),
+        # What is asked once is kept to by every upgrade after it.
+        redone=len({(item.frame_id, item.redo.get("at")) for item in every if item.redo}),
         untouched_nights=untouched(touched, night),
     )
 

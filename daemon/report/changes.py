@@ -65,7 +65,7 @@ def sentences_of(history: Sequence[ProductRecord]) -> list[str]:
     said = []
     for before, after in pairwise(history):
         how = _AUTOMATIC[0]
-        if after.redo.get("user"):
+        if after.redo.get("user") and after.redo != before.redo:
             how = f"redone by {after.redo['user']}"
         elif before.recipe_digest != after.recipe_digest:
             how = _AUTOMATIC[1]

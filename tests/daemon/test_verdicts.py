@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +11,13 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from daemon.account.service import service_of
 from daemon.clock import SystemClock
 from daemon.memory import sqlite
 from daemon.memory.archive import Archive
 from daemon.memory.database import open_database, writing
 from daemon.memory.records import Choice, Decision, ProductRecord, ProductState, Verdict
+from daemon.report.changes import sentences_of
 from tests.daemon.fresh_database import fresh_database
 from tests.daemon.test_archive import product, record
 from tests.daemon.test_database import MIGRATIONS
@@ -51,6 +53,26 @@ def test_a_verdict_is_kept_beside_the_automatic_quality(archive: Archive) -> Non
     assert now is not None
     assert now == replace(second, verdict=Verdict(decision=Decision.REJECTED, user="eva", at=WHEN))
     assert (now.quality, now.is_accepted) == (second.quality, False)
+
+
+def test_one_request_and_one_rejection_are_told_once_however_often_the_daemon_makes_it_again(
+    archive: Archive,
+) -> None:
+    frame, _, _ = record(archive)
+    asked = {"user": "eva", "at": "2026-11-21T08:00:00+00:00"}
+    rejected = Verdict(decision=Decision.REJECTED, user="ivo", at=WHEN)
+    later = WHEN + timedelta(hours=1)
+    history = [
+        product(frame, "p1"),
+        product(frame, "p2", generation=2, redo=asked),
+        product(frame, "p3", generation=3, redo=asked, verdict=rejected),
+        product(frame, "p4", generation=4, redo=asked, verdict=rejected, created_at=later),
+    ]
+    said = sentences_of(history)
+    assert sum("redone by eva" in each for each in said) == 1
+    assert sum("rejected by ivo" in each for each in said) == 1
+    figures = service_of([frame], {frame.id: history}, {}, frame.night)
+    assert (figures.redone, figures.rejected, figures.accepted) == (1, 1, 0)
 
 
 def test_accepting_an_earlier_version_makes_it_current_again(archive: Archive) -> None:
