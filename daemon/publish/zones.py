@@ -55,7 +55,8 @@ class Zone:
 def zones_of(reduced: ReducedSpectrum, item: ExtractedObject) -> tuple[Zone, ...]:
     """Return the three zones of an object; none where its rows hold no signal.
 
-    Only its own spectral range counts. The trace's own sub-pixel course is taken out row by row.
+    Only its own spectral range counts, and along the slit what is nearer to it than to another
+    object. The trace's own sub-pixel course is taken out row by row.
     """
     rows = np.asarray(item.trace.rows, dtype=np.intp)
     columns = np.asarray(item.trace.columns, dtype=float)
@@ -69,18 +70,32 @@ def zones_of(reduced: ReducedSpectrum, item: ExtractedObject) -> tuple[Zone, ...
         return ()
     fwhm = max(item.trace.fwhm_px, 1.5) if np.isfinite(item.trace.fwhm_px) else 5.0
     half = int(np.clip(4 * fwhm, 8, 30))
+    offset = np.arange(-half, half + 1.0)
+    others = _nearer_to_others(reduced, item, offset)
     made = []
     for name, part in zip(NAMES, np.array_split(order, 3), strict=True):
         few = part[:: max(1, part.size // _MOST_ROWS)]
         data, error = _collapsed(reduced, rows[few], columns[few], half)
-        model, width = _moffat(np.arange(-half, half + 1.0), data, error, fwhm)
+        data[others] = np.nan
+        model, width = _moffat(offset, data, error, fwhm)
         made.append(
             Zone(name=name, low_angstrom=float(wavelength[part[0]]),
                  high_angstrom=float(wavelength[part[-1]]),
-                 offset_px=np.arange(-half, half + 1.0), data=data, error=error, model=model,
+                 offset_px=offset, data=data, error=error, model=model,
                  fwhm_px=width)
         )  # fmt: skip
     return tuple(made)
+
+
+def _nearer_to_others(
+    reduced: ReducedSpectrum, item: ExtractedObject, offset: Vector
+) -> NDArray[np.bool_]:
+    """Return at which distances from an object another one is nearer."""
+    own = middle(item.trace.columns)
+    apart = np.array([middle(other.trace.columns) - own for other in reduced.objects])
+    apart = apart[np.isfinite(apart) & (apart != 0)]
+    nearest = np.abs(offset[:, None] - apart[None, :]).min(axis=1, initial=np.inf)
+    return np.asarray(nearest < np.abs(offset))
 
 
 def _along(reduced: ReducedSpectrum, rows: NDArray[np.intp], columns: Vector) -> Vector:

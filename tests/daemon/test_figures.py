@@ -367,6 +367,17 @@ def test_zones_of_a_tilted_trace_are_centred(whole: SimpleNamespace) -> None:
         assert zone.fwhm_px == pytest.approx(4.71, abs=0.15)
 
 
+def test_a_neighbour_is_no_part_of_a_profile(whole: SimpleNamespace) -> None:
+    alone = whole.objects[0]
+    columns = alone.trace.columns
+    faint = SimpleNamespace(**{**vars(alone), "trace": SimpleNamespace(**vars(alone.trace))})
+    faint.trace.columns = columns + 14.0
+    together = SimpleNamespace(**{**vars(whole), "objects": (alone, faint)})
+    for zone in zones_of(together, faint):
+        assert not np.isfinite(zone.data[zone.offset_px < -7]).any()
+        assert np.isfinite(zone.data[zone.offset_px > -7]).all()
+
+
 def test_resampling_puts_a_line_at_its_wavelength_whichever_way_the_spectrum_runs() -> None:
     rising = np.linspace(4000.0, 8000.0, 401)
     for along in (rising, rising[::-1]):
