@@ -125,13 +125,18 @@ def sky_in_words(found: Mapping[str, float]) -> str:
 
 
 def place_in_words(found: Mapping[str, float]) -> str:
-    """Return how well the stars place an image."""
+    """Return how well the stars place an image: their scatter, or the error of the map if larger.
+
+    Two or three stars scatter little about whatever is drawn through them.
+    """
     if found.get("astrometry_unchecked"):
         return "no catalogue"
     if found.get("astrometry_failed"):
         return "not found"
     scatter = found.get("astrometry_rms_mas")
-    return "" if scatter is None else f"{scatter:.0f} mas"
+    if scatter is None:
+        return ""
+    return f"{max(scatter, found.get('astrometry_systematic_mas', 0.0)):.0f} mas"
 
 
 def _with_unit(value: float | None, form: str, unit: str) -> str:

@@ -36,6 +36,8 @@ def test_a_place_that_nobody_confirmed_is_named_so() -> None:
     assert place_in_words({"astrometry_unchecked": 1.0}) == "no catalogue"
     assert place_in_words({"astrometry_failed": 1.0}) == "not found"
     assert place_in_words({"astrometry_rms_mas": 21.4}) == "21 mas"
+    few = {"astrometry_rms_mas": 0.4, "astrometry_systematic_mas": 94.8}
+    assert place_in_words(few) == "95 mas"
 
 
 def test_images_and_spectra_are_listed_apart() -> None:
