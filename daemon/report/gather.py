@@ -15,6 +15,7 @@ from daemon.health.condition import health_of
 from daemon.health.lines import trend_lines
 from daemon.memory.errors import StoreError
 from daemon.memory.records import FileState, JobKind, JobState, ProductState
+from daemon.publish.words import number
 from daemon.report.changes import changes_of
 from daemon.report.history import trends_of
 from daemon.report.machine import config_digest, machine_of, software
@@ -269,8 +270,9 @@ class _Gathering:
                     target=record.target,
                     programme=programmes.get(record.frame_id, ""),
                     standing=own.standing.value,
-                    headline=f"{own.ra_deg:.5f} {own.dec_deg:+.5f}  {own.band} "
-                    f"{own.magnitude:.2f}  S/N {own.snr:.0f}  {own.method}",
+                    headline=f"{own.ra_deg:.5f} {own.dec_deg:+.5f}  "
+                    f"{own.band} {number(own.magnitude, '.2f')}  "
+                    f"S/N {number(own.snr, '.0f')}  {own.method}",
                 )
             )
         return tuple(found)
