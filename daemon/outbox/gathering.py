@@ -96,13 +96,11 @@ def _join(
         if any(each.state is DeliveryState.UNKNOWN for each in same):
             return None  # first it must be known whether the last one has arrived
         _close_unopened(archive, sink, address, session)
-        if same:
-            whole = same[0]
-            if prefix.startswith(_DIGEST):
-                members = _with_room(archive.gathered(whole.id, session), members)
-        else:
-            if prefix.startswith(_DIGEST):
-                members = _with_room([], members)
+        whole = same[0] if same else None
+        if prefix.startswith(_DIGEST):
+            told = archive.gathered(whole.id, session) if whole is not None else []
+            members = _with_room(told, members)
+        if whole is None:
             message = Message(
                 key=f"{prefix}:{members[0].id}",
                 topic=members[0].message.topic,

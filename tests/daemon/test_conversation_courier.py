@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -40,14 +40,14 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackServer]:
         yield server
 
 
-def configuration(root: Path, slack: SlackServer, interaction: str) -> Config:
+def configuration(root: Path, slack: SlackServer, interaction: Literal["poll", "socket"]) -> Config:
     settings = Slack(
         channel="C1",
         api_url=slack.url,
         timeout_s=10,
         pace_s=0,
         users=("U1EVA",),
-        interaction=interaction,  # type: ignore[arg-type]
+        interaction=interaction,
         poll_s=1.0,
     )
     return Config(paths=Paths(root=root), slack=settings, programmes={"*": Programme(open=True)})
@@ -127,8 +127,7 @@ def test_a_reply_below_the_post_is_a_verdict_in_the_database(
         (post,) = eventually(lambda: post_of(slack), keeper)
         said_at = int(time.time()) + 2
         slack.reply(post["thread_ts"], "reject trailing", at=said_at)
-        judged = lambda: bench.archive.current_product(frame.id).verdict  # noqa: E731
-        verdict = eventually(judged, keeper)
+        verdict = eventually(lambda: bench.archive.current_product(frame.id).verdict, keeper)
         eventually(lambda: "is rejected by slack:U1EVA" in slack.posts[-1]["text"], keeper)
     finally:
         keeper.stop()
