@@ -156,17 +156,24 @@ class MadeImage(MadeProduct):
             telescope=instrument.telescope,
             keep_intermediate=bench.config.image.keep_intermediate,
         )
-        self._write(reduced, exposure, making, how)
+        self._write(reduced, exposure, making, how, found.quality)
         if draw is not None:
             page = partial(draw, reduced, exposure, self.references, notes_of(selections))
             self.show(target_of(frame), page)
         self._search(reduced, draw=draw is not None)
         return reduced
 
-    def _write(self, reduced: ReducedImage, exposure: Exposure, making: Making, how: Redo) -> None:
+    def _write(
+        self,
+        reduced: ReducedImage,
+        exposure: Exposure,
+        making: Making,
+        how: Redo,
+        quality_auto: int,
+    ) -> None:
         """Write every file; none of them stays in memory."""
         files = image_products(reduced, exposure, making)
-        sign(files, how, reduced.quality)
+        sign(files, how, quality_auto)
         self.write(files)
 
     def _search(self, reduced: ReducedImage, *, draw: bool) -> None:

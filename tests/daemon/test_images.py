@@ -171,6 +171,20 @@ def test_a_step_that_a_person_leaves_out_makes_a_version_of_its_own(hall: ImageH
     assert "HUMAN" in {flag.name for flag in product.flags}
 
 
+def test_a_recovered_image_keeps_its_automatic_quality_beside_the_persons(hall: ImageHall) -> None:
+    hall.put(FIRST)
+    hall.work()
+    asked = Redo(user="eva", at="2026-11-21T13:00:00+00:00", recover=True).to_json()
+    hall.bench.queue.submit(
+        reduce_request(hall.frame(FIRST), priority=1, now=hall.clock.now(), redo=asked)
+    )
+    hall.work(until_s=60)
+    product = hall.product(FIRST)
+    assert product.quality == 1
+    with fits.open(product.paths["image"]) as hdus:
+        assert hdus[0].header["QUALAUTO"] == product.measurements["quality_auto"] > 1
+
+
 def test_a_person_leaves_out_steps_on_the_command_line(
     calibrated: ImageHall, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
